@@ -24,7 +24,7 @@ def safe_div(a: Num, b: Num) -> Num:
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = np.divide(a, b)
     # [()] turns the 0-d array that np.where makes of scalars back into a scalar.
-    return np.where(b == 0, 0.0, quotient)[()]  # type: ignore[no-any-return]
+    return np.where(b == 0, 0.0, quotient)[()]
 
 
 def smooth_max(a: Num, b: Num, power: Num) -> Num:
@@ -33,4 +33,6 @@ def smooth_max(a: Num, b: Num, power: Num) -> Num:
     The maximum is factored out, so that only a ratio of at most 1 is raised to the power: no overflow, and any unit will do.
     """
     ratio = safe_div(np.minimum(a, b), np.maximum(a, b))
-    return np.maximum(a, b) * np.power(1.0 + np.power(ratio, power), np.divide(1.0, power))
+    with np.errstate(under="ignore"):  # a ratio whose power underflows adds nothing, as it should
+        rounded = np.power(1.0 + np.power(ratio, power), np.divide(1.0, power))
+    return np.maximum(a, b) * rounded
