@@ -1,7 +1,7 @@
 """Registered formulas, and the record of how one number came about.
 
-``@term`` registers a formula with its unit and source. It costs one context-variable look-up a call until ``recording()`` is
-active; then every call leaves a node with its inputs, its value and the terms it called in turn.
+``@term`` registers a formula with its unit and source. It costs one context-variable look-up a call until
+``recording()`` is active; then every call leaves a node with its inputs, its value and the terms it called in turn.
 """
 
 from __future__ import annotations

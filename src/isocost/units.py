@@ -1,7 +1,8 @@
 """Quantities as text at the edge, plain SI floats inside: ``parse("3.35 TB/s", "B/s")`` and ``show(3.35e12, "B/s")``.
 
-GB is 1e9 bytes, GiB is 2**30, Gb is bits. The canonical units are B, s, flop, W, J, USD, token, "1" (a fraction, 0 to 1) and
-"ratio" (any bare number), and quotients of them such as B/s, flop/s, USD/s (a rate of money, also "2.49 USD/gpu/h") and USD/J.
+GB is 1e9 bytes, GiB is 2**30, Gb is bits. The canonical units are B, s, flop, W, J, USD, token, "1" (a fraction, 0 to 1)
+and "ratio" (any bare number), and quotients of them such as B/s, flop/s, USD/s (a rate of money, also "2.49 USD/gpu/h")
+and USD/J.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0
 _WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _COUNTED = _DECIMAL | _WORDS | {"K": 1e3, "B": 1e9, "bn": 1e9, "": 1.0}  # money and tokens: 2.5 B is billions
 _NONE = {"": 1.0}
+_FRACTIONS = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9}
 _MINUTE, _HOUR, _DAY, _YEAR = 60.0, 3600.0, 86400.0, 31557600.0  # the year of 365.25 days
 
 # spelling -> (base unit, factor to it, prefixes it takes)
 _UNITS: dict[str, tuple[str, float, Mapping[str, float]]] = {
     **dict.fromkeys(("B", "byte", "bytes"), ("B", 1.0, _DECIMAL | _BINARY)),
     **dict.fromkeys(("b", "bit", "bits"), ("B", 1 / 8, _DECIMAL | _BINARY)),
-    **dict.fromkeys(("s", "sec", "second", "seconds"), ("s", 1.0, {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9})),
+    **dict.fromkeys(("s", "sec", "second", "seconds"), ("s", 1.0, _FRACTIONS)),
     **dict.fromkeys(("min", "minute", "minutes"), ("s", _MINUTE, _NONE)),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("s", _HOUR, _NONE)),
     **dict.fromkeys(("d", "day", "days"), ("s", _DAY, _NONE)),
@@ -33,13 +35,15 @@ _UNITS: dict[str, tuple[str, float, Mapping[str, float]]] = {
     **dict.fromkeys(("y", "yr", "year", "years"), ("s", _YEAR, _NONE)),
     **dict.fromkeys(("flop", "flops", "FLOP", "FLOPs"), ("flop", 1.0, _DECIMAL)),
     "FLOPS": ("flop/s", 1.0, _DECIMAL),
+    "Bps": ("B/s", 1.0, _DECIMAL),
+    "bps": ("B/s", 1 / 8, _DECIMAL),
     **dict.fromkeys(("W", "watt", "watts"), ("W", 1.0, _DECIMAL)),
     **dict.fromkeys(("J", "joule", "joules"), ("J", 1.0, _DECIMAL)),
     "Wh": ("J", _HOUR, _DECIMAL),
     **dict.fromkeys(("USD", "usd", "$"), ("USD", 1.0, _COUNTED)),
     **dict.fromkeys(("token", "tokens", "tok"), ("token", 1.0, _COUNTED)),
     **dict.fromkeys(("gpu", "gpus", "GPU", "GPUs"), ("1", 1.0, _NONE)),
-    **dict.fromkeys(("gpuh", "GPUh", "gpuhour", "GPUhour", "gpuhr", "GPUhr"), ("s", _HOUR, _NONE)),  # as in USD/GPU-hour
+    **dict.fromkeys(("gpuh", "GPUh", "gpuhour", "GPUhour", "gpuhr", "GPUhr"), ("s", _HOUR, _NONE)),  # "USD/GPU-hour"
     "%": ("1", 0.01, _NONE),
     "1": ("1", 1.0, _NONE),
     "ratio": ("1", 1.0, _NONE),
@@ -63,6 +67,7 @@ _KINDS: dict[str, tuple[str, str, float]] = {
     "ratio": ("a number", "1.2", 1e9),
 }
 _LARGEST = 1e30  # of any other quotient of units
+_PLAIN_FROM = 1e4  # a bare number from here on is taken, in suggestions only, for one in base units
 _MAX_CHARS = 100
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _PART = re.compile(rf"\s*({_NUMBER})\s*((?:[^\d\s.,+-][^\d.,+]*)?)")
@@ -80,7 +85,7 @@ class _Slip(Exception):
 
 
 def parse(text: object, unit: str, path: str = "value") -> float:
-    """Return the quantity written in ``text`` in SI ``unit``; an InputError names what was expected, with an example."""
+    """Return the quantity in ``text`` in SI ``unit``; an InputError names what was expected, with an example."""
     kind, example, largest = _kind(unit)
     try:
         total = _total(text, unit)
@@ -136,7 +141,8 @@ def _factor(spelled: str, unit: str, number: float) -> float:
     if unit == "token" and spelled in _COUNTED and spelled:
         return _COUNTED[spelled]
     if not spelled and unit not in ("1", "ratio"):
-        like = re.sub(_NUMBER, "", example, count=1).strip()
+        plain = number >= _PLAIN_FROM  # 15e12 tokens are meant as they stand, 15 tokens are not
+        like = unit if plain else re.sub(_NUMBER, "", example, count=1).strip()
         raise _Slip("needs a unit", f"write e.g. '{number:.15g} {like}'")
     if re.match(r"EUR|GBP|CNY|JPY|€|£|¥", spelled):
         raise _Slip("is not in US dollars", "convert it to USD")
@@ -198,13 +204,13 @@ def _describe(dimension: Dimension) -> str:
 
 
 def show(x: float, unit: str, digits: int = 3) -> str:
-    """Return ``x`` (in SI ``unit``) as readable text with ``digits`` significant digits: "71.5 GiB", "$1.93M", "23.4 d"."""
+    """Return ``x``, in SI ``unit``, as text with ``digits`` significant digits: "71.5 GiB", "$1.93M", "23.4 d"."""
     if math.isnan(x):
         return "unknown"
     sign, size = ("-" if x < 0 else ""), abs(x)
     if math.isinf(x):
         return f"{sign}unlimited"
-    if unit in ("USD", "USD/s"):
+    if unit in _MONEY:
         return sign + _show_money(size, unit, digits)
     if unit in ("1", "ratio"):
         return sign + _figure(size, digits)
@@ -214,8 +220,12 @@ def show(x: float, unit: str, digits: int = 3) -> str:
     return f"{sign}{number} {name}".rstrip()
 
 
+_MONEY = {"USD": (1.0, ""), "USD/s": (_HOUR, "/h"), "USD/J": (1e3 * _HOUR, "/kWh")}
+
+
 def _show_money(size: float, unit: str, digits: int) -> str:
-    size, per = (size * _HOUR, "/h") if unit == "USD/s" else (size, "")
+    scale, per = _MONEY[unit]
+    size *= scale
     number, prefix = _scaled(size, (("", 1.0), ("k", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12)), digits)
     if not prefix and 0.01 <= size < 1000:
         number = f"{size:.2f}"  # dollars and cents
