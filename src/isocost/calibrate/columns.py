@@ -7,6 +7,7 @@ batch in tokens, megabytes for gigabytes), not to judge whether a run is plausib
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,6 @@ class Column:
     kind: Kind
     meaning: str
     unit: str = ""
-    group: str = ""
     required: bool = False  # the file must have the column (its cells may still be blank, except id)
     values: tuple[str, ...] = ()
     closed: bool = False  # only ``values`` are accepted; otherwise they are the usual ones
@@ -40,8 +40,8 @@ class Column:
             return "any text"
         number = "a whole number" if self.kind == "int" else "a number"
         if self.low_open:
-            return f"{number} above {self.low:g}, at most {self.high:g}"
-        return f"{number} from {self.low:g} to {self.high:g}"
+            return f"{number} above {self.low:.12g}, at most {self.high:.12g}"
+        return f"{number} from {self.low:.12g} to {self.high:.12g}"
 
 
 def _text(name: str, meaning: str, *, values: str = "", closed: bool = False, required: bool = False) -> Column:
@@ -204,3 +204,35 @@ COMPLETE_NEEDS: tuple[str, ...] = (
     "accelerator", "gpus", "layers", "hidden", "heads", "vocab", "seq_len", "global_batch_seqs", "micro_batch",
     "tp", "pp", "precision",
 )  # fmt: skip
+
+
+def format_page() -> str:
+    """The documentation page of the format, in markdown."""
+    lines = [
+        "# The evidence format",
+        "",
+        "One measured training configuration a row, in a CSV file: UTF-8, commas, a first line of column names.",
+        "Columns may come in any order; columns that are not listed here are ignored with a warning. An empty cell is",
+        "unknown, and unknown is not zero. Columns marked *required* must be in the header; of their cells only `id`",
+        "must be filled. Numbers are plain: no units, no thousands separators.",
+        "",
+        "A row that cannot be read, or that contradicts itself (the layout does not multiply out to the accelerators,",
+        "the batch does not divide, a step is faster than the peak allows), is reported with its line, its column and",
+        "the reason, and is not used. The other rows are.",
+        "",
+        "A row is *complete* when "
+        + ", ".join(f"`{name}`" for name in COMPLETE_NEEDS)
+        + " and a feed-forward width are known; `complete = false` holds a row back even then.",
+        "",
+        "<!-- Generated: python -m isocost.calibrate.columns > docs/evidence-format.md -->",
+    ]
+    for title, columns in SECTIONS:
+        lines += ["", f"## {title}", "", "| column | type | unit | a cell holds | meaning |", "|---|---|---|---|---|"]
+        for column in columns:
+            name = f"`{column.name}`" + (" *required*" if column.required else "")
+            lines.append(f"| {name} | {column.kind} | {column.unit} | {column.allowed()} | {column.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(format_page())

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from isocost.calibrate.run import Run
+from isocost.errors import shorten
 
 # Accelerator -> precision -> dense peak, FLOP/s.
 Peaks = Mapping[str, Mapping[str, float]]
@@ -21,6 +22,7 @@ _END_LAYERS = 2
 # FLOPs per weight and token: forward 2, gradient of the input 2, gradient of the weight 2 (absent where it is frozen).
 _FLOP_TRAINED = 6
 _FLOP_FROZEN = 4
+_DIGITS = 18  # enough for any count; Python refuses to read thousands of digits
 
 
 class Contradiction(NamedTuple):
@@ -32,7 +34,7 @@ class Contradiction(NamedTuple):
 
 def contradictions(run: Run, peaks: Peaks | None = None) -> list[Contradiction]:
     """Everything in the row that cannot be true at once."""
-    return [*_layout(run), *_batch(run), *_shape(run), *_outcome(run, peaks)]
+    return [*_layout(run), *_groups(run), *_batch(run), *_shape(run), *_outcome(run, peaks)]
 
 
 def _layout(run: Run) -> Iterator[Contradiction]:
@@ -49,12 +51,21 @@ def _layout(run: Run) -> Iterator[Contradiction]:
         chunks = run.pp * (run.vpp or 1)
         if chunks > run.layers + _END_LAYERS:
             yield Contradiction("pp", f"x vpp makes {chunks} chunks of {run.layers} layers: some would be empty")
+
+
+def _groups(run: Run) -> Iterator[Contradiction]:
+    """Groups of ranks: experts and shards."""
     if run.ep is not None and run.ep > 1 and run.tp is not None and run.dp is not None:
         ranks = run.tp * (run.cp or 1) * run.dp
         if ranks % run.ep:
             yield Contradiction("ep", f"is {run.ep}, which does not divide tp x cp x dp = {ranks}")
         if not run.experts:
             yield Contradiction("ep", f"is {run.ep}, but the model has no experts")
+    if run.shard_group is not None and run.shard_group != "all":
+        if not (run.shard_group.isascii() and run.shard_group.isdecimal()):
+            yield Contradiction("shard_group", f"is {shorten(run.shard_group)}, not a whole number or all")
+        elif run.gpus is not None and not 1 <= int(run.shard_group[:_DIGITS]) <= run.gpus:
+            yield Contradiction("shard_group", f"is {shorten(run.shard_group)}, not from 1 to the {run.gpus} gpus")
 
 
 def _batch(run: Run) -> Iterator[Contradiction]:

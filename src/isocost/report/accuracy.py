@@ -1,0 +1,147 @@
+"""The accuracy tables: plain text, markdown, CSV and plain values, from one set of scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isocost.calibrate.score import Accuracy, FitScore, Miss, Regret, Scores
+
+UNKNOWN = "-"
+_LABEL_WIDTH = 60  # longest label printed in full; sources are citations and can be long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A titled table of finished text cells; the first column is text, the others numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """Fixed-width text."""
+        lines = [self.head, *self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.head))]
+        printed = [_line(line, widths) for line in lines]
+        return "\n".join([self.title, "", printed[0], "-" * len(printed[0]), *printed[1:]])
+
+    def markdown(self) -> str:
+        """A pipe table under a heading."""
+        rule = ["---", *["---:"] * (len(self.head) - 1)]
+        lines = [self.head, rule, *[[cell.replace("|", "\\|") for cell in row] for row in self.rows]]
+        return "\n".join([f"### {self.title}", "", *("| " + " | ".join(line) + " |" for line in lines)])
+
+
+def accuracy_tables(scores: Scores) -> tuple[Table, ...]:
+    """The tables that have rows, misses first."""
+    tables = (
+        _table("Largest misses", _MISS, scores.misses),
+        _table("Step time", _ACCURACY, scores.step),
+        _table("Peak memory", _ACCURACY, scores.memory),
+        _table("Layout choice: regret of the first choice over the measured best", _REGRET, scores.regret),
+        _table("Fits in memory or not", _FITS, scores.fits),
+    )
+    return tuple(table for table in tables if table.rows)
+
+
+def accuracy_text(scores: Scores) -> str:
+    """All tables as fixed-width text."""
+    return "\n\n".join(table.text() for table in accuracy_tables(scores)) + "\n"
+
+
+def accuracy_markdown(scores: Scores) -> str:
+    """All tables as markdown."""
+    return "\n\n".join(table.markdown() for table in accuracy_tables(scores)) + "\n"
+
+
+def accuracy_csv(scores: Scores) -> str:
+    """Every number in long form, unrounded: table, label, measure, value; a blank value is unknown."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("table", "label", "measure", "value"))
+    for table, rows in accuracy_dict(scores).items():
+        for row in rows:
+            label = row.get("id", row["label"])
+            values = [(name, value) for name, value in row.items() if name not in ("id", "label")]
+            writer.writerows((table, label, name, "" if value is None else value) for name, value in values)
+    return out.getvalue()
+
+
+def accuracy_dict(scores: Scores) -> dict[str, Any]:
+    """Plain values for JSON; None is unknown."""
+    return scores.to_dict()
+
+
+def _percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.1f} %"
+
+
+def _signed_percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:+.1f} %"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 3] + "..."
+
+
+_Cells = tuple[tuple[str, Callable[[Any], str]], ...]
+
+_ACCURACY: _Cells = (
+    ("rows of", lambda a: _short(a.label)),
+    ("rows", lambda a: str(a.rows)),
+    ("scored", lambda a: str(a.n)),
+    ("unmeasured", lambda a: str(a.unmeasured)),
+    ("unsupported", lambda a: str(a.unsupported)),
+    ("invalid", lambda a: str(a.invalid)),
+    ("median", lambda a: _percent(a.median_abs_error_frac)),
+    ("mean", lambda a: _percent(a.mean_abs_error_frac)),
+    ("bias", lambda a: _signed_percent(a.bias_frac)),
+    ("p90", lambda a: _percent(a.p90_abs_error_frac)),
+    ("coverage", lambda a: _percent(a.coverage_frac)),
+    ("half-width", lambda a: _percent(a.half_width_frac)),
+)
+_REGRET: _Cells = (
+    ("groups of", lambda r: _short(r.label)),
+    ("groups", lambda r: str(r.groups)),
+    ("rows", lambda r: str(r.rows)),
+    ("median", lambda r: _percent(r.median_frac)),
+    ("mean", lambda r: _percent(r.mean_frac)),
+    ("worst", lambda r: _percent(r.worst_frac)),
+    ("tolerance", lambda r: _percent(r.tolerance_frac)),
+    ("within", lambda r: _percent(r.within_tolerance_frac)),
+)
+_FITS: _Cells = (
+    ("rows of", lambda f: _short(f.label)),
+    ("ran", lambda f: str(f.ran)),
+    ("said fits", lambda f: str(f.ran_right)),
+    ("out of memory", lambda f: str(f.oom)),
+    ("said too large", lambda f: str(f.oom_right)),
+    ("balanced accuracy", lambda f: _percent(f.balanced_accuracy)),
+)
+_MISS: _Cells = (
+    ("row", lambda m: _short(m.id)),
+    ("error", lambda m: _signed_percent(m.error_frac)),
+    ("predicted", lambda m: f"{m.predicted:.4g}"),
+    ("measured", lambda m: f"{m.measured:.4g}"),
+    ("of", lambda m: _short(m.label)),
+)
+
+
+def _table(title: str, cells: _Cells, rows: Sequence[Accuracy | Regret | FitScore | Miss]) -> Table:
+    return Table(
+        title=title,
+        head=tuple(head for head, _ in cells),
+        rows=tuple(tuple(show(row) for _, show in cells) for row in rows),
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = (
+        cell.ljust(width) if i == 0 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join([first, *rest]).rstrip()
