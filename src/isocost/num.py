@@ -1,8 +1,8 @@
 """Elementwise helpers shared by the formulas: a number or an array in, the broadcast shape out.
 
-Powers go through ``np.power`` and quotients through ``np.divide``: the operators ``**`` and ``/`` take another code path
-for Python floats than for arrays, which may differ in the last bit or raise on zero, and a formula must give a scalar and
-a row the same bits.
+Powers go through ``np.power`` and quotients through ``np.divide``: the operators ``**`` and ``/`` take another code
+path for Python floats than for arrays, which may differ in the last bit or raise on zero, and a formula must give a
+scalar and a row the same bits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def smooth_max(a: Num, b: Num, power: Num) -> Num:
     The maximum is factored out, so that only a ratio of at most 1 is raised to the power: no overflow, and any unit
     will do.
     """
-    ratio = safe_div(np.minimum(a, b), np.maximum(a, b))
-    with np.errstate(under="ignore"):  # a ratio whose power underflows adds nothing, as it should
+    with np.errstate(under="ignore"):  # a ratio that underflows, or whose power does, adds nothing, as it should
+        ratio = safe_div(np.minimum(a, b), np.maximum(a, b))
         rounded = np.power(1.0 + np.power(ratio, power), np.divide(1.0, power))
     return np.maximum(a, b) * rounded

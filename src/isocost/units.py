@@ -1,8 +1,8 @@
 """Quantities as text at the edge, plain SI floats inside: ``parse("3.35 TB/s", "B/s")`` and ``show(3.35e12, "B/s")``.
 
-GB is 1e9 bytes, GiB is 2**30, Gb is bits. The canonical units are B, s, flop, W, J, USD, token, "1" (a fraction, 0 to 1)
-and "ratio" (any bare number), and quotients of them such as B/s, flop/s, USD/s (a rate of money, also "2.49 USD/gpu/h")
-and USD/J.
+GB is 1e9 bytes, GiB is 2**30, Gb is bits. The canonical units are B, s, flop, W, J, USD, token, "1" (a fraction,
+0 to 1) and "ratio" (any bare number), and quotients of them such as B/s, flop/s, USD/s (a rate of money, also
+"2.49 USD/gpu/h") and USD/J.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def show(x: float, unit: str, digits: int = 3) -> str:
         return f"{sign}unlimited"
     if unit in _MONEY:
         return sign + _show_money(size, unit, digits)
-    if unit in ("1", "ratio"):
+    if unit in ("", "1", "ratio"):
         return sign + _figure(size, digits)
     if unit == "%":
         return f"{sign}{_figure(size * 100, digits)} %"
@@ -271,7 +271,7 @@ def _figure(size: float, digits: int) -> str:
     if size == 0:
         return "0"
     if not 1e-4 <= size < 1e9:
-        return f"{size:.{digits - 1}e}".replace("e+", "e")
+        return f"{size:.{digits}g}".replace("e+", "e")
     whole_digits = math.floor(math.log10(size)) + 1
     text = f"{size:,.{max(digits - whole_digits, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

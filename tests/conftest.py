@@ -1,0 +1,6 @@
+"""Settings shared by all tests: Hypothesis draws the same examples every time, and never fails for a slow machine."""
+
+from hypothesis import settings
+
+settings.register_profile("isocost", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("isocost")
