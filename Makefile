@@ -8,7 +8,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq  # errors only
 
 .PHONY: plan test lint bench calibrate clean
 .DEFAULT_GOAL := plan
