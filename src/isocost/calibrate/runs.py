@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ from isocost.errors import InputError, Problem, nearest, shorten
 
 MAX_FILE_BYTES = 500_000_000  # a larger file is a log or a mistake, not a table of runs
 MAX_LINE_BYTES = 1_000_000  # a row is well under 2 kB; a line this long has no line ends where rows end
-MAX_ROWS = 1_000_000  # about 1.2 GB of parsed rows
+MAX_ROWS = 1_000_000  # about 0.8 GB of parsed rows
+MAX_COLUMNS = 1000
 _MEMO_ENTRIES = 4096  # distinct texts remembered per column: cells repeat, and parsing is the cost
 _MEMO_TEXT = 256
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -125,7 +127,7 @@ def read_runs(path: str | os.PathLike[str], *, peaks: Peaks | None = None) -> Ru
         for line, cells, fault in _rows(lines, len(header)):
             if len(runs) + len(invalid) >= MAX_ROWS:
                 raise _refuse(place, f"more than {MAX_ROWS:,} rows", fix="split the file")
-            row = InvalidRow(line=line, id="", column="", reason=fault) if fault else _run(line, header, memos, cells)
+            row = _broken(line, header, cells, fault) if fault else _run(line, header, memos, cells)
             if isinstance(row, Run):
                 row = _checked(row, first_line, peaks)
             if isinstance(row, InvalidRow):
@@ -190,24 +192,12 @@ def _header(place: str, lines: _Lines) -> tuple[list[str], list[str]]:
     if not cells:
         raise _refuse(place, "the file is empty", fix="start with a line of column names")
     names = [name.strip() for name in cells]
-    problems = [
-        Problem(f"{place}:1", f"column {name} appears {names.count(name)} times", fix="keep one")
-        for name in dict.fromkeys(names)
-        if name and names.count(name) > 1
-    ]
     delimiter = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), "")
-    for name in REQUIRED:
-        if name in names:
-            continue
-        problems.append(
-            Problem(
-                f"{place}:1",
-                f"column {name} is missing",
-                allowed=f"a header with {', '.join(REQUIRED)}",
-                nearest=nearest(name, [n for n in names if n not in BY_NAME]),
-                fix=f"separate cells by commas, not {delimiter!r}" if delimiter else f"add the column {name}",
-            )
-        )
+    if delimiter:
+        raise _refuse(f"{place}:1", f"cells are separated by {delimiter!r}", fix="save the file with commas")
+    if len(names) > MAX_COLUMNS:
+        raise _refuse(f"{place}:1", f"has {len(names):,} columns", allowed=f"at most {MAX_COLUMNS:,}")
+    problems = _column_problems(f"{place}:1", names)
     if problems:
         raise InputError(problems)
     warnings = []
@@ -218,6 +208,22 @@ def _header(place: str, lines: _Lines) -> tuple[list[str], list[str]]:
             warnings.append(f"column {shorten(name)} is not part of the format and was ignored{hint}")
     lines.pending.clear()
     return names, warnings
+
+
+def _column_problems(place: str, names: list[str]) -> list[Problem]:
+    """Every repeated and every missing column."""
+    strangers = [name for name in names if name not in BY_NAME]
+    repeated = [
+        Problem(place, f"column {shorten(name)} appears {count} times", fix="keep one")
+        for name, count in Counter(names).items()
+        if name and count > 1
+    ]
+    missing = [
+        Problem(place, f"column {name} is missing", nearest=nearest(name, strangers), fix=f"add the column {name}")
+        for name in REQUIRED
+        if name not in names
+    ]
+    return repeated + missing
 
 
 def _rows(lines: _Lines, width: int) -> Iterator[tuple[int, list[str], str]]:
@@ -233,7 +239,7 @@ def _rows(lines: _Lines, width: int) -> Iterator[tuple[int, list[str], str]]:
         except StopIteration:
             more = False
         except csv.Error as error:
-            fault = f"not CSV: {error}"
+            fault = str(error)
         yield from ((line, [], reason) for line, reason in lines.unreadable)
         lines.unreadable.clear()
         if len(cells) == width and not fault:
@@ -248,27 +254,21 @@ def _salvage(pending: list[tuple[int, str]], width: int) -> Iterator[tuple[int, 
         try:
             cells = next(csv.reader([text], strict=True), [])
         except csv.Error as error:
-            yield line, [], f"not CSV: {error}"
+            open_quote = str(error) == "unexpected end of data"
+            yield line, [], "a quote is not closed" if open_quote else f"not CSV: {error}"
             continue
         if not cells:
             continue
-        wrong = "" if len(cells) == width else f"{len(cells)} cells where the header has {width}"
+        count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+        wrong = "" if len(cells) == width else f"{count} where the header has {width}"
         yield line, cells, wrong
 
 
 def _run(line: int, header: list[str], memos: list[_Memo | None], cells: list[str]) -> Run | InvalidRow:
     """One row, typed; or every cell of it that cannot be read."""
-    values: dict[str, Any] = {}
-    bad: list[tuple[str, str]] = []
-    for name, memo, cell in zip(header, memos, cells, strict=True):
-        if memo is None:
-            continue
-        value = memo[cell]
-        if type(value) is _Bad:
-            bad.append((name, value.reason))
-        else:
-            values[name] = value
-    if "id" in values and values["id"] is None:
+    values = {name: memo[cell] for name, memo, cell in zip(header, memos, cells, strict=True) if memo is not None}
+    bad = [(name, value.reason) for name, value in values.items() if type(value) is _Bad]
+    if values["id"] is None:
         bad.insert(0, ("id", "is blank"))
     if bad:
         return _invalid(line, str(values.get("id") or ""), bad)
@@ -276,6 +276,13 @@ def _run(line: int, header: list[str], memos: list[_Memo | None], cells: list[st
     width = values.get("ffn_hidden") or values.get("moe_ffn_hidden")
     values["complete"] = values.get("complete") is not False and known and width is not None
     return Run(line=line, **values)
+
+
+def _broken(line: int, header: list[str], cells: list[str], fault: str) -> InvalidRow:
+    """A row without the right cells: named by its id where that is still in its place."""
+    at = header.index("id")
+    missing = header[len(cells)] if 0 < len(cells) < len(header) else ""
+    return InvalidRow(line=line, id=cells[at].strip() if at < len(cells) else "", column=missing, reason=fault)
 
 
 def _invalid(line: int, name: str, bad: list[tuple[str, str]]) -> InvalidRow:
