@@ -1,8 +1,9 @@
 """What a model is, as far as its cost goes: kinds of blocks with counts, and the ends.
 
-A model is a few *kinds* of transformer block, each with a count (Gemma 2 is 21 sliding and 21 full blocks; DeepSeek-V3 is
-3 dense and 58 expert blocks), between an embedding and a head. Every field is a plain number, so a block becomes a column of
-the vectorised laws without translation. Counts of parameters are exact; see ``hf.py`` for the import of a ``config.json``.
+A model is a few *kinds* of transformer block, each with a count (Gemma 2 is 21 sliding and 21 full blocks; DeepSeek-V3
+is 3 dense and 58 expert blocks), between an embedding and a head. Every field is a plain number, so a block becomes a
+column of the vectorised laws without translation. Counts of parameters are exact; see ``hf.py`` for the import of a
+``config.json``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 class Block:
     """One kind of transformer block and how many of it there are.
 
-    ``kv_lora_rank > 0`` marks multi-head latent attention (MLA); ``experts > 0`` marks a mixture-of-experts feed-forward.
+    ``kv_lora_rank > 0`` marks multi-head latent attention (MLA); ``experts > 0`` a mixture-of-experts feed-forward.
     A block may hold a dense feed-forward (``ffn_hidden``), routed experts, shared experts, or any sum of them.
     """
 
@@ -37,6 +38,7 @@ class Block:
     shared_ffn_hidden: int = 0  # summed width of the shared experts
     norm_params: int = 0
     bias_params: int = 0
+    expert_bias_params: int = 0  # of one routed expert; kept apart because only topk of them are active (gpt-oss)
     other_params: int = 0  # sinks, relative-position tables, shared-expert gates, router corrections
 
     @property
@@ -54,6 +56,7 @@ class Architecture:
     hidden: int
     vocab: int
     blocks: tuple[Block, ...]
+    embedding_dim: int = 0  # width of the token embedding where it is not ``hidden`` (OPT-350m); 0 is ``hidden``
     tied_embeddings: bool = False
     position_params: int = 0  # learned position table
     final_norm_params: int = 0
