@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
+Rows: TypeAlias = NDArray[np.intp]  # positions of rows
 
 TOTAL = "all"
 OK, UNSUPPORTED, INVALID = "ok", "unsupported", "invalid"
@@ -163,7 +164,8 @@ def fit_scores(*, predicted: Sequence[bool | None], ran: Sequence[bool], labels:
     asked = np.array([value is not None for value in predicted], dtype=np.bool_)
     fitted = np.asarray(ran, dtype=np.bool_)
     _same_length(said, fitted, np.empty(len(labels)))
-    return tuple(_fit(label, said, fitted, rows & asked) for label, rows in _groups(labels))
+    groups = ((label, rows[asked[rows]]) for label, rows in _groups(labels))
+    return tuple(_fit(label, said[rows], fitted[rows]) for label, rows in groups)
 
 
 def largest_misses(
@@ -215,38 +217,40 @@ def _comparable_values(got: Floats, true: Floats) -> Mask:
     return np.isfinite(got) & np.isfinite(true) & (np.nan_to_num(got) > 0) & (np.nan_to_num(true) > 0)
 
 
-def _groups(labels: Sequence[str]) -> Iterator[tuple[str, Mask]]:
-    """All rows, then each label in order of first appearance."""
-    array = np.asarray(labels, dtype=np.str_)
-    yield TOTAL, np.ones(array.shape, dtype=np.bool_)
-    for label in dict.fromkeys(labels):
-        yield label, array == label
+def _groups(labels: Sequence[str]) -> Iterator[tuple[str, Rows]]:
+    """Positions of all rows, then of each label in order of first appearance."""
+    yield TOTAL, np.arange(len(labels))
+    positions: dict[str, list[int]] = {}
+    for row, label in enumerate(labels):
+        positions.setdefault(label, []).append(row)
+    for label, rows in positions.items():
+        yield label, np.array(rows, dtype=np.intp)
 
 
 def _accuracy(
-    label: str, got: Floats, true: Floats, bounds: tuple[Floats, Floats], state: NDArray[np.str_], rows: Mask
+    label: str, predicted: Floats, measured: Floats, bounds: tuple[Floats, Floats], state: NDArray[np.str_], rows: Rows
 ) -> Accuracy:
-    ok = rows & (state == OK)
-    scored = ok & _comparable_values(got, true)
-    ratio = got[scored] / true[scored]
+    ok = rows[state[rows] == OK]
+    scored = ok[_comparable_values(predicted[ok], measured[ok])]
+    got, true, low, high = predicted[scored], measured[scored], bounds[0][scored], bounds[1][scored]
+    ratio = got / true
     error = np.abs(ratio - 1)
-    low, high = bounds[0][scored], bounds[1][scored]
-    has = np.isfinite(low) & np.isfinite(high)
-    inside = (low[has] <= true[scored][has]) & (true[scored][has] <= high[has])
     bias = _median(np.log(ratio))
+    has = np.isfinite(low) & np.isfinite(high)
+    inside = (low[has] <= true[has]) & (true[has] <= high[has])
     return Accuracy(
         label=label,
-        rows=int(rows.sum()),
-        n=int(scored.sum()),
-        unmeasured=int(ok.sum() - scored.sum()),
-        unsupported=int((rows & (state == UNSUPPORTED)).sum()),
-        invalid=int((rows & (state == INVALID)).sum()),
+        rows=rows.size,
+        n=scored.size,
+        unmeasured=ok.size - scored.size,
+        unsupported=int((state[rows] == UNSUPPORTED).sum()),
+        invalid=int((state[rows] == INVALID).sum()),
         median_abs_error_frac=_median(error),
         mean_abs_error_frac=_mean(error),
         bias_frac=None if bias is None else float(np.expm1(bias)),
         p90_abs_error_frac=float(np.quantile(error, 0.9)) if error.size else None,
         coverage_frac=_mean(inside),
-        half_width_frac=_median((high[has] - low[has]) / (2 * got[scored][has])),
+        half_width_frac=_median((high[has] - low[has]) / (2 * got[has])),
     )
 
 
@@ -268,17 +272,16 @@ def _regret(label: str, regrets: Floats, sizes: NDArray[np.int64], tolerance_fra
     )
 
 
-def _fit(label: str, said: Mask, fitted: Mask, rows: Mask) -> FitScore:
-    ran, oom = rows & fitted, rows & ~fitted
-    ran_right, oom_right = int((ran & said).sum()), int((oom & ~said).sum())
-    both = bool(ran.any() and oom.any())
+def _fit(label: str, said: Mask, fitted: Mask) -> FitScore:
+    ran, oom = int(fitted.sum()), int((~fitted).sum())
+    ran_right, oom_right = int((fitted & said).sum()), int((~fitted & ~said).sum())
     return FitScore(
         label=label,
-        ran=int(ran.sum()),
+        ran=ran,
         ran_right=ran_right,
-        oom=int(oom.sum()),
+        oom=oom,
         oom_right=oom_right,
-        balanced_accuracy=float((ran_right / ran.sum() + oom_right / oom.sum()) / 2) if both else None,
+        balanced_accuracy=(ran_right / ran + oom_right / oom) / 2 if ran and oom else None,
     )
 
 

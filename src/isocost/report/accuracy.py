@@ -65,9 +65,10 @@ def accuracy_csv(scores: Scores) -> str:
     writer.writerow(("table", "label", "measure", "value"))
     for table, rows in accuracy_dict(scores).items():
         for row in rows:
-            label = row.get("id", row["label"])
-            values = [(name, value) for name, value in row.items() if name not in ("id", "label")]
-            writer.writerows((table, label, name, "" if value is None else value) for name, value in values)
+            key = "id" if "id" in row else "label"
+            writer.writerows(
+                (table, row[key], name, "" if value is None else value) for name, value in row.items() if name != key
+            )
     return out.getvalue()
 
 
