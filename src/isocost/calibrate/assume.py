@@ -1,0 +1,182 @@
+"""From a measured run to a complete case: every blank filled by a stated rule, every rule that was used named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from isocost.calibrate.run import Run
+from isocost.cases import Case
+from isocost.catalog.store import Catalog
+from isocost.recipes import ATTENTION_KERNELS, Recipe, recipe, recipe_of
+from isocost.workload.architecture import Architecture, Block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumed:
+    """A complete case and what was assumed to complete it (column -> value and rule)."""
+
+    case: Case
+    assumed: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsupported:
+    """A run that cannot be predicted, and why."""
+
+    reason: str
+
+
+REQUIRED = (
+    "accelerator", "gpus", "layers", "hidden", "heads", "head_dim", "ffn_hidden", "vocab",
+    "seq_len", "global_batch_seqs", "micro_batch", "tp", "pp", "dp", "precision",
+)  # fmt: skip
+
+
+def architecture_of(run: Run) -> Architecture:
+    """The architecture a row describes. MLA ranks, which the format has no columns for, are those of DeepSeek-V3."""
+    assert run.heads and run.head_dim and run.hidden and run.layers and run.vocab and run.ffn_hidden
+    attention = run.attention or "full"
+    gated = run.ffn_gated is not False
+    base = Block(
+        count=run.layers,
+        heads=run.heads,
+        kv_heads=run.kv_heads or run.heads,
+        head_dim=run.head_dim,
+        v_head_dim=run.head_dim,
+        ffn_hidden=run.ffn_hidden,
+        ffn_gated=gated,
+    )
+    if attention == "mla":
+        base = replace(base, q_lora_rank=1536, kv_lora_rank=512, qk_rope_head_dim=64, v_head_dim=128)
+    blocks = [base]
+    if run.experts:
+        width = run.moe_ffn_hidden or run.ffn_hidden
+        dense = run.dense_layers or 0
+        routed = replace(
+            base,
+            count=run.layers - dense,
+            ffn_hidden=0,
+            experts=run.experts,
+            experts_topk=run.experts_topk or 1,
+            moe_ffn_hidden=width,
+            shared_ffn_hidden=width * (run.shared_experts or 0),
+        )
+        blocks = [routed] if not dense else [replace(base, count=dense), routed]
+    window = re.fullmatch(r"sliding:(\d+)(?:,(alternating|(\d+):1))?", attention)
+    if window:
+        every = {"alternating": 1}.get(window[2] or "", int(window[3] or 0))
+        split = []
+        for block in blocks:
+            full = block.count // (every + 1) if every else 0
+            split.append(replace(block, count=block.count - full, window=int(window[1])))
+            if full:
+                split.append(replace(block, count=full))
+        blocks = split
+    return Architecture(
+        name=run.model or "unnamed",
+        model_type="custom",
+        hidden=run.hidden,
+        vocab=run.vocab,
+        blocks=tuple(blocks),
+        tied_embeddings=bool(run.tied_embeddings),
+        layer_norm=not gated,
+        dropout=not gated,
+    )
+
+
+def _site(run: Run) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", (run.source or "").lower()).strip("-")
+    return f"{words[:24].strip('-')}@{run.accelerator}"
+
+
+def assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
+    """The complete case of a run, or why there is none."""
+    missing = [name for name in REQUIRED if getattr(run, name) is None]
+    if missing:
+        return Unsupported(reason="unknown " + ", ".join(missing))
+    if run.accelerator not in catalog.accelerators:
+        return Unsupported(reason=f"accelerator {run.accelerator} is not in the catalogue")
+    if (run.attention or "full").startswith("hybrid"):
+        return Unsupported(reason="state-space (Mamba) blocks have no law yet")
+    acc = catalog.accelerators[run.accelerator]
+    assumed: dict[str, str] = {}
+
+    def fill(column: str, value: object, rule: str) -> object:
+        given = getattr(run, column)
+        if given is not None:
+            return given
+        assumed[column] = f"{value} ({rule})"
+        return value
+
+    stack = recipe_of(run.stack, run.stack_version, run.year, run.accelerator)
+    if stack is None:
+        stack = recipe("megatron-core")
+        assumed["stack"] = f"{stack.id} (stack not known)"
+    notes = run.notes or ""
+    if stack.id == "torchtitan" and "eager" in notes:
+        stack = recipe("torchtitan-eager")
+    kernel = str(fill("attention_kernel", stack.attention_kernel, f"as {stack.id} runs"))
+    if kernel == "flash":
+        kernel = (
+            stack.attention_kernel if stack.attention_kernel in ("flash1", "flash2", "flash3", "cudnn") else "flash2"
+        )
+    norm = str(fill("norm_kernel", stack.norm_kernel, f"as {stack.id} runs"))
+    sharding = str(fill("sharding", "zero1" if stack.stack == "megatron" else "none", "usual for the stack"))
+    tp = run.tp or 1
+    parallel = bool(
+        fill(
+            "sequence_parallel",
+            tp > 1 and stack.since >= 2023 and stack.stack in ("megatron", "megascale"),
+            "usual for the stack",
+        )
+    )
+    pp, vp, cp = run.pp or 1, run.vpp or 1, run.cp or 1
+    schedule = str(fill("schedule", "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b", "from pp and vpp"))
+    dp = run.dp or 1
+    group = dp * cp
+    if run.shard_group and run.shard_group.isdigit():
+        group = int(run.shard_group)
+    nic = acc.nic_bytes_per_s or acc.scaleup_bytes_per_s / 8.0
+    if run.scale_out_gbit_per_gpu:
+        nic = run.scale_out_gbit_per_gpu * 1e9 / 8.0
+    elif (run.gpus or 1) > (acc.scaleup_domain or 8):
+        assumed["scale_out_gbit_per_gpu"] = f"{nic * 8e-9:.0f} (usual for {acc.id})"
+    case = Case(
+        architecture=architecture_of(run), kind=run.kind or "pretrain", accelerator=acc, nic_bytes_per_s=nic,
+        site=_site(run), recipe=stack, precision=run.precision or "bf16", fp8_recipe=run.fp8_recipe or "",
+        attention_kernel=kernel if kernel in ATTENTION_KERNELS else "flash2", norm_kernel=norm,
+        recompute=run.recompute or "none", sharding=sharding, seq_len=run.seq_len or 1,
+        global_batch_seqs=run.global_batch_seqs or 1, micro_batch=run.micro_batch or 1, tp=tp, pp=pp, vp=vp, cp=cp,
+        ep=run.ep or 1, dp=dp, shard_group=group, sequence_parallel=parallel, schedule=schedule,
+    )  # fmt: skip
+    if run.recompute is None:
+        case = replace(case, recompute=guess_recompute(case))
+        assumed["recompute"] = f"{case.recompute} (the fastest that fits)"
+    return Assumed(case=case, assumed=assumed)
+
+
+def guess_recompute(case: Case) -> str:
+    """The least recompute that fits (first form, until the memory law is joined)."""
+    a, b = case.architecture, case.architecture.blocks[0]
+    tokens = case.micro_batch * case.seq_len / case.cp
+    sp = case.tp if case.sequence_parallel else 1
+    width = b.ffn_hidden + b.shared_ffn_hidden + b.experts_topk * b.moe_ffn_hidden
+    layer = (
+        2 * tokens * (4 * a.hidden / sp + (2 * b.heads + 2 * b.kv_heads) * b.head_dim / case.tp + 3 * width / case.tp)
+    )
+    held = sum(
+        k.count * (a.hidden * (2 * k.heads + 2 * k.kv_heads) * k.head_dim + 3 * a.hidden * (k.ffn_hidden + k.shared_ffn_hidden)) / case.tp
+        + k.count * 3 * a.hidden * k.moe_ffn_hidden * k.experts / case.ep for k in a.blocks
+    ) / case.pp + a.vocab * a.hidden / case.tp  # fmt: skip
+    d = case.dp * case.cp
+    state = held * (16.0 / d if case.sharding == "zero3" else 4.0 + 12.0 / d)
+    flight = min(case.pp, case.global_batch_seqs / (case.dp * case.micro_batch)) * (
+        1 + (case.pp - 1) / (case.pp * case.vp) if case.vp > 1 else 1
+    )
+    logits = 8 * tokens * a.vocab / case.tp
+    capacity = 1.03 * case.accelerator.memory_bytes
+    kept = layer * a.layers / case.pp * flight
+    if state + kept + logits <= capacity:
+        return "none"
+    return "full"

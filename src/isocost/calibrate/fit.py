@@ -1,0 +1,121 @@
+"""Fit of the step-time constants: robust, hierarchical, deterministic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from isocost.calibrate.priors import PRIORS
+from isocost.cases import Case, Columns, levels_of
+from isocost.evaluate.block import block_times
+from isocost.evaluate.inputs import Coefficients
+from isocost.evaluate.step import StepTime, step_time
+
+Array = NDArray[np.float64]
+
+# Below this error a row is fitted by squares, above by its absolute value: the noise floor of good rows is 2 to 3 %.
+HUBER_FRAC = 0.06
+# Step of the logarithm in the numerical derivative by a coefficient.
+STEP = 1e-4
+
+
+def predict(columns: Columns, coefficients: Coefficients) -> StepTime:
+    """Step time of every row."""
+    c = columns
+    block = block_times(c.kinds, c.model, c.split, c.machine, c.policy, coefficients)
+    return step_time(block, c.model, c.split, c.tail, c.machine, c.policy, coefficients)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Index:
+    """Which constants make each coefficient of each row: the log of a coefficient is the sum of the logs of its constants."""
+
+    names: tuple[str, ...]
+    prior: Array  # log
+    sd: Array
+    uses: dict[
+        str, NDArray[np.int64]
+    ]  # coefficient -> (depth, rows) positions in names; the last name is the constant 1
+
+    def coefficients(self, logs: Array) -> Coefficients:
+        """Coefficients of all rows."""
+        padded = np.append(logs, 0.0)
+        values: dict[str, Any] = {name: np.exp(padded[rows].sum(axis=0)) for name, rows in self.uses.items()}
+        return Coefficients(**values)
+
+
+def index(cases: Sequence[Case], least_rows: int = 1) -> Index:
+    """Constants that these cases can tell apart."""
+    levels = [levels_of(case) for case in cases]
+    names: list[str] = []
+    prior: list[float] = []
+    sd: list[float] = []
+    for coefficient, p in PRIORS.items():
+        names.append(coefficient)
+        prior.append(np.log(p.value))
+        sd.append(p.sd)
+        for level, spread in p.levels.items():
+            values = sorted({row[level] for row in levels if row[level]})
+            for value in values:
+                key = f"{level}={value}"
+                names.append(f"{coefficient}|{key}")
+                prior.append(np.log(p.centres.get(key, 1.0)))
+                sd.append(spread)
+    place = {name: i for i, name in enumerate(names)}
+    none = len(names)
+    uses = {}
+    for f in fields(Coefficients):
+        keys = [None, *PRIORS[f.name].levels]
+        rows = [
+            [place.get(f.name if key is None else f"{f.name}|{key}={row[key]}", none) for row in levels] for key in keys
+        ]
+        uses[f.name] = np.array(rows)
+    return Index(names=tuple(names), prior=np.array(prior), sd=np.array(sd), uses=uses)
+
+
+def weights(groups: Sequence[str]) -> Array:
+    """Weight of a row: a group (source and chip) of n rows counts as min(n, 60)^0.75."""
+    labels, inverse, counts = np.unique(np.array(groups), return_inverse=True, return_counts=True)
+    return (np.minimum(counts, 60) ** 0.75 / counts)[inverse]
+
+
+def fit(
+    columns: Columns, measured_s: Array, weight: Array, idx: Index, start: Array | None = None, steps: int = 40
+) -> Array:
+    """Logs of the constants that explain the measured steps best, given the priors."""
+
+    def parts(error: Array) -> tuple[Array, Array]:
+        # Pseudo-Huber as a residual whose square is the loss, and its derivative by the error.
+        root = np.sqrt(1.0 + (error / HUBER_FRAC) ** 2)
+        size = np.sqrt(2.0 * (root - 1.0))
+        slope = np.where(size > 1e-9, np.abs(error) / HUBER_FRAC**2 / root / np.maximum(size, 1e-9), 1.0 / HUBER_FRAC)
+        return np.sign(error) * size * np.sqrt(weight), slope * np.sqrt(weight)
+
+    def error_of(coefficients: Coefficients) -> Array:
+        return np.log(predict(columns, coefficients).total_s / measured_s)
+
+    def residuals(logs: Array) -> Array:
+        robust, _ = parts(error_of(idx.coefficients(logs)))
+        return np.concatenate([robust, (logs - idx.prior) / idx.sd])
+
+    def jacobian(logs: Array) -> Array:
+        coefficients = idx.coefficients(logs)
+        base = error_of(coefficients)
+        _, slope = parts(base)
+        n = base.size
+        out = np.zeros((n + logs.size, logs.size + 1))
+        for name, places in idx.uses.items():
+            moved = replace(coefficients, **{name: getattr(coefficients, name) * np.exp(STEP)})
+            by_coefficient = slope * (error_of(moved) - base) / STEP
+            for row in places:
+                np.add.at(out, (np.arange(n), row), by_coefficient)
+        out[n + np.arange(logs.size), np.arange(logs.size)] = 1.0 / idx.sd
+        return out[:, :-1]
+
+    first = idx.prior if start is None else start
+    return least_squares(residuals, first, jac=jacobian, max_nfev=steps, method="trf", x_scale=idx.sd).x

@@ -1,0 +1,275 @@
+"""A case is one configuration with every choice made; here its choices become the columns of numbers that the laws read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from isocost.catalog.kernel_constants import attention_constants, expert_constants, gemm_constants
+from isocost.catalog.records import Accelerator, rates_by_precision
+from isocost.constants import Constant, product
+from isocost.evaluate.inputs import (
+    Attention,
+    Coefficients,
+    Experts,
+    Gemm,
+    Kinds,
+    Machine,
+    Model,
+    Policy,
+    Split,
+    Tail,
+)
+from isocost.laws.pipeline import SCHEDULES
+from isocost.recipes import ATTENTION_KERNELS, Recipe
+from isocost.workload.architecture import Architecture, Block
+
+T = TypeVar("T")
+
+SIXTEEN_BIT = ("bf16", "fp16")
+# Memory bandwidth of streaming kernels over the datasheet, from the bandwidth-bound products of the GEMM table.
+STREAM_FRAC = 0.85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One training configuration on one kind of machine, complete."""
+
+    architecture: Architecture
+    kind: str  # pretrain, sft, lora
+    accelerator: Accelerator
+    nic_bytes_per_s: float
+    site: str  # whose fabric: "" when unknown
+    recipe: Recipe
+    precision: str
+    fp8_recipe: str
+    attention_kernel: str
+    norm_kernel: str
+    recompute: str
+    sharding: str
+    seq_len: int
+    global_batch_seqs: int
+    micro_batch: int
+    tp: int
+    pp: int
+    vp: int
+    cp: int
+    ep: int
+    dp: int
+    shard_group: int
+    sequence_parallel: bool
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """Everything ``block_times`` and ``step_time`` read."""
+
+    kinds: Kinds
+    model: Model
+    split: Split
+    machine: Machine
+    policy: Policy
+    tail: Tail
+
+
+def stage_layers(layers: int, pp: int, vp: int) -> tuple[int, int]:
+    """Blocks of the fullest stage and of the stage with the head.
+
+    Equal where the blocks divide; where they would with the embedding or the head (or both) counted as one, the end stages carry one fewer
+    (``account_for_embedding_in_pipeline_split``); otherwise whole blocks, rounded up.
+    """
+    for ends in (0, 2, 1):
+        if (layers + ends) % (pp * vp) == 0:
+            per = (layers + ends) // pp
+            return (per - (1 if ends and pp <= ends else 0), per - (1 if ends else 0))
+    per = -(-layers // (pp * vp)) * vp
+    return per, max(layers - per * (pp - 1), 1)
+
+
+def levels_of(case: Case) -> dict[str, str]:
+    """The levels at which constants may differ, for this case."""
+    rate = "16bit" if case.precision in SIXTEEN_BIT else case.precision
+    chip = case.accelerator.id
+    return {
+        "chip": chip,
+        "rate": f"{chip}@{rate}",
+        "stack": case.recipe.id,
+        "site": case.site,
+        "attention": case.attention_kernel,
+        "attention_on": f"{case.attention_kernel}@{chip}",
+        "norm": case.norm_kernel,
+        "compiled": "yes" if case.recipe.compiled else "no",
+        "graphs": "yes" if case.recipe.cuda_graphs else "no",
+        "cast": case.fp8_recipe or case.precision,
+    }
+
+
+def coefficients_of(case: Case, constants: dict[str, Constant]) -> dict[str, float]:
+    """Every fitted coefficient of the case."""
+    levels = levels_of(case)
+    return {f.name: product(f.name, levels, constants) for f in fields(Coefficients)}
+
+
+def kind_columns(block: Block) -> dict[str, float]:
+    """A kind of block as numbers."""
+    return {
+        "count": block.count,
+        "heads": block.heads,
+        "kv_heads": block.kv_heads,
+        "head_dim": block.head_dim,
+        "v_head_dim": block.v_head_dim,
+        "window": block.window,
+        "q_lora_rank": block.q_lora_rank,
+        "kv_lora_rank": block.kv_lora_rank,
+        "rope_head_dim": block.qk_rope_head_dim,
+        "ffn_hidden": block.ffn_hidden,
+        "ffn_matrices": 3.0 if block.ffn_gated else 2.0,
+        "experts": block.experts,
+        "experts_topk": block.experts_topk,
+        "moe_ffn_hidden": block.moe_ffn_hidden,
+        "shared_ffn_hidden": block.shared_ffn_hidden,
+    }
+
+
+def _model(case: Case) -> dict[str, float]:
+    a = case.architecture
+    return {
+        "hidden": a.hidden,
+        "vocab": a.vocab,
+        "layers": a.layers,
+        "seq_len": case.seq_len,
+        "layer_norm": float(a.layer_norm),
+        "dropout": float(a.dropout),
+        "collectives_per_block": 1.0 if a.parallel_residual else 2.0,
+        "trainable_frac": 0.02 if case.kind == "lora" else 1.0,
+        "attention_frac": 1.0,
+    }
+
+
+def _split(case: Case) -> dict[str, float]:
+    return {
+        "micro_batch": case.micro_batch,
+        "tp": case.tp,
+        "cp": case.cp,
+        "ep": case.ep,
+        # Megatron-Core keeps experts whole on a rank as soon as there is expert parallelism.
+        "expert_tp": 1.0 if case.ep > 1 else case.tp,
+        "sequence_parallel": float(case.sequence_parallel),
+    }
+
+
+def _peak(accelerator: Accelerator, precision: str) -> float:
+    """Dense peak of ``precision``; a chip without it runs the layers in 16 bit."""
+    names = (precision, *(("fp8",) if precision == "mxfp8" else ()), *SIXTEEN_BIT, "tf32", "fp32")
+    return next(rate for rate in (rates_by_precision(accelerator)[name] for name in names) if rate)
+
+
+def _gemm(case: Case, precision: str) -> dict[str, float]:
+    acc = case.accelerator
+    x = gemm_constants(acc.id, precision, _peak(acc, precision), acc.hbm_bytes_per_s)
+    values = {f.name: getattr(x, f.name) for f in fields(Gemm) if f.name != "element_bytes"}
+    return {**values, "element_bytes": x.a_bytes}
+
+
+def _attention(case: Case) -> list[dict[str, float]]:
+    acc = case.accelerator
+    out = []
+    for block in case.architecture.blocks:
+        x = attention_constants(acc.id, "bf16", block.head_dim, _peak(acc, "bf16"), acc.hbm_bytes_per_s)
+        out.append({f.name: float(getattr(x, f.name)) for f in fields(Attention)})
+    return out
+
+
+def _experts(case: Case) -> dict[str, float]:
+    acc = case.accelerator
+    x = expert_constants(acc.id, case.precision, _peak(acc, case.precision), acc.hbm_bytes_per_s)
+    return {f.name: getattr(x, f.name) for f in fields(Experts)}
+
+
+def _links(case: Case) -> dict[str, float]:
+    acc = case.accelerator
+    return {
+        "hbm_bytes_per_s": acc.hbm_bytes_per_s * STREAM_FRAC,
+        "link_bytes_per_s": acc.scaleup_bytes_per_s,
+        "nic_bytes_per_s": case.nic_bytes_per_s,
+        "domain": acc.scaleup_domain,
+        "link_latency_s": 2e-6,
+        "nic_latency_s": 5e-6,
+        "start_s": 1e-5,
+        "half_size_bytes": 2.5e6,
+    }
+
+
+def _policy(case: Case) -> dict[str, float]:
+    kernel = ATTENTION_KERNELS[case.attention_kernel]
+    replay, replay_attention = {"none": (0.0, 0.0), "selective": (0.0, 1.0), "full": (1.0, 1.0)}[case.recompute]
+    if case.recompute == "selective" and case.recipe.stack == "torchtitan":
+        replay, replay_attention = 0.5, 0.0
+    return {
+        "replay_frac": replay,
+        "replay_attention_frac": replay_attention,
+        "square_attention": kernel.square,
+        "score_bytes": kernel.score_bytes,
+        "gradient_bytes": case.recipe.gradient_bytes,
+        "gather_bytes": case.recipe.gather_bytes,
+    }
+
+
+def _tail(case: Case) -> dict[str, float]:
+    most, last = stage_layers(case.architecture.layers, case.pp, case.vp)
+    schedule = SCHEDULES[case.schedule]
+    return {
+        "pp": case.pp,
+        "vp": case.vp,
+        "dp": case.dp,
+        "micro_batches": case.global_batch_seqs / (case.dp * case.micro_batch),
+        "layers_max": most,
+        "layers_last": last,
+        "zero1": float(case.sharding in ("zero1", "zero2", "zero3")),
+        "zero3": float(case.sharding == "zero3"),
+        "shard_group": case.shard_group,
+        "ramp_per_pp": schedule.ramp_per_pp,
+        "forward_coef": schedule.forward_coef,
+        "input_coef": schedule.input_coef,
+        "weight_coef": schedule.weight_coef,
+        "fill_per_ramp": schedule.fill_per_ramp,
+        "vp_split": schedule.vp_split,
+        "ramp_hops": schedule.ramp_hops,
+        "steady_hops": schedule.steady_hops,
+    }
+
+
+def columns(cases: Sequence[Case]) -> Columns:
+    """Stack cases into columns: shape (kinds, rows) for the kinds of block, (rows,) for the rest."""
+    depth = max(len(case.architecture.blocks) for case in cases)
+
+    def row(cls: type[T], rows: Sequence[dict[str, float]]) -> T:
+        values: dict[str, Any] = {f.name: np.array([r[f.name] for r in rows], float) for f in fields(cls)}  # type: ignore[arg-type]
+        return cls(**values)
+
+    def by_kind(cls: type[T], table: Sequence[list[dict[str, float]]]) -> T:
+        full = [kinds + [{**kinds[0], "count": 0.0}] * (depth - len(kinds)) for kinds in table]
+        values: dict[str, Any] = {
+            f.name: np.array([[kinds[k][f.name] for kinds in full] for k in range(depth)], float)
+            for f in fields(cls)  # type: ignore[arg-type]
+        }
+        return cls(**values)
+
+    return Columns(
+        kinds=by_kind(Kinds, [[kind_columns(b) for b in c.architecture.blocks] for c in cases]),
+        model=row(Model, [_model(c) for c in cases]),
+        split=row(Split, [_split(c) for c in cases]),
+        machine=Machine(
+            gemm=row(Gemm, [_gemm(c, c.precision) for c in cases]),
+            gemm_16bit=row(Gemm, [_gemm(c, "bf16") for c in cases]),
+            attention=by_kind(Attention, [_attention(c) for c in cases]),
+            experts=row(Experts, [_experts(c) for c in cases]),
+            **{name: np.array([_links(c)[name] for c in cases]) for name in _links(cases[0])},
+        ),
+        policy=row(Policy, [_policy(c) for c in cases]),
+        tail=row(Tail, [_tail(c) for c in cases]),
+    )

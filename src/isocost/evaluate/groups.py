@@ -1,0 +1,47 @@
+"""Traffic of one group of ranks on the machine: where its members sit decides link, latency and sharing."""
+
+from __future__ import annotations
+
+from isocost.evaluate.inputs import Machine
+from isocost.laws.collectives import (
+    all_to_all_tiered_s,
+    group_bandwidth_bytes_per_s,
+    group_latency_s,
+    members_per_domain,
+    ring_all_gather_s,
+)
+from isocost.num import Num
+
+
+def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
+    """All-gather of ``payload_bytes`` over ``members`` ranks ``stride`` apart; a reduce-scatter takes as long, an all-reduce twice."""
+    return ring_all_gather_s(
+        payload_bytes=payload_bytes, members=members, start_s=machine.start_s, half_size_bytes=machine.half_size_bytes,
+        bandwidth_bytes_per_s=group_bandwidth_bytes_per_s(
+            members=members, stride=stride, domain=machine.domain,
+            link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
+        ),
+        latency_s=group_latency_s(
+            members=members, stride=stride, domain=machine.domain,
+            link_latency_s=machine.link_latency_s, nic_latency_s=machine.nic_latency_s,
+        ),
+    )  # fmt: skip
+
+
+def exchange_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
+    """All-to-all in which every rank sends ``payload_bytes`` in total."""
+    return all_to_all_tiered_s(
+        payload_bytes=payload_bytes, members=members,
+        members_per_domain=members_per_domain(members=members, stride=stride, domain=machine.domain),
+        link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
+        latency_s=machine.link_latency_s, start_s=machine.start_s,
+    )  # fmt: skip
+
+
+def send_s(payload_bytes: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
+    """One message to the rank ``stride`` away."""
+    bandwidth = group_bandwidth_bytes_per_s(
+        members=2.0, stride=stride, domain=machine.domain,
+        link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
+    )  # fmt: skip
+    return payload_bytes / bandwidth + machine.nic_latency_s

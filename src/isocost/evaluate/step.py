@@ -1,0 +1,136 @@
+"""The layout axis: from the times of a micro-batch to the time of a step, by cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from isocost.evaluate.block import BlockTimes
+from isocost.evaluate.groups import gather_s, send_s
+from isocost.evaluate.inputs import Coefficients, Machine, Model, Policy, Split, Tail
+from isocost.laws.pipeline import p2p_exposed_s, pipeline_bubble_s
+from isocost.num import Num, safe_div
+
+# Share of a backward pass that gradient traffic can hide behind: the last block's gradients come after it.
+HIDEABLE_FRAC = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepTime:
+    """Seconds of one optimizer step by cause, on the rank that sets the pace; the fields add up to the step."""
+
+    gemm_s: Num
+    expert_s: Num
+    attention_s: Num
+    pointwise_s: Num
+    recompute_s: Num
+    head_s: Num
+    host_s: Num
+    tp_s: Num
+    cp_s: Num
+    ep_s: Num
+    pp_s: Num
+    bubble_s: Num
+    dp_s: Num
+    optimizer_s: Num
+    other_s: Num
+
+    @property
+    def total_s(self) -> Num:
+        """Time of the step: the sum of the fields."""
+        return sum((getattr(self, f.name) for f in fields(self)), 0.0)
+
+
+def step_time(
+    block: BlockTimes, model: Model, split: Split, tail: Tail, machine: Machine, policy: Policy, c: Coefficients
+) -> StepTime:
+    """Time of a step of every row, from its block times (already gathered to the layout axis)."""
+    m = tail.micro_batches
+    f, b, r = block.forward, block.backward, block.replay
+    blocks_s = f.total_s + b.total_s + r.total_s
+    layer_s = blocks_s / model.layers
+    middle_s = tail.layers_max * layer_s
+    last_s = tail.layers_last * layer_s + block.head_s
+    head_paces = np.where(last_s > middle_s, 1.0, 0.0)
+    paced = np.where(last_s > middle_s, tail.layers_last, tail.layers_max) / model.layers
+    stage_s = np.maximum(middle_s, last_s)
+
+    bubble = pipeline_bubble_s(
+        micro_batches=m, pp=tail.pp, vp=tail.vp,
+        slowest_forward_s=paced * f.total_s, slowest_backward_weight_s=paced * block.weight_s,
+        slowest_backward_input_s=stage_s - paced * (f.total_s + block.weight_s),
+        sum_forward_s=f.total_s, sum_backward_weight_s=block.weight_s,
+        sum_backward_input_s=blocks_s + block.head_s - f.total_s - block.weight_s,
+        ramp_per_pp=tail.ramp_per_pp, forward_coef=tail.forward_coef, input_coef=tail.input_coef,
+        weight_coef=tail.weight_coef, fill_per_ramp=tail.fill_per_ramp, vp_split=tail.vp_split,
+    )  # fmt: skip
+
+    nic = machine.nic_bytes_per_s * c.fabric
+    tokens = split.micro_batch * model.seq_len / split.cp
+    # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or without.
+    send = send_s(2.0 * tokens * model.hidden / split.tp, split.tp * split.cp * tail.dp, machine, nic)
+    pp_s = p2p_exposed_s(
+        micro_batches=m, pp=tail.pp, vp=tail.vp, p2p_s=send, ramp_hops=tail.ramp_hops, steady_hops=tail.steady_hops,
+        vp_split=tail.vp_split, blocking_frac=c.pp_exposed,
+    )  # fmt: skip
+
+    dense = block.dense_params * paced + block.end_params
+    experts = block.expert_params * paced
+    sharded = np.where(tail.zero1 > 0, tail.shard_group, 1.0)
+    ranks = tail.dp * split.cp * split.tp / (split.ep * split.expert_tp)
+    reduced_bytes = policy.gradient_bytes + policy.gather_bytes
+    reduce_s = gather_s(dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
+    reduce_s = reduce_s + gather_s(experts * reduced_bytes, ranks, split.ep * split.expert_tp, machine, nic)
+    hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
+    behind_s = np.maximum(c.dp_exposed * reduce_s, reduce_s - hidden_s)
+    dp_s = np.where(tail.zero3 > 0, m * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c), behind_s)
+
+    optimizer_s = c.optimizer_bytes * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
+    domains = np.maximum(tail.dp * split.tp * split.cp * tail.pp / machine.domain, 1.0)
+    sums = {
+        "gemm_s": m * paced * (f.gemm_s + b.gemm_s),
+        "expert_s": m * paced * (f.expert_s + b.expert_s),
+        "attention_s": m * paced * (f.attention_s + b.attention_s),
+        "pointwise_s": m * paced * (f.pointwise_s + b.pointwise_s),
+        "recompute_s": m * paced * r.total_s,
+        "head_s": m * head_paces * block.head_s,
+        "host_s": m * paced * (f.host_s + b.host_s),
+        "tp_s": m * paced * (f.tp_s + b.tp_s),
+        "cp_s": m * paced * (f.cp_s + b.cp_s),
+        "ep_s": m * paced * (f.ep_s + b.ep_s),
+        "pp_s": pp_s,
+        "bubble_s": bubble,
+        "dp_s": dp_s,
+        "optimizer_s": optimizer_s,
+    }
+    before: Num = sum(sums.values(), 0.0)
+    other = before * ((1.0 + c.jitter_frac * np.log2(domains)) * (1.0 + c.age_frac) - 1.0)
+    return StepTime(other_s=other, **sums)
+
+
+def _gather_exposed_s(
+    block: BlockTimes,
+    model: Model,
+    split: Split,
+    tail: Tail,
+    machine: Machine,
+    nic: Num,
+    policy: Policy,
+    c: Coefficients,
+) -> Num:
+    """What one micro-batch of ZeRO-3 waits for its gathers and scatters, all blocks."""
+    params = (block.dense_params + block.expert_params + 2.0 * block.end_params) / model.layers
+
+    def exchange_s(bytes_per_param: Num) -> Num:
+        return gather_s(params * bytes_per_param, tail.shard_group, split.tp, machine, nic)
+
+    def exposed_s(compute: Num, traffic: Num) -> Num:
+        shared = compute * (1.0 + c.fsdp_interference * np.minimum(safe_div(traffic, compute), 1.0))
+        return np.maximum(shared, traffic) - compute
+
+    gather = exchange_s(policy.gather_bytes)
+    scatter = exchange_s(policy.gradient_bytes)
+    forward = exposed_s(block.layer_forward_s, gather)
+    backward = exposed_s(block.layer_backward_s, gather + scatter)
+    return model.layers * (forward + backward)

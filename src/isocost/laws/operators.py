@@ -1,0 +1,84 @@
+"""What the operators of a block touch on one rank, beyond the matrix products: keys seen, bytes moved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocost.num import Num
+from isocost.term import term
+
+
+@term(unit="1", source="dao2022")
+def mean_keys(*, seq_len: Num, window: Num) -> Num:
+    """keys = window - window^2 / (2 seq_len).
+
+    Mean number of keys a query attends to under a causal mask with a sliding window (window = seq_len: no window, half the
+    sequence). The first ``window`` queries see a triangle, all later ones the full window.
+
+    Ignores: the diagonal itself (half a key) and blocks of the kernel that are computed but masked (about half a tile of 128 a row).
+
+    Args:
+        seq_len: tokens of one sequence.
+        window: tokens a query may look back, at most seq_len.
+
+    Source: dao2022 (the kernel skips fully masked blocks); the sum itself is arithmetic.
+    """
+    inside = np.minimum(window, seq_len)
+    return inside - inside * inside / (2.0 * seq_len)
+
+
+@term(unit="B", source="korthikanti2022")
+def pointwise_bytes(
+    *,
+    tokens: Num,
+    hidden: Num,
+    attention_width: Num,
+    ffn_width: Num,
+    tp: Num,
+    sequence_parallel: Num,
+    value_bytes: Num,
+) -> Num:
+    """bytes = value_bytes tokens (10 hidden / (tp if sequence_parallel else 1) + 2 attention_width + ffn_width).
+
+    Forward traffic of a block's pointwise operators: residual additions, dropout and copies on the hidden width,
+    rotary embedding and layout changes on the attention width, activation and gating on the feed-forward width. Tensor parallelism
+    divides the last two; the first only with sequence parallelism.
+
+    Ignores: norms (their kernels differ by an order of magnitude, see ``norm_bytes``); cache reuse between neighbours, which a
+    stack's fitted pointwise factor carries.
+
+    Args:
+        tokens: tokens of the micro-batch on this rank.
+        hidden: model width.
+        attention_width: (heads + 2 kv_heads) head_dim / tp, on this rank.
+        ffn_width: values read and written by the activation, on this rank: (matrices) ffn / tp.
+        tp: tensor-parallel ranks.
+        sequence_parallel: 1 or 0.
+        value_bytes: of an activation, 2.
+
+    Source: korthikanti2022 (operator list); counts follow the tensors read and written.
+    """
+    shared = hidden / np.where(sequence_parallel > 0, tp, 1.0)
+    return value_bytes * tokens * (10.0 * shared + 2.0 * attention_width + ffn_width)
+
+
+@term(unit="B", source="korthikanti2022")
+def norm_bytes(*, tokens: Num, hidden: Num, norms: Num, tp: Num, sequence_parallel: Num, bytes_per_value: Num) -> Num:
+    """bytes = norms tokens hidden bytes_per_value / (tp if sequence_parallel else 1).
+
+    Forward traffic of the normalisations of a block. A fused kernel reads and writes each 16-bit value once (4 bytes); an eager
+    RMSNorm upcasts to 32 bit and runs six kernels (about 40 bytes a value).
+
+    Ignores: the statistics (one value a token).
+
+    Args:
+        tokens: tokens of the micro-batch on this rank.
+        hidden: model width.
+        norms: normalisations a block, 2 as a rule.
+        tp: tensor-parallel ranks.
+        sequence_parallel: 1 or 0.
+        bytes_per_value: traffic of the kernel a value.
+
+    Source: korthikanti2022 (which values); bytes by kernel are fitted.
+    """
+    return norms * tokens * hidden * bytes_per_value / np.where(sequence_parallel > 0, tp, 1.0)

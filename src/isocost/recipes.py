@@ -1,0 +1,87 @@
+"""Software stacks as named recipes: the discrete switches that a layout does not say, with their source and date."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from isocost.errors import InputError, Problem, nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a stack of a given time runs unless told otherwise."""
+
+    id: str
+    title: str
+    stack: str
+    since: int
+    until: int
+    match: tuple[str, ...]  # beginnings of ``stack_version`` in the evidence format
+    attention_kernel: str
+    norm_kernel: str
+    gradient_bytes: float
+    gather_bytes: float
+    compiled: bool
+    cuda_graphs: bool
+    memory: str  # name of the memory recipe
+    note: str
+    source: str
+    as_of: str
+    grade: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionKernel:
+    """An attention implementation as coefficients."""
+
+    square: float  # 1: computes masked scores too
+    score_bytes: float  # traffic a score, forward
+
+
+# Unfused kernels write scores, mask, softmax and dropout to memory; 30 bytes a score with the fused masked softmax, 66 eager:
+# both from a trial on the Hagemann and vTrain rows, refined by the fitted factor on ``attention_score``.
+ATTENTION_KERNELS = {
+    "unfused": AttentionKernel(square=1.0, score_bytes=66.0),
+    "fused-softmax": AttentionKernel(square=1.0, score_bytes=30.0),
+    "flash1": AttentionKernel(square=0.0, score_bytes=0.0),
+    "flash2": AttentionKernel(square=0.0, score_bytes=0.0),
+    "flash3": AttentionKernel(square=0.0, score_bytes=0.0),
+    "cudnn": AttentionKernel(square=0.0, score_bytes=0.0),
+    "splash": AttentionKernel(square=0.0, score_bytes=0.0),
+}
+
+
+@cache
+def recipes() -> dict[str, Recipe]:
+    """All shipped recipes by id."""
+    text = resources.files("isocost.data").joinpath("recipes.toml").read_text("utf-8")
+    rows = tomllib.loads(text)["recipe"]
+    return {row["id"]: Recipe(**{**row, "match": tuple(row["match"])}) for row in rows}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called ``name``; raises ``InputError`` with the nearest spelling."""
+    known = recipes()
+    if name not in known:
+        problem = Problem(
+            "stack", "no such recipe", given=name, allowed=", ".join(known), nearest=nearest(name, list(known))
+        )
+        raise InputError([problem])
+    return known[name]
+
+
+def recipe_of(stack: str | None, version: str | None, year: int | None, accelerator: str | None) -> Recipe | None:
+    """The recipe that a stack, its version and a year point to; None if the stack is not known."""
+    if stack == "maxtext":
+        return recipe("maxtext-tpu" if (accelerator or "").startswith("tpu") else "maxtext-gpu")
+    named = [r for r in recipes().values() if any((version or "").startswith(beginning) for beginning in r.match)]
+    pool = named or [r for r in recipes().values() if r.stack == stack]
+    if not pool:
+        return None
+    when = year or max(r.until for r in pool)
+    longest = max(len(b) for r in pool for b in r.match if (version or "").startswith(b)) if named else 0
+    pool = [r for r in pool if not named or any(len(b) == longest and (version or "").startswith(b) for b in r.match)]
+    return min(pool, key=lambda r: (max(r.since - when, when - r.until, 0), -r.since))
