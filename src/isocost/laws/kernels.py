@@ -1,8 +1,9 @@
 """Time of the three kernels that carry a training step: a matrix product, flash attention forward, a layer of experts.
 
-Each is a smooth maximum of an arithmetic time and a memory time. Small shapes lose time in proportion to what they leave idle,
-so every loss is a *half size*: the extent at which that loss doubles the arithmetic time. Sums are multiplied out, so that an
-empty operator (no rows, no experts) needs no special case. The constants come from ``catalog.kernel_constants``.
+Each is a smooth maximum of an arithmetic time and a memory time. Small shapes lose time in proportion to what they
+leave idle, so every loss is a *half size*: the extent at which that loss doubles the arithmetic time. Sums are
+multiplied out, so that an empty operator (no rows, no experts) needs no special case. The constants come from
+``catalog.kernel_constants``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Final
 from isocost.num import Num, smooth_max
 from isocost.term import term
 
-# How sharp the corner between arithmetic and memory is. Powers from 2 to 8 fit the measured matrix products equally well, and a
-# power fitted per chip gains nothing; attention overlaps its loads less well, and 2 fits best.
+# How sharp the corner between arithmetic and memory is. Powers from 2 to 8 fit the measured matrix products equally
+# well, and a power fitted per chip gains nothing; attention overlaps its loads less well, and 2 fits best.
 GEMM_CORNER: Final = 4.0
 ATTENTION_CORNER: Final = 2.0
 
@@ -36,15 +37,17 @@ def gemm_s(
     b_bytes: Num,
     out_bytes: Num,
 ) -> Num:
-    """(c^4 + y^4)^(1/4) + quantise_bytes m k / bytes_per_s + launch_s, c = 2 m n k / rate (1 + m_half/m + ... + mn_half/(m n)).
+    """(c^4 + y^4)^(1/4) + quantise_bytes m k / bytes_per_s + launch_s, c = 2mnk/rate (1 + m_half/m + ... + mn_half/mn).
 
-    One product of (m x k) and (k x n), as a linear layer runs it on m tokens. ``y`` is the operands' and the result's bytes over
-    the memory bandwidth. ``mn_half`` is the smooth form of wave quantisation: on average half a wave of output tiles idles. In
-    8 and 4 bit the activations are quantised first, at a fixed number of bytes each; a stack that fuses this passes less.
-    Backward is two of these with the shape transposed: (m, k, n) for the input gradient and (n, k, m) for the weight gradient.
+    One product of (m x k) and (k x n), as a linear layer runs it on m tokens. ``y`` is the operands' and the result's
+    bytes over the memory bandwidth. ``mn_half`` is the smooth form of wave quantisation: on average half a wave of
+    output tiles idles. In 8 and 4 bit the activations are quantised first, at a fixed number of bytes each; a stack
+    that fuses this passes less. Backward is two of these with the shape transposed: (m, k, n) for the input gradient
+    and (n, k, m) for the weight gradient.
 
-    Ignores: tile and wave steps of one shape (5 to 15 % either way), and the extra tile of an m that is no multiple of 128
-    (5 to 25 % at m below 1,000). The rate is that of one isolated kernel: a long step on a hot chip sustains less.
+    Ignores: tile and wave steps of one shape (5 to 15 % either way), and the extra tile of an m that is no multiple
+    of 128 (5 to 25 % at m below 1,000). The rate is that of one isolated kernel: a long step on a hot chip sustains
+    less.
 
     Args:
         m, n, k: rows (tokens), outputs and inputs of the layer, on this rank.
@@ -84,15 +87,16 @@ def flash_attention_forward_s(
     kv_reads: Num,
     launch_s: Num,
 ) -> Num:
-    """(c^2 + y^2)^(1/2) + launch_s, c = 2 rows keys (head_dim + v_head_dim) / rate (1 + keys_half/keys + rows_half/rows).
+    """(c^2 + y^2)^(1/2) + launch_s, c = 2 rows keys (head_dim + v_head_dim)/rate (1 + keys_half/keys + rows_half/rows).
 
-    rows = sequences heads queries. The mask enters through ``keys``, the mean number of keys a query sees: half the sequence when
-    causal, the whole when not, about the window when sliding. A row costs a fixed overhead (softmax, rescaling, the masked half
-    of the diagonal tile) worth ``keys_half`` keys, which is why short sequences and narrow windows run far below the rate; few
-    rows leave part of the chip idle. Grouped-query attention saves the reading of keys and values, not the arithmetic.
+    rows = sequences heads queries. The mask enters through ``keys``, the mean number of keys a query sees: half the
+    sequence when causal, the whole when not, about the window when sliding. A row costs a fixed overhead (softmax,
+    rescaling, the masked half of the diagonal tile) worth ``keys_half`` keys, which is why short sequences and narrow
+    windows run far below the rate; few rows leave part of the chip idle. Grouped-query attention saves the reading of
+    keys and values, not the arithmetic.
 
-    Ignores: wave steps; a head_dim that is no multiple of 8 (off the tensor-core path); the backward kernel, about 2.5 times the
-    arithmetic at a lower rate.
+    Ignores: wave steps; a head_dim that is no multiple of 8 (off the tensor-core path); the backward kernel, about
+    2.5 times the arithmetic at a lower rate.
 
     Args:
         sequences: sequences of the micro-batch on this rank.
@@ -138,18 +142,19 @@ def grouped_gemm_s(
     launch_s: Num,
     weight_bytes: Num,
 ) -> Num:
-    """(c^4 + y^4)^(1/4) + (row_bytes rows + token_bytes tokens) hidden / bytes_per_s + launch_s, c = flop / rate (1 + losses).
+    """(c^4 + y^4)^(1/4) + (row_bytes rows + token_bytes tokens) hidden/bytes_per_s + launch_s, c = losses flop/rate.
 
-    A feed-forward layer of experts, forward: order the rows by expert, the grouped products with the activation between them, and
-    the weighted sum back into token order. flop = 2 matrices rows hidden expert_hidden; the losses are rows_half / (rows per
-    expert), hidden_half / hidden and width_half / expert_hidden; ``y`` is one reading of every expert's weights.
+    A feed-forward layer of experts, forward: order the rows by expert, the grouped products with the activation
+    between them, and the weighted sum back into token order. flop = 2 matrices rows hidden expert_hidden; losses =
+    1 + rows_half / (rows per expert) + hidden_half / hidden + width_half / expert_hidden; ``y`` is one reading of every
+    expert's weights.
 
-    Ignores: the router and the all-to-all, which are laws of their own; imbalance between ranks: pass the rows of the busiest
-    rank (the mean times the imbalance). Imbalance inside a rank costs 5 to 7 % at power-law routing.
+    Ignores: the router and the all-to-all, which are laws of their own; imbalance between ranks: pass the rows of the
+    busiest rank (the mean times the imbalance). Imbalance inside a rank costs 5 to 7 % at power-law routing.
 
     Args:
         tokens: tokens whose activations enter and leave the layer on this rank.
-        rows: (token, expert) pairs computed on this rank: tokens x top-k when experts are balanced and every token is local.
+        rows: (token, expert) pairs computed on this rank: tokens x top-k when experts are balanced.
         experts: experts whose weights this rank holds.
         hidden, expert_hidden: model width, and the width of one expert on this rank.
         matrices: 3 gated, 2 plain.
