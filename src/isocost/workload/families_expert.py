@@ -155,7 +155,7 @@ def _first_dense(r: Reader, shape: Shape, model_type: str, dense: Block, *, ffn_
     dense = replace(dense, bias_params=biases + _ffn_bias(ffn_bias, shape, dense.ffn_hidden))
     dense_layers = min(first, shape.layers)
     blocks = merge([dense] * dense_layers + [sparse] * (shape.layers - dense_layers))
-    mtp = r.count("num_nextn_predict_layers", limits.MAX_LAYERS, "num_mtp_layers", low=0, absent=0)
+    mtp = r.count("num_nextn_predict_layers", limits.MAX_LAYERS, low=0, absent=0)
     return replace(decoder(shape, model_type, blocks), mtp_layers=mtp)
 
 
@@ -163,9 +163,9 @@ def _ffn_bias(switched_on: bool, shape: Shape, width: int) -> int:
     return (2 * width + shape.hidden) if switched_on and width else 0
 
 
-def _routed(r: Reader, block: Block, *, experts_key: str, width: int, alias: str = "") -> Block:
+def _routed(r: Reader, block: Block, *, experts_key: str, width: int) -> Block:
     """Return the block with routed experts of ``width`` in place of nothing."""
-    experts = r.count(experts_key, limits.MAX_EXPERTS, *([alias] if alias else []))
+    experts = r.count(experts_key, limits.MAX_EXPERTS)
     topk = r.count("num_experts_per_tok", limits.MAX_EXPERTS)
     r.at_most("num_experts_per_tok", topk, experts_key, experts)
     return replace(block, experts=experts, experts_topk=topk, moe_ffn_hidden=width)
@@ -173,7 +173,7 @@ def _routed(r: Reader, block: Block, *, experts_key: str, width: int, alias: str
 
 def _qwen_routed(r: Reader, dense: Block) -> Block:
     width = r.count("moe_intermediate_size", limits.MAX_WIDTH)
-    return _routed(r, replace(dense, ffn_hidden=0), experts_key="num_experts", alias="num_local_experts", width=width)
+    return _routed(r, replace(dense, ffn_hidden=0), experts_key="num_experts", width=width)
 
 
 def _qwen_layers(r: Reader, shape: Shape, dense: Block, sparse: Block) -> list[Block]:

@@ -20,7 +20,7 @@ def gpt2(r: Reader) -> Architecture:
     """Import GPT-2 and GPT-3: learned positions, biases everywhere."""
     shape = read_shape(r, grouped=False)
     ffn = r.count("n_inner", limits.MAX_WIDTH, absent=_FFN_RATIO * shape.hidden)
-    positions = r.count("n_positions", limits.MAX_TOKENS, "max_position_embeddings")
+    positions = r.count("max_position_embeddings", limits.MAX_TOKENS)
     dropout = r.fraction("resid_pdrop") > 0
     r.refuse("add_cross_attention", r.flag("add_cross_attention"), "adds cross-attention, which is not supported")
     block = replace(
@@ -95,7 +95,7 @@ def falcon(r: Reader) -> Architecture:
     """Import Falcon: multi-query (7B), grouped heads with two parallel norms (40B, 180B) or one (11B), serial (RW)."""
     base = read_shape(r, grouped=False)
     new = r.flag("new_decoder_architecture")
-    groups = r.count("num_kv_heads", limits.MAX_HEADS, "n_head_kv", absent=base.heads)
+    groups = r.count("num_kv_heads", limits.MAX_HEADS, absent=base.heads)
     kv_heads = groups if new else 1 if r.flag("multi_query", absent=True) else base.heads
     if new:
         r.divides("num_attention_heads", base.heads, "num_kv_heads", groups)

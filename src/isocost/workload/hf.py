@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -85,6 +85,47 @@ DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
         "glm4_moe": {"num_nextn_predict_layers": 1},
     }
 )
+# Spellings that transformers takes for one field, the one of published configs first.
+SPELLINGS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = MappingProxyType(
+    {
+        "gpt2": {
+            "hidden_size": ("n_embd", "hidden_size"),
+            "num_hidden_layers": ("n_layer", "num_hidden_layers"),
+            "num_attention_heads": ("n_head", "num_attention_heads"),
+            "max_position_embeddings": ("n_positions", "max_position_embeddings"),
+        },
+        "bloom": {
+            "hidden_size": ("hidden_size", "n_embed"),
+            "num_hidden_layers": ("n_layer", "num_hidden_layers"),
+            "num_attention_heads": ("n_head", "num_attention_heads"),
+            "max_position_embeddings": ("seq_length",),
+        },
+        "falcon": {
+            "hidden_size": ("hidden_size", "n_embed"),
+            "num_hidden_layers": ("num_hidden_layers", "n_layer"),
+            "num_attention_heads": ("num_attention_heads", "n_head"),
+            "num_kv_heads": ("num_kv_heads", "n_head_kv"),
+        },
+        "mpt": {
+            "hidden_size": ("d_model", "hidden_size"),
+            "num_hidden_layers": ("n_layers", "num_hidden_layers"),
+            "num_attention_heads": ("n_heads", "num_attention_heads"),
+            "max_position_embeddings": ("max_seq_len",),
+        },
+        "mixtral": {"num_local_experts": ("num_local_experts", "num_experts")},
+        "qwen3_moe": {"num_experts": ("num_experts", "num_local_experts")},
+        "gpt_oss": {"num_local_experts": ("num_local_experts", "num_experts")},
+        "deepseek_v2": {"n_routed_experts": ("n_routed_experts", "num_experts")},
+        "deepseek_v3": {
+            "n_routed_experts": ("n_routed_experts", "num_local_experts"),
+            "num_nextn_predict_layers": ("num_nextn_predict_layers", "num_mtp_layers"),
+        },
+        "glm4_moe": {
+            "n_routed_experts": ("n_routed_experts", "num_local_experts"),
+            "num_nextn_predict_layers": ("num_nextn_predict_layers", "num_mtp_layers"),
+        },
+    }
+)
 
 
 def load_config(path: str | Path) -> Architecture:
@@ -112,7 +153,7 @@ def architecture_from_config(config: Mapping[str, object], name: str, path: str 
             reader.finish()
         reader = reader.inside("text_config", text or {}, DEFAULTS.get(model_type))
     else:
-        reader = Reader(config, path, DEFAULTS.get(model_type))
+        reader = Reader(config, path, defaults=DEFAULTS.get(model_type), spellings=SPELLINGS.get(model_type))
     architecture = IMPORTERS[model_type](reader)
     reader.finish()
     return replace(architecture, name=name)
@@ -149,8 +190,10 @@ def parse_json_object(text: str, place: str) -> Mapping[str, object]:
         _refuse(f"{place}:{error.lineno}:{error.colno}", f"is not JSON ({error.msg})", "correct the file")
     except RecursionError:
         _refuse(place, "is nested too deeply", "give the config.json of a model")
-    except ValueError as error:
+    except _NotJson as error:
         _refuse(place, str(error), "write a plain number")
+    except ValueError:  # Python refuses to read an integer of thousands of digits
+        _refuse(place, "holds a number too long to read", "write a plain number")
     if not isinstance(value, dict):
         kind = {list: "a list", str: "text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
         _refuse(place, f"holds {kind} at the top, not an object", "a config.json starts with { and holds named fields")
@@ -171,8 +214,12 @@ def _model_type(reader: Reader) -> str:
     raise InputError([Problem(place, "is not a supported model type", value, allowed, nearest=close, fix=BY_HAND)])
 
 
+class _NotJson(ValueError):
+    """A constant that Python's parser takes but JSON does not have."""
+
+
 def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"holds {constant}, which is not JSON")
+    raise _NotJson(f"holds {constant}, which is not JSON")
 
 
 def _too_large(place: str, size: int) -> NoReturn:

@@ -27,12 +27,19 @@ class Reader:
     """Reads one table of fields and collects what is wrong with it."""
 
     def __init__(
-        self, values: Mapping[str, object], path: str, defaults: Mapping[str, object] | None = None, prefix: str = ""
+        self,
+        values: Mapping[str, object],
+        path: str,
+        *,
+        defaults: Mapping[str, object] | None = None,
+        spellings: Mapping[str, Sequence[str]] | None = None,
+        prefix: str = "",
     ) -> None:
         self.values = values
         self.path = path
         self.prefix = prefix
         self.defaults = defaults or {}
+        self.spellings = spellings or {}  # of a field, the usual one first
         self.problems: list[Problem] = []
         self._bad: set[str] = set()
 
@@ -42,7 +49,7 @@ class Reader:
 
     def inside(self, key: str, values: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> Reader:
         """Return a reader of the nested table ``key`` that adds to the same list of problems."""
-        nested = Reader(values, self.path, defaults, prefix=f"{self.prefix}{key}.")
+        nested = Reader(values, self.path, defaults=defaults, prefix=f"{self.prefix}{key}.")
         nested.problems = self.problems
         return nested
 
@@ -65,23 +72,25 @@ class Reader:
         if self.problems:
             raise InputError(self.problems)
 
-    def _find(self, key: str, aliases: Sequence[str]) -> tuple[str, object]:
-        """Return the spelling in use and its value; the default of the model type stands in for an absent field."""
-        for name in (key, *aliases):
-            if name in self.values:
-                return name, self.values[name]
-        return key, self.defaults.get(key)
+    def shown(self, key: str) -> str:
+        """Return the spelling of a field that the user gave, else the usual one."""
+        names = self.spellings.get(key, (key,))
+        return next((name for name in names if name in self.values), names[0])
 
-    def count(self, key: str, high: int, *aliases: str, low: int = 1, absent: int | None = None) -> int:
+    def _find(self, key: str) -> tuple[str, object]:
+        """Return the spelling in use and its value; the default of the model type stands in for an absent field."""
+        name = self.shown(key)
+        return name, self.values[name] if name in self.values else self.defaults.get(key)
+
+    def count(self, key: str, high: int, *, low: int = 1, absent: int | None = None) -> int:
         """Return a whole number from ``low`` to ``high``; ``absent`` stands for a missing or null field, if given."""
-        name, value = self._find(key, aliases)
+        name, value = self._find(key)
         if value is None and absent is not None:
             return absent
         allowed = f"a whole number from {low:,} to {high:,}"
         if value is None:
             how = "is null" if name in self.values else "is missing"
-            also = f" (or {', '.join(aliases)})" if aliases else ""
-            self.problem(key, Problem(self.place(key), how, allowed=allowed, fix=f"add {key}{also}"))
+            self.problem(key, Problem(self.place(name), how, allowed=allowed, fix=f"add {name}"))
         elif isinstance(value, bool) or not isinstance(value, int):
             fix = _number_fix(value)
             self.problem(key, Problem(self.place(name), "is not a whole number", value, allowed, fix=fix))
@@ -94,7 +103,7 @@ class Reader:
 
     def flag(self, key: str, absent: bool = False) -> bool:
         """Return true or false; ``absent`` stands for a missing or null field without a default."""
-        name, value = self._find(key, ())
+        name, value = self._find(key)
         if value is None:
             return absent
         if not isinstance(value, bool):
@@ -105,7 +114,7 @@ class Reader:
 
     def fraction(self, key: str) -> float:
         """Return a probability from 0 to below 1; 0 when missing and without a default."""
-        name, value = self._find(key, ())
+        name, value = self._find(key)
         if value is None:
             return 0.0
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
@@ -166,21 +175,16 @@ class Reader:
     def divides(self, key: str, number: int, by_key: str, by: int) -> None:
         """Record a problem unless ``number`` (the field ``key``) is a multiple of ``by`` (the field ``by_key``)."""
         if not self.bad(key, by_key) and number % by:
-            self.problem(
-                key,
-                Problem(
-                    self.place(key),
-                    f"is not a multiple of {by_key} = {by:,}",
-                    number,
-                    fix=f"correct {key} or {by_key}",
-                ),
-            )
+            name, by_name = self.shown(key), self.shown(by_key)
+            message, fix = f"is not a multiple of {by_name} = {by:,}", f"correct {name} or {by_name}"
+            self.problem(key, Problem(self.place(name), message, number, fix=fix))
 
     def at_most(self, key: str, number: int, limit_key: str, limit: int) -> None:
         """Record a problem when ``number`` (the field ``key``) is above ``limit`` (the field ``limit_key``)."""
         if not self.bad(key, limit_key) and number > limit:
-            fix = f"correct {key} or {limit_key}"
-            self.problem(key, Problem(self.place(key), f"is more than {limit_key} = {limit:,}", number, fix=fix))
+            name, limit_name = self.shown(key), self.shown(limit_key)
+            message, fix = f"is more than {limit_name} = {limit:,}", f"correct {name} or {limit_name}"
+            self.problem(key, Problem(self.place(name), message, number, fix=fix))
 
     def refuse(self, key: str, when: bool, message: str) -> None:
         """Record that a setting which changes the shape is not supported, and how to go on."""

@@ -40,9 +40,9 @@ class Shape:
 
 
 def read_shape(r: Reader, *, grouped: bool = True, explicit_head_dim: bool = False) -> Shape:
-    """Read the widths under their usual names; ``grouped``: there may be fewer key-value heads than heads."""
-    hidden = r.count("hidden_size", limits.MAX_HIDDEN, "n_embd", "n_embed", "d_model")
-    heads = r.count("num_attention_heads", limits.MAX_HEADS, "n_head", "n_heads")
+    """Read the widths; ``grouped``: there may be fewer key-value heads than heads."""
+    hidden = r.count("hidden_size", limits.MAX_HIDDEN)
+    heads = r.count("num_attention_heads", limits.MAX_HEADS)
     kv_heads = r.count("num_key_value_heads", limits.MAX_HEADS, absent=heads) if grouped else heads
     head_dim = r.count("head_dim", limits.MAX_WIDTH, absent=0) if explicit_head_dim else 0
     if not head_dim:
@@ -50,15 +50,13 @@ def read_shape(r: Reader, *, grouped: bool = True, explicit_head_dim: bool = Fal
     r.divides("num_attention_heads", heads, "num_key_value_heads", kv_heads)
     return Shape(
         hidden=hidden,
-        layers=r.count("num_hidden_layers", limits.MAX_LAYERS, "n_layer", "n_layers"),
+        layers=r.count("num_hidden_layers", limits.MAX_LAYERS),
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim or max(1, hidden // heads),
         vocab=r.count("vocab_size", limits.MAX_VOCAB),
         tied=r.flag("tie_word_embeddings"),
-        max_seq_len=r.count(
-            "max_position_embeddings", limits.MAX_TOKENS, "n_positions", "max_seq_len", "seq_length", absent=0
-        ),
+        max_seq_len=r.count("max_position_embeddings", limits.MAX_TOKENS, absent=0),
     )
 
 
