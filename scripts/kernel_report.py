@@ -26,12 +26,13 @@ SAME_SILICON = {
     "rtx-4090-24gb": "l40s-48gb",
 }
 MEASURES = ("n", "median_error_frac", "p90_error_frac", "training_median_error_frac", "training_p90_error_frac")
+ANY_M = ("any_m_median_error_frac", "any_m_p90_error_frac")
 LEAST_SPREAD = 0.15  # half of the measured chips are one architecture: their agreement says little of the next
 
 
 def absolute(name: str) -> bool:
     """Whether a constant belongs to one chip, and has a form relative to its peak that a prior can use."""
-    return name in ("rate_flop_per_s", "bytes_per_s", "peak_flop_per_s", *MEASURES)
+    return name in ("rate_flop_per_s", "bytes_per_s", "peak_flop_per_s", *MEASURES, *ANY_M)
 
 
 def with_all_head_dims(chips: dict[str, dict[str, Entry]], head_dims: Iterable[int]) -> None:
@@ -133,7 +134,7 @@ def docs_text(fits: Fits, ratios: pd.DataFrame, head_dims: Iterable[int]) -> str
             HEAD,
             "## Matrix products",
             "",
-            *table(fits["gemm"], ("efficiency_frac", "hbm_efficiency_frac", *gemm_columns)),
+            *table(fits["gemm"], (*ANY_M, "efficiency_frac", "hbm_efficiency_frac", *gemm_columns)),
             "",
             GEMM_NOTES,
             "## Flash attention, forward",
@@ -186,7 +187,8 @@ fitted. Efficiency is the fitted rate over the dense datasheet peak. An isolated
 cool chip: the sustained rate inside a step is lower, and is a separate constant.
 """
 
-GEMM_NOTES = """Judged on m a multiple of 128, from 256 to 32,768; training sizes: m >= 2,048, n and k >= 1,024.
+GEMM_NOTES = """Judged on m a multiple of 128, from 256 to 32,768; training sizes: m >= 2,048, n and k >= 1,024;
+any_m: with the m = 128 j + 1 that are half of the table and carry no fit.
 n_half of the lower precisions is that of bf16 on the same chip; what n costs beyond it is the quantisation of
 activations that the engines time with the kernel, `quantise_bytes` per activation (3 to 6: one reading in 16
 bit, one writing, a pass for the scale). Training stacks fuse most of it.
