@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from isocost.catalog.kernel_constants import attention_constants, expert_constants, gemm_constants
+from isocost.catalog.link_constants import link_constants
 from isocost.catalog.records import Accelerator, rates_by_precision
 from isocost.constants import Constant, product
 from isocost.evaluate.inputs import (
@@ -23,7 +24,11 @@ from isocost.evaluate.inputs import (
     Split,
     Tail,
 )
+from isocost.evaluate.peak import BlockPolicy, MemoryPolicy, StagePolicy, block_peak, peak_memory
+from isocost.laws.memory import MemoryBreakdown
 from isocost.laws.pipeline import SCHEDULES
+from isocost.memory_choices import block_choices, stage_choices
+from isocost.memory_recipes import memory_recipe
 from isocost.recipes import ATTENTION_KERNELS, Recipe
 from isocost.workload.architecture import Architecture, Block
 
@@ -34,6 +39,10 @@ SIXTEEN_BIT = ("bf16", "fp16")
 STREAM_FRAC = 0.85
 
 
+# Schedules that fold the pipeline: the first rank holds the first and the last blocks (qi2024v, deepseekv3).
+FOLDED = ("zb-v", "dualpipe")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One training configuration on one kind of machine, complete."""
@@ -42,6 +51,7 @@ class Case:
     kind: str  # pretrain, sft, lora
     accelerator: Accelerator
     nic_bytes_per_s: float
+    nic_latency_s: float = 5e-6  # of a step across nodes on the nearest tier: a 2-hop RDMA write
     site: str  # whose fabric: "" when unknown
     recipe: Recipe
     precision: str
@@ -76,6 +86,17 @@ class Columns:
     tail: Tail
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MemoryColumns:
+    """Everything ``block_peak`` and ``peak_memory`` read."""
+
+    kinds: Kinds
+    model: Model
+    split: Split
+    tail: Tail
+    memory: MemoryPolicy
+
+
 def stage_layers(layers: int, pp: int, vp: int) -> tuple[int, int]:
     """Blocks of the fullest stage and of the stage with the head.
 
@@ -105,6 +126,7 @@ def levels_of(case: Case) -> dict[str, str]:
         "compiled": "yes" if case.recipe.compiled else "no",
         "graphs": "yes" if case.recipe.cuda_graphs else "no",
         "cast": case.fp8_recipe or case.precision,
+        "quantised": "no" if case.precision in SIXTEEN_BIT else "yes",
     }
 
 
@@ -145,8 +167,11 @@ def _model(case: Case) -> dict[str, float]:
         "layer_norm": float(a.layer_norm),
         "dropout": float(a.dropout),
         "collectives_per_block": 1.0 if a.parallel_residual else 2.0,
+        "tied_embeddings": float(a.tied_embeddings),
+        "position_params": a.position_params,
         "trainable_frac": 0.02 if case.kind == "lora" else 1.0,
-        "attention_frac": 1.0,
+        # Fine-tuning benchmarks pack short samples into each sequence.
+        "packed": float(case.kind in ("sft", "lora")),
     }
 
 
@@ -192,15 +217,17 @@ def _experts(case: Case) -> dict[str, float]:
 
 def _links(case: Case) -> dict[str, float]:
     acc = case.accelerator
+    link = link_constants(acc.id, acc.scaleup_link)
     return {
         "hbm_bytes_per_s": acc.hbm_bytes_per_s * STREAM_FRAC,
-        "link_bytes_per_s": acc.scaleup_bytes_per_s,
+        "link_bytes_per_s": acc.scaleup_bytes_per_s * link.bandwidth_frac,
         "nic_bytes_per_s": case.nic_bytes_per_s,
         "domain": acc.scaleup_domain,
-        "link_latency_s": 2e-6,
-        "nic_latency_s": 5e-6,
-        "start_s": 1e-5,
-        "half_size_bytes": 2.5e6,
+        "link_latency_s": link.latency_s,
+        "nic_latency_s": case.nic_latency_s,
+        "start_s": link.start_s,
+        "half_size_bytes": link.half_size_bytes,
+        "local_copy": link.local_copy,
     }
 
 
@@ -216,6 +243,7 @@ def _policy(case: Case) -> dict[str, float]:
         "score_bytes": kernel.score_bytes,
         "gradient_bytes": case.recipe.gradient_bytes,
         "gather_bytes": case.recipe.gather_bytes,
+        "deduplicated": float(case.recipe.deduplicated_dispatch),
     }
 
 
@@ -240,36 +268,77 @@ def _tail(case: Case) -> dict[str, float]:
         "vp_split": schedule.vp_split,
         "ramp_hops": schedule.ramp_hops,
         "steady_hops": schedule.steady_hops,
+        "in_flight_const": schedule.in_flight_const,
+        "in_flight_per_pp": schedule.in_flight_per_pp,
+        "in_flight_per_stage": schedule.in_flight_per_stage,
+        "in_flight_per_micro_batch": schedule.in_flight_per_micro_batch,
+        "model_copies": schedule.model_copies,
+        "head_on_first": float(case.schedule in FOLDED),
     }
+
+
+def _memory(cases: Sequence[Case], definitions: Sequence[str]) -> MemoryPolicy:
+    """Choices that decide memory. A norm kernel that is the stack's own is the one its memory recipe was checked with."""
+    blocks, stages = [], []
+    for case, definition in zip(cases, definitions, strict=True):
+        recipe = memory_recipe(case.recipe.memory)
+        norm = "" if case.norm_kernel == case.recipe.norm_kernel else case.norm_kernel
+        blocks.append(block_choices(recipe, case.recompute, case.attention_kernel, norm))
+        stages.append(stage_choices(recipe, case.sharding, definition))
+    return MemoryPolicy(block=_row(BlockPolicy, blocks), stage=_row(StagePolicy, stages))
+
+
+def _row(cls: type[T], rows: Sequence[dict[str, float]]) -> T:
+    """Records of one row each as one record of columns."""
+    values: dict[str, Any] = {f.name: np.array([r[f.name] for r in rows], float) for f in fields(cls)}  # type: ignore[arg-type]
+    return cls(**values)
+
+
+def _by_kind(cls: type[T], table: Sequence[list[dict[str, float]]]) -> T:
+    """The same of shape (kinds, rows); a row with fewer kinds gets more of its first, with count 0."""
+    depth = max(len(kinds) for kinds in table)
+    full = [kinds + [{**kinds[0], "count": 0.0}] * (depth - len(kinds)) for kinds in table]
+    values: dict[str, Any] = {
+        f.name: np.array([[kinds[k][f.name] for kinds in full] for k in range(depth)], float)
+        for f in fields(cls)  # type: ignore[arg-type]
+    }
+    return cls(**values)
+
+
+def memory_columns(cases: Sequence[Case], definitions: Sequence[str] = ()) -> MemoryColumns:
+    """What the memory of the cases is made of.
+
+    ``definitions`` say what is counted for each: allocated, reserved, in-use, or "" as the recipe does. Without them it is
+    all that the chip holds, as it must be to compare with a capacity.
+    """
+    return MemoryColumns(
+        kinds=_by_kind(Kinds, [[kind_columns(b) for b in c.architecture.blocks] for c in cases]),
+        model=_row(Model, [_model(c) for c in cases]),
+        split=_row(Split, [_split(c) for c in cases]),
+        tail=_row(Tail, [_tail(c) for c in cases]),
+        memory=_memory(cases, definitions or ["in-use"] * len(cases)),
+    )
+
+
+def memory_of(cases: Sequence[Case], definitions: Sequence[str] = ()) -> MemoryBreakdown:
+    """Peak memory of every case, by part; see ``memory_columns``."""
+    c = memory_columns(cases, definitions)
+    return peak_memory(block_peak(c.kinds, c.model, c.split, c.memory), c.model, c.split, c.tail, c.memory)
 
 
 def columns(cases: Sequence[Case]) -> Columns:
     """Stack cases into columns: shape (kinds, rows) for the kinds of block, (rows,) for the rest."""
-    depth = max(len(case.architecture.blocks) for case in cases)
-
-    def row(cls: type[T], rows: Sequence[dict[str, float]]) -> T:
-        values: dict[str, Any] = {f.name: np.array([r[f.name] for r in rows], float) for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**values)
-
-    def by_kind(cls: type[T], table: Sequence[list[dict[str, float]]]) -> T:
-        full = [kinds + [{**kinds[0], "count": 0.0}] * (depth - len(kinds)) for kinds in table]
-        values: dict[str, Any] = {
-            f.name: np.array([[kinds[k][f.name] for kinds in full] for k in range(depth)], float)
-            for f in fields(cls)  # type: ignore[arg-type]
-        }
-        return cls(**values)
-
     return Columns(
-        kinds=by_kind(Kinds, [[kind_columns(b) for b in c.architecture.blocks] for c in cases]),
-        model=row(Model, [_model(c) for c in cases]),
-        split=row(Split, [_split(c) for c in cases]),
+        kinds=_by_kind(Kinds, [[kind_columns(b) for b in c.architecture.blocks] for c in cases]),
+        model=_row(Model, [_model(c) for c in cases]),
+        split=_row(Split, [_split(c) for c in cases]),
         machine=Machine(
-            gemm=row(Gemm, [_gemm(c, c.precision) for c in cases]),
-            gemm_16bit=row(Gemm, [_gemm(c, "bf16") for c in cases]),
-            attention=by_kind(Attention, [_attention(c) for c in cases]),
-            experts=row(Experts, [_experts(c) for c in cases]),
+            gemm=_row(Gemm, [_gemm(c, c.precision) for c in cases]),
+            gemm_16bit=_row(Gemm, [_gemm(c, "bf16") for c in cases]),
+            attention=_by_kind(Attention, [_attention(c) for c in cases]),
+            experts=_row(Experts, [_experts(c) for c in cases]),
             **{name: np.array([_links(c)[name] for c in cases]) for name in _links(cases[0])},
         ),
-        policy=row(Policy, [_policy(c) for c in cases]),
-        tail=row(Tail, [_tail(c) for c in cases]),
+        policy=_row(Policy, [_policy(c) for c in cases]),
+        tail=_row(Tail, [_tail(c) for c in cases]),
     )

@@ -26,6 +26,7 @@ class Recipe:
     gather_bytes: float
     compiled: bool
     cuda_graphs: bool
+    deduplicated_dispatch: bool  # expert dispatch sends a token once to a node (DeepEP, HybridEP)
     memory: str  # name of the memory recipe
     note: str
     source: str

@@ -131,7 +131,11 @@ def assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
             "usual for the stack",
         )
     )
-    pp, vp, cp = run.pp or 1, run.vpp or 1, run.cp or 1
+    pp, cp = run.pp or 1, run.cp or 1
+    vp = run.vpp or 1
+    if run.vpp is None and pp > 1 and (run.layers or 1) % (2 * pp) == 0:
+        vp = (run.layers or 1) // (2 * pp)
+        assumed["vpp"] = f"{vp} (two blocks a virtual stage, as tuned runs have)"
     schedule = str(fill("schedule", "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b", "from pp and vpp"))
     dp = run.dp or 1
     group = dp * cp
@@ -171,6 +175,8 @@ def guess_recompute(case: Case) -> str:
     ) / case.pp + a.vocab * a.hidden / case.tp  # fmt: skip
     d = case.dp * case.cp
     state = held * (16.0 / d if case.sharding == "zero3" else 4.0 + 12.0 / d)
+    if case.kind == "lora":
+        state = 2.0 * held
     flight = min(case.pp, case.global_batch_seqs / (case.dp * case.micro_batch)) * (
         1 + (case.pp - 1) / (case.pp * case.vp) if case.vp > 1 else 1
     )

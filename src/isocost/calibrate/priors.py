@@ -40,6 +40,19 @@ PRIORS: dict[str, Prior] = {
         value=1.0, sd=0.3, unit="1", meaning="memory traffic of unfused attention over its operator count",
         levels={"attention": 0.3, "stack": 0.2},
     ),
+    "attention_narrow": Prior(
+        value=1.0,
+        sd=0.3,
+        unit="1",
+        meaning="time of attention with heads of 64 over the isolated kernel, beyond that with heads of 128",
+        levels={"attention": 0.2},
+    ),
+    "packed_keys": Prior(
+        value=0.2, sd=0.5, unit="1", meaning="keys attended to in packed short samples over those of one full sequence"
+    ),
+    "misaligned": Prior(
+        value=3.0, sd=0.4, unit="1", meaning="time of a product with a ragged dimension over an aligned one"
+    ),
     "pointwise": Prior(
         value=1.7, sd=0.2, unit="1", meaning="memory traffic of pointwise operators over one read or write a tensor",
         levels={"stack": 0.35, "compiled": 0.3},
@@ -47,7 +60,7 @@ PRIORS: dict[str, Prior] = {
     "backward_pointwise": Prior(value=1.6, sd=0.15, unit="1", meaning="pointwise traffic backward over forward"),
     "norm": Prior(
         value=8.0, sd=0.3, unit="B", meaning="memory traffic of a normalisation a value",
-        levels={"norm": 0.6}, centres={"norm=eager": 5.0},
+        levels={"norm": 1.0}, centres={"norm=eager": 5.0},
     ),
     "loss_bytes": Prior(
         value=30.0, sd=0.3, unit="B", meaning="memory traffic of the loss a logit, forward and backward", levels={"stack": 0.3}
@@ -57,9 +70,9 @@ PRIORS: dict[str, Prior] = {
     ),
     "host_s": Prior(
         value=0.5e-3, sd=0.3, unit="s", meaning="time the host needs to launch one block forward",
-        levels={"stack": 0.6, "graphs": 0.6},
+        levels={"stack": 0.6, "graphs": 0.6, "quantised": 0.4},
     ),
-    "host_expert": Prior(value=2.0, sd=0.3, unit="1", meaning="launch time of an expert block over a dense one"),
+    "host_expert": Prior(value=3.0, sd=0.7, unit="1", meaning="launch time of an expert block over a dense one"),
     "host_step_s": Prior(value=9e-3, sd=0.5, unit="s", meaning="fixed time of a step: optimizer launch, logging, sync", levels={"stack": 0.5}),
     "tp_exposed": Prior(
         value=0.8, sd=0.2, unit="1", meaning="share of tensor-parallel traffic that is waited for", levels={"stack": 0.5}

@@ -10,6 +10,7 @@ import numpy as np
 from isocost.evaluate.inputs import Coefficients, Gemm, Kinds, Machine, Model, Policy, Split
 from isocost.laws import operators as op
 from isocost.evaluate.groups import exchange_s, gather_s
+from isocost.laws.collectives import members_per_domain
 from isocost.laws.kernels import flash_attention_forward_s, gemm_s, grouped_gemm_s
 from isocost.num import Num, safe_div, smooth_max
 
@@ -115,7 +116,7 @@ def block_times(
     core_s, score_s = _attention(kinds, model, split, machine, policy, c)
     pointwise_s = _pointwise_s(kinds, model, split, machine, c, tokens, expert_width)
 
-    tp_s, cp_s, ep_s = _traffic(kinds, model, split, machine, c, tokens)
+    tp_s, cp_s, ep_s = _traffic(kinds, model, split, machine, policy, c, tokens)
     host_s = c.host_s * np.power(split.tp, HOST_TP_POWER) * (1.0 + routed * (c.host_expert - 1.0))
 
     def whole(part: Num) -> Num:
@@ -177,7 +178,7 @@ def _attention(
 ) -> tuple[Num, Num]:
     """Time of the attention core forward, and of the memory traffic of scores where the kernel writes them."""
     window = np.where(kinds.window > 0, np.minimum(kinds.window, model.seq_len), model.seq_len)
-    keys = op.mean_keys(seq_len=model.seq_len, window=window) * model.attention_frac
+    keys = op.mean_keys(seq_len=model.seq_len, window=window) * np.where(model.packed > 0, c.packed_keys, 1.0)
     keys = np.where(policy.square_attention > 0, model.seq_len, keys)
     x = machine.attention
     core = flash_attention_forward_s(
@@ -186,6 +187,8 @@ def _attention(
         v_head_dim=kinds.v_head_dim, value_bytes=2.0, rate_flop_per_s=x.rate_flop_per_s, bytes_per_s=x.bytes_per_s,
         keys_half=x.keys_half, rows_half=x.rows_half, kv_reads=x.kv_reads, launch_s=x.launch_s,
     )  # fmt: skip
+    # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
+    core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))
     tokens = split.micro_batch * model.seq_len / split.cp
     scores = tokens * model.seq_len * kinds.heads / split.tp
     return core, policy.score_bytes * c.attention_score * scores / machine.hbm_bytes_per_s
@@ -209,7 +212,7 @@ def _pointwise_s(
 
 
 def _traffic(
-    kinds: Kinds, model: Model, split: Split, machine: Machine, c: Coefficients, tokens: Num
+    kinds: Kinds, model: Model, split: Split, machine: Machine, policy: Policy, c: Coefficients, tokens: Num
 ) -> tuple[Num, Num, Num]:
     """Exposed tensor-, context- and expert-parallel traffic of one block in one direction."""
     nic = machine.nic_bytes_per_s * c.fabric
@@ -222,7 +225,14 @@ def _traffic(
     cp_s = 1.5 * gather_s(split.cp * kv_bytes, split.cp, split.tp, machine, nic)
     # Dispatch and combine. Where experts are whole on a rank, their group runs over the tensor-parallel ranks too.
     copies_bytes = 2.0 * tokens * kinds.experts_topk * model.hidden / lanes
-    ep_s = 2.0 * exchange_s(copies_bytes, split.ep, split.expert_tp, machine, nic)
+    # Deduplicated dispatch sends a token once to each domain that has one of its experts, and spreads it there.
+    inside = members_per_domain(members=split.ep, stride=split.expert_tp, domain=machine.domain)
+    domains = split.ep / inside
+    reached = domains * (1.0 - np.power(1.0 - 1.0 / domains, kinds.experts_topk))
+    sent_once = np.where(kinds.experts > 0, safe_div(reached, kinds.experts_topk), 1.0)
+    thinner = np.where(policy.deduplicated > 0, sent_once, 1.0)
+    ep_s = 2.0 * exchange_s(copies_bytes, split.ep, split.expert_tp, machine, nic / thinner)
+    ep_s = np.where(kinds.experts > 0, ep_s, 0.0)
     return tp_s * c.tp_exposed, cp_s * c.cp_exposed, ep_s * c.ep_exposed
 
 
@@ -231,6 +241,9 @@ def _ends(model: Model, split: Split, machine: Machine, tokens: Num, c: Coeffici
     columns, h, gemm = model.vocab / split.tp, model.hidden, machine.gemm_16bit
     head = product_s(gemm, c, tokens, columns, h) + product_s(gemm, c, tokens, h, columns)
     head = head + model.trainable_frac * product_s(gemm, c, columns, h, tokens)
+    # Tensor-parallel stacks pad the vocabulary to divide it; others take it as it is.
+    ragged = op.misaligned_factor(extent=model.vocab, slowdown=c.misaligned)
+    head = head * np.where(split.tp > 1, 1.0, ragged)
     loss = c.loss_bytes * tokens * columns / machine.hbm_bytes_per_s
     # The embedding gathers rows forward and scatters gradients backward; dropout and casts pass over them again.
     embed = 10.0 * tokens * h / machine.hbm_bytes_per_s

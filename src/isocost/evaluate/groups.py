@@ -17,6 +17,7 @@ def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, ni
     """All-gather of ``payload_bytes`` over ``members`` ranks ``stride`` apart; a reduce-scatter takes as long, an all-reduce twice."""
     return ring_all_gather_s(
         payload_bytes=payload_bytes, members=members, start_s=machine.start_s, half_size_bytes=machine.half_size_bytes,
+        local_copy=machine.local_copy,
         bandwidth_bytes_per_s=group_bandwidth_bytes_per_s(
             members=members, stride=stride, domain=machine.domain,
             link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,

@@ -42,8 +42,10 @@ class Model:
     layer_norm: Num  # 1 LayerNorm, 0 RMSNorm
     dropout: Num
     collectives_per_block: Num  # tensor-parallel all-reduces forward: 2, or 1 with a parallel residual
+    tied_embeddings: Num = 0.0  # 1 where the head is the embedding
+    position_params: Num = 0.0  # learned positions, on the first rank
     trainable_frac: Num = 1.0  # share of the weights that get gradients (LoRA: near 0)
-    attention_frac: Num = 1.0  # of the attention of one full sequence (packed short samples: less)
+    packed: Num = 0.0  # 1 where sequences are packed from short samples, which attend only to themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,6 +118,7 @@ class Machine:
     nic_latency_s: Num
     start_s: Num  # of a collective
     half_size_bytes: Num  # message size at which the protocol doubles the time on the wire
+    local_copy: Num  # of a collective: reads and writes of a rank's own part, in parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,6 +131,7 @@ class Policy:
     score_bytes: Num  # memory traffic a score, forward; 0 for flash kernels
     gradient_bytes: Num  # bytes of a gradient in the data-parallel reduction
     gather_bytes: Num  # bytes of a parameter in the data-parallel gather
+    deduplicated: Num  # 1: a token goes once to each scale-up domain, whatever the number of its experts there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,6 +142,9 @@ class Coefficients:
     attention_forward: Num
     attention_backward: Num
     attention_score: Num
+    attention_narrow: Num
+    packed_keys: Num
+    misaligned: Num
     pointwise: Num
     backward_pointwise: Num
     norm: Num
@@ -181,3 +188,9 @@ class Tail:
     vp_split: Num
     ramp_hops: Num
     steady_hops: Num
+    in_flight_const: Num
+    in_flight_per_pp: Num
+    in_flight_per_stage: Num
+    in_flight_per_micro_batch: Num
+    model_copies: Num  # parameter sets of a rank's share
+    head_on_first: Num  # 1 where the schedule folds the pipeline: the first rank has both ends of the model

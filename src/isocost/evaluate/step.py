@@ -79,14 +79,15 @@ def step_time(
     experts = block.expert_params * paced
     sharded = np.where(tail.zero1 > 0, tail.shard_group, 1.0)
     ranks = tail.dp * split.cp * split.tp / (split.ep * split.expert_tp)
+    trained = model.trainable_frac
     reduced_bytes = policy.gradient_bytes + policy.gather_bytes
-    reduce_s = gather_s(dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
-    reduce_s = reduce_s + gather_s(experts * reduced_bytes, ranks, split.ep * split.expert_tp, machine, nic)
+    reduce_s = gather_s(trained * dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
+    reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, split.ep * split.expert_tp, machine, nic)
     hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
     behind_s = np.maximum(c.dp_exposed * reduce_s, reduce_s - hidden_s)
     dp_s = np.where(tail.zero3 > 0, m * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c), behind_s)
 
-    optimizer_s = c.optimizer_bytes * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
+    optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
     domains = np.maximum(tail.dp * split.tp * split.cp * tail.pp / machine.domain, 1.0)
     sums = {
         "gemm_s": m * paced * (f.gemm_s + b.gemm_s),
@@ -130,7 +131,7 @@ def _gather_exposed_s(
         return np.maximum(shared, traffic) - compute
 
     gather = exchange_s(policy.gather_bytes)
-    scatter = exchange_s(policy.gradient_bytes)
+    scatter = exchange_s(model.trainable_frac * policy.gradient_bytes)
     forward = exposed_s(block.layer_forward_s, gather)
     backward = exposed_s(block.layer_backward_s, gather + scatter)
     return model.layers * (forward + backward)

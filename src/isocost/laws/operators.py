@@ -27,6 +27,24 @@ def mean_keys(*, seq_len: Num, window: Num) -> Num:
     return inside - inside * inside / (2.0 * seq_len)
 
 
+@term(unit="1", source="isocost_fit")
+def misaligned_factor(*, extent: Num, slowdown: Num) -> Num:
+    """factor = slowdown where extent is no multiple of 8, else 1.
+
+    Time of a matrix product over that of an aligned one. Tensor cores load 16 bytes at a time: a 16-bit matrix whose rows are no
+    multiple of 8 values falls back to narrow loads. The usual victim is a head with an unpadded vocabulary (50257).
+
+    Ignores: multiples of 64 and 128, which gain a few percent more on some shapes.
+
+    Args:
+        extent: width of the matrix.
+        slowdown: time of a misaligned product over an aligned one, above 1.
+
+    Source: isocost_fit (vTrain rows with and without a padded vocabulary).
+    """
+    return np.where(np.mod(extent, 8.0) > 0, slowdown, 1.0)
+
+
 @term(unit="B", source="korthikanti2022")
 def pointwise_bytes(
     *,
