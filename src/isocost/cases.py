@@ -278,7 +278,7 @@ def _tail(case: Case) -> dict[str, float]:
 
 
 def _memory(cases: Sequence[Case], definitions: Sequence[str]) -> MemoryPolicy:
-    """Choices that decide memory. A norm kernel that is the stack's own is the one its memory recipe was checked with."""
+    """Choices that decide memory. A norm kernel that is the stack's own is the one of its memory recipe."""
     blocks, stages = [], []
     for case, definition in zip(cases, definitions, strict=True):
         recipe = memory_recipe(case.recipe.memory)
@@ -308,8 +308,8 @@ def _by_kind(cls: type[T], table: Sequence[list[dict[str, float]]]) -> T:
 def memory_columns(cases: Sequence[Case], definitions: Sequence[str] = ()) -> MemoryColumns:
     """What the memory of the cases is made of.
 
-    ``definitions`` say what is counted for each: allocated, reserved, in-use, or "" as the recipe does. Without them it is
-    all that the chip holds, as it must be to compare with a capacity.
+    ``definitions`` say what is counted for each: allocated, reserved, in-use, or "" as the recipe does. Without them it
+    is all that the chip holds, as it must be to compare with a capacity.
     """
     return MemoryColumns(
         kinds=_by_kind(Kinds, [[kind_columns(b) for b in c.architecture.blocks] for c in cases]),
