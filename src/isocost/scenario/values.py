@@ -1,0 +1,322 @@
+"""How one value of a scenario is read: text with units in, SI numbers and known names out.
+
+Each reader is a pydantic validator. It finds the place of its field, the catalogue and today's date in the ``Context``
+of the validation, and turns an ``InputError`` into a pydantic error, so that one validation lists the problems of all
+fields.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydantic import PlainValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from isocost.catalog import Catalog
+from isocost.errors import DataError, InputError, Problem, nearest
+from isocost.recipes import recipe
+from isocost.units import parse
+from isocost.workload.architecture import Architecture
+from isocost.workload.hf import CONFIG_NAME, load_config
+from isocost.workload.presets import preset, preset_facts, preset_names
+from isocost.workload.table import architecture_from_table
+
+MAX_GPUS: Final = 1_000_000  # far above any cluster yet built
+MAX_DEGREE: Final = 100_000
+MAX_SEQ_LEN: Final = 10_000_000
+MAX_BATCH: Final = 1_000_000_000
+MAX_TOP: Final = 1_000
+MAX_LIST: Final = 200  # entries of a list in a scenario
+DAY_S: Final = 86_400.0
+
+_EXAMPLES: Final = {"tokens": "tokens = '15 T', as a flag --tokens '15 T'"}
+_OWN: Final = "isocost"  # the type of our errors inside pydantic's
+Reader = Callable[[Any, str, "Context"], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What readers need besides the value."""
+
+    catalog: Catalog | None  # None: the user's catalogue file is broken, so names in it are not checked
+    today: datetime.date
+    places: Mapping[str, str]  # key -> where the user wrote it: "--tokens", "plan.toml: tokens"
+
+    def place(self, key: str) -> str:
+        """Return where the value of a key was written."""
+        return self.places.get(key, key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model by name or by its configuration file, and where its facts come from."""
+
+    given: str
+    architecture: Architecture
+    source: str
+    as_of: str
+
+
+def reads(read: Reader) -> PlainValidator:
+    """Return a reader as a pydantic validator."""
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        context = cast(Context, info.context)
+        key = ALIASES.get(info.field_name or "", info.field_name or "")
+        try:
+            return read(value, context.place(key), context)
+        except (InputError, DataError) as error:
+            raise PydanticCustomError(_OWN, "{text}", {"text": str(error), "problems": error.problems}) from None
+
+    return PlainValidator(validate)
+
+
+# Fields whose key in a scenario is shorter than their name inside, which carries the unit.
+ALIASES: Final[Mapping[str, str]] = {
+    "deadline_s": "deadline",
+    "budget_usd": "budget",
+    "power_w": "power_cap",
+    "gpu_counts": "gpus",
+    "precisions": "precision",
+    "global_batch_seqs": "global_batch",
+}
+
+
+def problems_of(errors: Iterable[Mapping[str, Any]], context: Context, keys: Iterable[str]) -> list[Problem]:
+    """Return pydantic's errors as problems: ours as they were raised, unknown keys with the nearest known one."""
+    found: list[Problem] = []
+    known = sorted(keys)
+    for error in errors:
+        if error["type"] == _OWN:
+            found += error["ctx"]["problems"]
+            continue
+        key = str(error["loc"][0]) if error["loc"] else ""
+        place = context.place(key)
+        if error["type"] == "missing":
+            found.append(Problem(place, "is missing", fix=f"add {_EXAMPLES.get(key, key)}"))
+        elif error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            fix = f"use one of {', '.join(known)}"
+            found.append(Problem(place, "is not a key of a scenario", nearest=nearest(key, known), fix=fix))
+        else:
+            found.append(Problem(place, error["msg"], error.get("input")))
+    return found
+
+
+def _refuse(place: str, message: str, given: object, allowed: str = "", close: str = "", fix: str = "") -> InputError:
+    return InputError([Problem(place, message, given, allowed, close, fix)])
+
+
+def _at(place: str, error: InputError) -> InputError:
+    """Return the error with its problems at the place where the user wrote the value."""
+    return InputError([replace(problem, path=place) for problem in error.problems])
+
+
+def quantity(unit: str) -> Reader:
+    """Return the reader of a quantity above zero, in SI ``unit`` once read."""
+
+    def read(value: object, place: str, context: Context) -> float:
+        number = parse(value, unit, place)
+        if number == 0:
+            raise _refuse(place, "is zero", value, "a quantity above zero", fix="leave it out for no limit")
+        return number
+
+    return read
+
+
+def _whole(value: object, place: str, most: int) -> int:
+    allowed = f"a whole number from 1 to {most:,}"
+    number = value
+    if isinstance(value, str):
+        digits = value.strip().replace(",", "").replace("_", "")
+        if not digits.lstrip("+-").isdecimal() or len(digits) > len(str(MAX_SEQ_LEN)) + 10:
+            raise _refuse(place, "is not a whole number", value, allowed)
+        number = int(digits)
+    if isinstance(number, float) and number.is_integer():
+        raise _refuse(place, "is not a whole number", value, allowed, fix=f"write {int(number)}")
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise _refuse(place, "is not a whole number", value, allowed)
+    if number < 1:
+        raise _refuse(place, "is too small" if number else "is zero", value, allowed)
+    if number > most:
+        raise _refuse(place, "is too large", value, allowed)
+    return number
+
+
+def count(most: int) -> Reader:
+    """Return the reader of a whole number from 1 to ``most``."""
+    return lambda value, place, context: _whole(value, place, most)
+
+
+def _listed(value: object, place: str) -> list[object]:
+    """Return a TOML list, or the parts of a text with commas, without repeats."""
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if isinstance(parts, tuple):
+        parts = list(parts)
+    if not isinstance(parts, list):
+        parts = [parts]
+    if not parts or any(part == "" for part in parts):
+        raise _refuse(
+            place, "has an empty entry" if parts else "is empty", value, fix="name at least one, or leave out"
+        )
+    if len(parts) > MAX_LIST:
+        raise _refuse(place, "is too long", value, f"at most {MAX_LIST} entries")
+    return [part for i, part in enumerate(parts) if part not in parts[:i]]
+
+
+def _each(value: object, place: str, read: Callable[[object], Any]) -> tuple[Any, ...]:
+    """Read every entry of a list and report the problems of all of them."""
+    found: list[Any] = []
+    problems: list[Problem] = []
+    for part in _listed(value, place):
+        try:
+            found.append(read(part))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return tuple(dict.fromkeys(found))
+
+
+def read_gpus(value: object, place: str, context: Context) -> tuple[int, ...]:
+    """Return GPU counts: one, a list, or a range "64..8192" of powers of two times its first figure."""
+
+    def one(part: object) -> tuple[int, ...]:
+        if isinstance(part, str) and ".." in part:
+            first, _, last = part.partition("..")
+            low, high = _whole(first, place, MAX_GPUS), _whole(last, place, MAX_GPUS)
+            if high < low:
+                raise _refuse(place, "is a range from more to fewer", part, fix=f"write {high}..{low}")
+            return tuple(low << step for step in range((high // low).bit_length()))
+        return (_whole(part, place, MAX_GPUS),)
+
+    return tuple(sorted({number for numbers in _each(value, place, one) for number in numbers}))
+
+
+def choice(*names: str) -> Reader:
+    """Return the reader of one of a few names."""
+    return lambda value, place, context: _chosen(value, place, names)
+
+
+def choices(*names: str) -> Reader:
+    """Return the reader of a list of names out of a few."""
+    return lambda value, place, context: _each(value, place, lambda part: _chosen(part, place, names))
+
+
+def _chosen(value: object, place: str, known: tuple[str, ...]) -> str:
+    if isinstance(value, str) and value.strip().casefold() in known:
+        return value.strip().casefold()
+    close = nearest(value, known) if isinstance(value, str) else ""
+    raise _refuse(place, "is not known", value, ", ".join(known), close)
+
+
+def read_accelerators(value: object, place: str, context: Context) -> tuple[str, ...]:
+    """Return catalogue ids of accelerators."""
+
+    def one(part: object) -> str:
+        if not isinstance(part, str):
+            raise _refuse(place, "is not the name of an accelerator", part, fix="isocost catalog list accelerators")
+        return _known(place, part, context, "accelerator")
+
+    return _each(value, place, one)
+
+
+def read_fabric(value: object, place: str, context: Context) -> str:
+    """Return the catalogue id of a fabric."""
+    if not isinstance(value, str):
+        raise _refuse(place, "is not the name of a fabric", value, fix="isocost catalog list fabrics")
+    return _known(place, value, context, "fabric")
+
+
+def _known(place: str, name: str, context: Context, kind: str) -> str:
+    if context.catalog is None:
+        return name
+    look_up = context.catalog.accelerator if kind == "accelerator" else context.catalog.fabric
+    try:
+        return look_up(name).id
+    except InputError as error:
+        raise _at(place, error) from None
+
+
+def read_stack(value: object, place: str, context: Context) -> str:
+    """Return the id of a shipped recipe of a software stack."""
+    try:
+        return recipe(value if isinstance(value, str) else "").id
+    except InputError as error:
+        known, close = error.problems[0].allowed, error.problems[0].nearest
+        raise _refuse(place, "is not a software stack", value, known, close) from None
+
+
+def read_deadline(value: object, place: str, context: Context) -> float:
+    """Return seconds from a duration ("60 d") or from today to a date ("2027-03-01")."""
+    day = value.date() if isinstance(value, datetime.datetime) else value
+    if isinstance(value, str):
+        try:
+            day = datetime.date.fromisoformat(value.strip())
+        except ValueError:
+            day = None
+    if not isinstance(day, datetime.date):
+        seconds = parse(value, "s", place)
+        if seconds == 0:
+            raise _refuse(place, "is zero", value, "a duration above zero, or a date", fix="leave it out for no limit")
+        return seconds
+    if day <= context.today:
+        past = "is today" if day == context.today else "is in the past"
+        fix = f"give a date after {context.today.isoformat()}, or a duration such as '60 d'"
+        raise _refuse(place, past, str(value), fix=fix)
+    return (day - context.today).days * DAY_S
+
+
+def read_model(value: object, place: str, context: Context) -> Model:
+    """Return a shipped model by name, or the one that a config.json (the file, or its folder) describes."""
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise _refuse(place, "is not a name or a path", value, fix="isocost catalog list models")
+    name = str(value).strip()
+    if name in preset_names():
+        facts = preset_facts(name)
+        return Model(given=name, architecture=preset(name), source=facts.source, as_of=facts.as_of)
+    if not _is_path(name):
+        try:
+            preset(name)
+        except InputError as error:
+            raise _at(place, error) from None
+    architecture = load_config(name)
+    return Model(given=name, architecture=architecture, source=f"the user's {name}", as_of=context.today.isoformat())
+
+
+def _is_path(name: str) -> bool:
+    try:
+        exists = Path(name).exists()
+    except (OSError, ValueError):
+        return True  # the reader of the file says what is wrong
+    return exists or "/" in name or "\\" in name or name.endswith((".json", CONFIG_NAME))
+
+
+def read_architecture(value: object, place: str, context: Context) -> Architecture:
+    """Return the architecture of an [architecture] table."""
+    if isinstance(value, Architecture):
+        return value
+    if not isinstance(value, Mapping):
+        raise _refuse(place, "is not a table", value, fix="write [architecture] with hidden, vocab and blocks")
+    return architecture_from_table(value, place)
+
+
+def read_catalogs(value: object, place: str, context: Context) -> tuple[str, ...]:
+    """Return the paths of the user's catalogue files (loaded before the rest, see ``read``)."""
+
+    def one(part: object) -> str:
+        if not isinstance(part, (str, Path)):
+            raise _refuse(place, "is not the path of a catalogue file", part)
+        return str(part)
+
+    return _each(value, place, one)
+
+
+def read_text(value: object, place: str, context: Context) -> str:
+    """Return free text."""
+    if not isinstance(value, str):
+        raise _refuse(place, "is not text", value, fix="write it in quotes")
+    return value

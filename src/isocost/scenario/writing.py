@@ -1,0 +1,71 @@
+"""The scenario as text again: TOML that reads back to an equal scenario."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, fields
+
+from isocost.errors import InputError
+from isocost.scenario.record import Scenario
+from isocost.scenario.values import ALIASES
+from isocost.units import parse, show
+
+_UNITS = {"tokens": "token", "deadline_s": "s", "budget_usd": "USD", "power_w": "W"}
+
+
+def scenario_tables(scenario: Scenario) -> dict[str, object]:
+    """Return the keys that differ from their defaults, quantities as text with units."""
+    tables: dict[str, object] = {}
+    for field in fields(scenario):
+        value = getattr(scenario, field.name)
+        if field.default is not MISSING and value == field.default:
+            continue
+        key = ALIASES.get(field.name, field.name)
+        if field.name in _UNITS:
+            tables[key] = exact(value, _UNITS[field.name])
+        elif field.name == "model":
+            tables[key] = value.given
+        elif field.name == "architecture":
+            tables[key] = asdict(value)
+        else:
+            tables[key] = list(value) if isinstance(value, tuple) else value
+    return tables
+
+
+def exact(value: float, unit: str) -> str:
+    """Return a quantity as short text that parses back to the same number."""
+    for digits in (3, 6, 12, 17):
+        text = show(value, unit, digits)
+        try:
+            if parse(text, unit) == value:
+                return text
+        except InputError:  # a count of tokens below a thousand is shown without a unit
+            continue
+    return f"{value!r} {unit}"
+
+
+def scenario_toml(scenario: Scenario) -> str:
+    """Return the scenario as TOML."""
+    return "\n".join(_lines(scenario_tables(scenario))) + "\n"
+
+
+def _lines(tables: Mapping[str, object]) -> Iterator[str]:
+    inner = tables.get("architecture")
+    yield from (f"{key} = {_value(value)}" for key, value in tables.items() if key != "architecture")
+    if isinstance(inner, Mapping):
+        yield from ("", "[architecture]")
+        yield from (f"{key} = {_value(value)}" for key, value in inner.items() if key != "blocks")
+        for block in inner["blocks"]:
+            yield from ("", "[[architecture.blocks]]")
+            yield from (f"{key} = {_value(value)}" for key, value in block.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(part) for part in value)}]"
+    if isinstance(value, str):  # a JSON string is a TOML string, but for the one character JSON leaves alone
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
