@@ -1,7 +1,7 @@
 """Legal parallel layouts as arrays, and the count of illegal ones by the first rule they break.
 
 A layout is (gpus, tp, pp, vp, cp, ep, dp, micro-batch, sequence parallelism, recompute, sharding, schedule) for a fixed
-global batch; dp follows from the others. Precision, like the accelerator, is no part of it: layouts are the same for all.
+global batch; dp follows from the others. Precision, like the accelerator, is not in it: layouts are the same for all.
 The product of the axes is never written out: an axis is joined at a time, and what breaks a rule is dropped before the
 next one, with the number of members of the full product that it stands for.
 """
@@ -60,7 +60,7 @@ class Axes:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layouts:
-    """Legal layouts, one a row; ``recompute``, ``sharding`` and ``schedule`` are places in the axes. Arrays are read-only."""
+    """Legal layouts, one a row, read-only; ``recompute``, ``sharding`` and ``schedule`` are places in the axes."""
 
     axes: Axes
     gpus: Ints
@@ -269,7 +269,7 @@ def _pair_rules(layers: int, pp: int, vp: int, schedule: str) -> Iterator[tuple[
 
 
 def _join_schedules(rows: _Rows, layers: int, axes: Axes, global_batch_seqs: int) -> None:
-    """Join (vp, schedule) pairs; the pairs that pp allows are listed once a pp, so none of the others is written out."""
+    """Join (vp, schedule) pairs: those that pp allows are listed once a pp, and no other is written out."""
     after = _weight(axes, "sharding", "sequence_parallel", "recompute")
     place = np.searchsorted(_ints(sorted(axes.pp)), rows.columns["pp"])
     with_pp = np.bincount(place, minlength=len(axes.pp))
