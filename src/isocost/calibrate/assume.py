@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from isocost.calibrate.corrections import corrected
 from isocost.calibrate.run import Run
 from isocost.cases import Case
 from isocost.catalog.store import Catalog
@@ -100,7 +101,7 @@ def assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     if (run.attention or "full").startswith("hybrid"):
         return Unsupported(reason="state-space (Mamba) blocks have no law yet")
     acc = catalog.accelerators[run.accelerator]
-    assumed: dict[str, str] = {}
+    run, assumed = corrected(run)
 
     def fill(column: str, value: object, rule: str) -> object:
         given = getattr(run, column)
