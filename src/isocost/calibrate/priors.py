@@ -72,6 +72,9 @@ PRIORS: dict[str, Prior] = {
         value=0.5e-3, sd=0.3, unit="s", meaning="time the host needs to launch one block forward",
         levels={"stack": 0.6, "graphs": 0.6, "quantised": 0.4},
     ),
+    "host_backward": Prior(
+        value=1.2, sd=0.4, unit="1", meaning="launch time of a block backward over forward: more kernels, less Python"
+    ),
     "host_expert": Prior(value=3.0, sd=0.7, unit="1", meaning="launch time of an expert block over a dense one"),
     "host_step_s": Prior(value=9e-3, sd=0.5, unit="s", meaning="fixed time of a step: optimizer launch, logging, sync", levels={"stack": 0.5}),
     "tp_exposed": Prior(

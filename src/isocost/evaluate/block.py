@@ -16,8 +16,6 @@ from isocost.num import Num, safe_div, smooth_max
 
 # Sharpness of the switch between a GPU-bound and a host-bound layer, from a trial on the vTrain rows.
 HOST_POWER = 6.0
-# Backward launches more kernels than forward: two products for each one, and the gradients of the pointwise operators.
-HOST_BACKWARD = 1.8
 # Launches grow a little with tensor parallelism: collectives and their stream events.
 HOST_TP_POWER = 0.1
 # FlashAttention's backward does five products for the forward's two.
@@ -136,7 +134,7 @@ def block_times(
     f = phase(forward, expert_s, c.attention_forward * core_s + score_s, pointwise_s, host_s, 1.0)
     b = phase(
         dgrad + trained * wgrad, (1.0 + trained) * expert_s, c.attention_backward * BACKWARD_FLOP * core_s + 1.5 * score_s,
-        c.backward_pointwise * pointwise_s, HOST_BACKWARD * host_s, 1.0,
+        c.backward_pointwise * pointwise_s, c.host_backward * host_s, 1.0,
     )  # fmt: skip
     again = (c.attention_forward * core_s + score_s) * np.maximum(r, policy.replay_attention_frac)
     replay = phase(forward * r, expert_s * r, again, pointwise_s * r, host_s * r, r)

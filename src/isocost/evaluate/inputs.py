@@ -151,6 +151,7 @@ class Coefficients:
     loss_bytes: Num
     quantise: Num
     host_s: Num
+    host_backward: Num
     host_expert: Num
     host_step_s: Num
     tp_exposed: Num
