@@ -323,20 +323,19 @@ def _join_shardings(rows: _Rows, axes: Axes) -> None:
     )
 
 
-def block_axis(layouts: Layouts) -> tuple[dict[str, Ints], Ints]:
-    """Unique combinations of ``BLOCK_AXIS``, and the place of every layout's own among them."""
-    code = np.zeros(len(layouts), np.int32)
+def small_axis(layouts: Layouts, names: tuple[str, ...]) -> tuple[dict[str, Ints], NDArray[np.intp]]:
+    """Unique combinations of some columns, and the place of every layout's own among them."""
+    code = np.zeros(len(layouts), np.int64)
     size = 1
-    for name in BLOCK_AXIS:
+    for name in names:
         column = getattr(layouts, name)
         values = np.flatnonzero(np.bincount(column)) if len(layouts) else np.zeros(1, np.int64)
-        place = np.zeros(int(values[-1]) + 1, np.int32)
+        place = np.zeros(int(values[-1]) + 1, np.int64)
         place[values] = np.arange(len(values))
         code = code * len(values) + place[column]
         size *= len(values)
-    seen = np.zeros(size, bool)
-    seen[code] = True
-    index = (np.cumsum(seen, dtype=np.int32) - 1)[code]
-    first = np.zeros(int(seen.sum()), np.int64)
-    first[index[::-1]] = np.arange(len(layouts) - 1, -1, -1)
-    return {name: getattr(layouts, name)[first] for name in BLOCK_AXIS}, index
+    first = np.full(size, -1, np.int64)
+    first[code] = np.arange(len(layouts))
+    used = first >= 0
+    index = (np.cumsum(used) - 1)[code]
+    return {name: getattr(layouts, name)[first[used]] for name in names}, index

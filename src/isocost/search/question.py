@@ -1,0 +1,172 @@
+"""What the search is asked and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from isocost.catalog.records import Accelerator, Fabric, Fact
+from isocost.evaluate.step import StepTime
+from isocost.laws.memory import MemoryBreakdown
+from isocost.recipes import Recipe
+from isocost.workload.architecture import Architecture
+
+DAY_S = 86400.0
+HOUR_S = 3600.0
+OWNED = "owned"
+# A layout counts as fitting when its predicted peak fits with this probability, given the spread of the prediction.
+FIT_PROBABILITY = 0.9
+
+MFU_DEFINITION = (
+    "model FLOPs (6 a token and active parameter without the input embedding, and attention over the full sequence or "
+    "window, masked part included, as in the PaLM report; no recompute) over the dense peak of the precision; "
+    "mfu_16bit is over the dense 16-bit peak"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One way to buy: accelerator, network and price of an accelerator-second."""
+
+    accelerator: Accelerator
+    fabric: Fabric
+    label: str
+    term: str = "on_demand"
+    low_usd_per_s: float | None = None  # per accelerator, host included; None where nobody lists a price
+    median_usd_per_s: float | None = None
+    high_usd_per_s: float | None = None
+    fact: Fact | None = None  # where the price is from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to train, on what, by when and for how much; ``None`` leaves a value or a limit out."""
+
+    architecture: Architecture
+    tokens: float
+    seq_len: int
+    options: tuple[Option, ...]
+    gpu_counts: tuple[int, ...]
+    recipe: Recipe
+    global_batch_seqs: int | None = None  # None: from the critical-batch law
+    precisions: tuple[str, ...] = ("bf16",)
+    kind: str = "pretrain"
+    deadline_s: float | None = None
+    budget_usd: float | None = None
+    power_w: float | None = None  # at the meter, at full draw
+    fixed: Mapping[str, object] = field(default_factory=dict)  # of a layout: {"tp": 8, "recompute": "full"}
+    schedules: tuple[str, ...] = ()  # empty: those of the stack
+    fit_probability: float = FIT_PROBABILITY
+    near_frac: float = 0.05
+    top: int = 8
+    pue: str = "colocation"  # ids of the catalogue's site rates
+    electricity: str = "us"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A low, a median and a high value."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One layout on one option, evaluated. ``limit`` is the first limit it breaks, "" if none."""
+
+    option: Option
+    precision: str
+    gpus: int
+    tp: int
+    pp: int
+    vp: int
+    cp: int
+    ep: int
+    dp: int
+    micro_batch: int
+    sequence_parallel: bool
+    recompute: str
+    sharding: str
+    schedule: str
+    global_batch_seqs: int
+    micro_batches: int
+    steps: int
+    step_s: float
+    time: StepTime
+    memory: MemoryBreakdown
+    peak_bytes: float
+    capacity_bytes: float
+    fits_probability: float
+    fits: bool
+    mfu: float | None  # see MFU_DEFINITION; None where the peak is not known
+    mfu_16bit: float | None
+    tokens_per_s_per_gpu: float
+    run_s: float
+    gpu_s: float
+    price_usd: Spread | None  # None: not priced
+    energy_j: float | None  # None: power of the chip is not known
+    energy_usd: Spread | None  # information; part of ``cost_usd`` only where the chips are owned
+    cost_usd: Spread | None
+    power_w: float | None  # at the meter at full draw
+    binds: str  # memory, compute, network, batch or host
+    limit: str = ""
+
+    @property
+    def days(self) -> float:
+        """Length of the run."""
+        return self.run_s / DAY_S
+
+    @property
+    def gpu_hours(self) -> float:
+        """Accelerator-hours of the run."""
+        return self.gpu_s / HOUR_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A plan that costs nearly as little, and what is different about it."""
+
+    candidate: Candidate
+    cost_frac: float  # over the chosen plan's cost, minus 1
+    days: float  # beyond the chosen plan's
+    differs: Mapping[str, tuple[object, object]]  # name: (chosen, here)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loser:
+    """An option that was not chosen: its best plan, if it has one, and why it lost."""
+
+    label: str
+    reason: str
+    candidate: Candidate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """Something the question left open and how it was filled."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The plan, what it was chosen from, and on what assumptions."""
+
+    question: Question
+    chosen: Candidate | None
+    why: str  # what binds the chosen plan, or what keeps every layout out
+    frontier: tuple[Candidate, ...]  # days against cost, over all that fits; fastest first
+    alternatives: tuple[Alternative, ...]
+    others: tuple[Loser, ...]
+    rejected: Mapping[str, int]  # legal layouts by the first limit they break
+    illegal: Mapping[str, int]  # combinations by the first rule they break
+    relaxations: tuple[str, ...]  # nearest ways out when nothing is chosen
+    layouts_considered: int  # legal, memory evaluated
+    layouts_evaluated: int  # memory and step time both
+    seconds: float
+    assumptions: tuple[Assumption, ...]
+    not_modelled: tuple[str, ...]
