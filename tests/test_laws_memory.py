@@ -137,8 +137,8 @@ def test_parameters_of_known_blocks() -> None:
     assert llama("none").dense_params == 218_112_000
 
 
-def deepseek(**degrees: float) -> BlockMemory:
-    """An expert block of DeepSeek-V3 with full recompute."""
+def deepseek(recompute: str = "none", quantised: bool = False, **degrees: float) -> BlockMemory:
+    """An expert block of DeepSeek-V3."""
     stack = memory_recipe("megatron-core")
     shape = {"tp": 1.0, "sequence_parallel": 0.0, "ep": 1.0, "expert_tp": 1.0} | degrees
     return block_memory(
@@ -159,7 +159,7 @@ def deepseek(**degrees: float) -> BlockMemory:
         moe_ffn_hidden=2048.0,
         shared_ffn_hidden=2048.0,
         **shape,
-        **block_coefficients(stack, RECOMPUTE["none"], attention_memory("flash3")),
+        **block_coefficients(stack, RECOMPUTE[recompute], attention_memory("flash3"), quantised=quantised),
     )
 
 
@@ -171,11 +171,25 @@ def test_expert_block_of_deepseek_v3() -> None:
 
 
 def test_expert_block_keeps_copies_of_routed_tokens() -> None:
-    """Stream 8h, latents 2 (2 q + 2 r + u), q k v o, lse, shared 6f, eight copies of 4h + 6f, router 4E."""
+    """Stream 8h, latents 2 (2 q + 2 r + u), q k v o, lse, shared 6f, eight copies of 2h + 6f, router 4E."""
     stream = 8 * 7168 + 2 * (2 * 1536 + 2 * 512 + 64)
     attention = 2 * 128 * (192 + 192 + 128 + 128) + 4 * 128
-    routed = 8 * ((4 * 7168) + 6 * 2048) + 4 * 256
+    routed = 8 * ((2 * 7168) + 6 * 2048) + 4 * 256
     assert deepseek().saved_bytes == pytest.approx(4096 * (stream + attention + 6 * 2048 + routed), rel=1e-15)
+
+
+def test_eight_bit_inputs_take_a_byte_less_each() -> None:
+    """Two linear inputs of h and the last of each feed-forward lose a byte, dispatched tokens too; o is kept twice."""
+    less = 2 * 7168 + (1 + 8) * 2048 + 8 * 7168 - 128 * 128
+    saved = deepseek(quantised=False).saved_bytes - deepseek(quantised=True).saved_bytes
+    assert saved == pytest.approx(4096 * less, rel=1e-12)
+
+
+def test_module_recompute_drops_norm_outputs_activations_and_up_projections() -> None:
+    """Of stream, q k v and feed-forward stay the norm inputs, nothing, and the first products' outputs."""
+    stream, attention = 4 * 7168, 2 * 128 * 128 + 4 * 128
+    experts = (1 + 8) * 4 * 2048 + 8 * 2 * 7168 + 4 * 256
+    assert deepseek("modules").saved_bytes == pytest.approx(4096 * (stream + attention + experts), rel=1e-12)
 
 
 def stages(sharding: str = "zero1", recipe: str = "megatron-core", **changes: object) -> MemoryBreakdown:

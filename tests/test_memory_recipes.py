@@ -30,8 +30,9 @@ def test_every_stack_names_a_shipped_memory_recipe() -> None:
 
 
 def test_selective_means_what_the_stack_means() -> None:
-    """Megatron recomputes core attention, torchtitan every second product; other names are taken as they are."""
-    assert memory_recipe("megatron-core").recompute("selective") == RECOMPUTE["core-attention"]
+    """Megatron: once core attention, now modules; torchtitan: every second product; other names stand as they are."""
+    assert memory_recipe("megatron-2021").recompute("selective") == RECOMPUTE["core-attention"]
+    assert memory_recipe("megatron-core").recompute("selective") == RECOMPUTE["modules"]
     assert memory_recipe("torchtitan").recompute("selective") == RECOMPUTE["op"]
     assert memory_recipe("torchtitan").recompute("full") == RECOMPUTE["full"]
 

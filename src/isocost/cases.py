@@ -283,7 +283,7 @@ def _memory(cases: Sequence[Case], definitions: Sequence[str]) -> MemoryPolicy:
     for case, definition in zip(cases, definitions, strict=True):
         recipe = memory_recipe(case.recipe.memory)
         norm = "" if case.norm_kernel == case.recipe.norm_kernel else case.norm_kernel
-        blocks.append(block_choices(recipe, case.recompute, case.attention_kernel, norm))
+        blocks.append(block_choices(recipe, case.recompute, case.attention_kernel, norm, case.precision))
         stages.append(stage_choices(recipe, case.sharding, definition))
     return MemoryPolicy(block=_row(BlockPolicy, blocks), stage=_row(StagePolicy, stages))
 

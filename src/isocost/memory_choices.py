@@ -44,11 +44,13 @@ def counted(recipe: MemoryRecipe, definition: str) -> MemoryRecipe:
 
 @cache
 def block_choices(
-    recipe: MemoryRecipe, recompute: str, attention_kernel: str, norm_kernel: str = ""
+    recipe: MemoryRecipe, recompute: str, attention_kernel: str, norm_kernel: str = "", precision: str = "bf16"
 ) -> dict[str, float]:
     """A row of ``BlockPolicy``; ``norm_kernel`` where it is not the stack's own."""
     norm = {"compiled": "fused"}.get(norm_kernel, norm_kernel)  # a compiled norm keeps its input only
-    values = block_coefficients(recipe, recipe.recompute(recompute), attention_memory(attention_kernel), norm)
+    quantised = precision not in ("bf16", "fp16", "tf32", "fp32")
+    attention = attention_memory(attention_kernel)
+    values = block_coefficients(recipe, recipe.recompute(recompute), attention, norm, quantised)
     return {**values, "imbalance": BALANCED}
 
 

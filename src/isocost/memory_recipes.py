@@ -36,6 +36,8 @@ class Recompute:
     scores: float
     lse: float
     ffn: float
+    routed: float  # inputs (and outputs) of experts
+    up: float = 1.0  # of query, key and value where latent attention projects them up
     stash_stream: float = 0.0  # values of stream width kept instead
     stash_ffn: float = 0.0  # values of feed-forward width kept instead
 
@@ -44,12 +46,13 @@ class Recompute:
         return dataclasses.replace(self, share=share)
 
 
-_KEPT = {"query": 1.0, "key": 1.0, "value": 1.0, "out": 1.0, "ffn": 1.0, "stream": 1.0}
+_KEPT = {"query": 1.0, "key": 1.0, "value": 1.0, "out": 1.0, "ffn": 1.0, "routed": 1.0, "stream": 1.0}
 _GONE = dict.fromkeys(_KEPT, 0.0)
 
 # core-attention: Megatron's "selective" (korthikanti2022, section 5). op: torchtitan's default, every second matrix
-# product and the attention
-# output are kept: of q, k, v, out, gate, up, down the first, third, fifth and seventh.
+# product and the attention output are kept: of q, k, v, out, gate, up, down the first, third, fifth and seventh.
+# modules: norms, activation function and the up-projections of latent attention (Megatron-Core, --recompute-modules
+# layernorm moe_act mla_up_proj).
 RECOMPUTE = {
     "none": Recompute(share=0.0, scores=1.0, lse=1.0, **_KEPT),
     "core-attention": Recompute(share=1.0, scores=0.0, lse=0.0, **_KEPT),
@@ -60,6 +63,15 @@ RECOMPUTE = {
         stash_stream=2.0,
         stash_ffn=1.0,
         **(_GONE | {"query": 1.0, "value": 1.0, "out": 1.0}),
+    ),
+    "modules": Recompute(
+        share=1.0,
+        scores=1.0,
+        lse=1.0,
+        up=0.0,
+        stash_stream=2.0,
+        stash_ffn=2.0,
+        **(_KEPT | {"stream": 0.0, "ffn": 0.0}),
     ),
     "full": Recompute(share=1.0, scores=0.0, lse=0.0, stash_stream=1.0, **_GONE),
 }
@@ -85,7 +97,8 @@ ATTENTION = {
 }
 
 NORM_EXTRA_BYTES = {"fused": 0.0, "eager": 8.0, "composite": 12.0}  # per value of the stream, both norms of a block
-FSDP_UNIT_BLOCKS = {"block": 2.0, "model": math.inf}  # one computed, one prefetched
+# Blocks gathered at a time: one computed, one prefetched. A module is at most a third of a block (4 h^2 of 12 h^2).
+FSDP_UNIT_BLOCKS = {"module": 2.0 / 3.0, "block": 2.0, "model": math.inf}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +131,8 @@ class MemoryRecipe:
     norm_kernel: str
     plain_ffn: float
     gated_ffn: float
+    routed: float
+    fp8_inputs: bool
     logit: float
     shard_logit: float
     logits_sharded: bool
@@ -150,15 +165,27 @@ def attention_memory(kernel: str) -> AttentionMemory:
 
 
 def block_coefficients(
-    recipe: MemoryRecipe, recompute: Recompute, attention: AttentionMemory, norm_kernel: str = ""
+    recipe: MemoryRecipe,
+    recompute: Recompute,
+    attention: AttentionMemory,
+    norm_kernel: str = "",
+    quantised: bool = False,
 ) -> dict[str, float]:
-    """Keyword arguments of ``block_memory``; ``norm_kernel`` where a run states another than its stack's."""
+    """Keyword arguments of ``block_memory``; ``norm_kernel`` where a run states another than its stack's.
+
+    ``quantised``: linear layers compute in 8 bits or fewer. A stack that then keeps their inputs as quantised keeps one
+    byte a value instead of two.
+    """
+    saving = VALUE_BYTES / 2.0 if quantised and recipe.fp8_inputs else 0.0
     return {
         "value_bytes": VALUE_BYTES,
         "norm_extra_bytes": _look_up(NORM_EXTRA_BYTES, norm_kernel or recipe.norm_kernel, "norm_kernel"),
         "dropout_mask_bytes": MASK_BYTES,
-        "plain_ffn_bytes": recipe.plain_ffn,
-        "gated_ffn_bytes": recipe.gated_ffn,
+        "plain_ffn_bytes": recipe.plain_ffn - saving,
+        "gated_ffn_bytes": recipe.gated_ffn - saving,
+        "input_saving_bytes": saving,
+        "out_copy_bytes": saving,
+        "routed_values": recipe.routed,
         "gathered_input_bytes": 2.0 * VALUE_BYTES * recipe.gathered_inputs_kept,
         "score_bytes": attention.score_bytes,
         "score_dropout_bytes": attention.score_dropout_bytes,
@@ -174,6 +201,8 @@ def block_coefficients(
         "keep_scores": recompute.scores,
         "keep_lse": recompute.lse,
         "keep_ffn": recompute.ffn,
+        "keep_routed": recompute.routed,
+        "keep_up": recompute.up,
         "stash_stream": recompute.stash_stream,
         "stash_ffn": recompute.stash_ffn,
     }

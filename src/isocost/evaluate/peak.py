@@ -33,6 +33,9 @@ class BlockPolicy:
     lse_bytes: Num
     expand_kv: Num
     gradient_values: Num
+    input_saving_bytes: Num
+    out_copy_bytes: Num
+    routed_values: Num
     recompute_share: Num
     keep_stream: Num
     keep_query: Num
@@ -42,6 +45,8 @@ class BlockPolicy:
     keep_scores: Num
     keep_lse: Num
     keep_ffn: Num
+    keep_routed: Num
+    keep_up: Num
     stash_stream: Num
     stash_ffn: Num
     imbalance: Num  # tokens of the most loaded expert rank over the mean

@@ -13,6 +13,8 @@ import numpy as np
 from isocost.laws import activations as act
 from isocost.num import Num
 
+ROUTER_BYTES = 4.0  # logits of the router are kept in 32 bits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BlockMemory:
@@ -61,6 +63,9 @@ def block_memory(
     lse_bytes: Num,
     expand_kv: Num,
     gradient_values: Num,
+    input_saving_bytes: Num = 0.0,
+    out_copy_bytes: Num = 0.0,
+    routed_values: Num = 2.0,
     recompute_share: Num,
     keep_stream: Num,
     keep_query: Num,
@@ -70,6 +75,8 @@ def block_memory(
     keep_scores: Num,
     keep_lse: Num,
     keep_ffn: Num,
+    keep_routed: Num,
+    keep_up: Num = 1.0,
     stash_stream: Num,
     stash_ffn: Num,
 ) -> BlockMemory:
@@ -77,13 +84,18 @@ def block_memory(
 
     ``keep_*`` are the shares of each group of values that a recomputed block still keeps, ``stash_*`` the values (per
     unit of width) that its recompute policy keeps in addition, ``recompute_share`` the share of blocks it applies to.
+    ``input_saving_bytes`` and ``out_copy_bytes`` are 1 where inputs of linear layers are kept in 8 bits (feed-forward
+    bytes count it already): a byte less for each, and one more for the attention output, which its kernel keeps too.
+    ``routed_values`` are those of stream width kept per routed token: the input of its expert, and the output where the
+    gradient of the router's weights needs it. ``keep_up`` applies to what latent attention projects up.
     ``replicated_params`` are norms, biases and the like, held whole by every tp rank.
     """
     ffn_bytes = np.where(ffn_gated > 0, gated_ffn_bytes, plain_ffn_bytes)
     dense_ffn = ffn_hidden + shared_ffn_hidden
     norms = 2.0 - parallel_residual  # a parallel residual reads one norm for both halves
     stored_kv = np.where((kv_lora_rank > 0) | (expand_kv > 0), heads, kv_heads)
-    stream_bytes = norms * 2.0 * value_bytes + norms * norm_extra_bytes / 2.0 + dropout * dropout_mask_bytes
+    norm_bytes = 2.0 * value_bytes - input_saving_bytes + norm_extra_bytes / 2.0  # input of a norm, and its output
+    stream_bytes = norms * norm_bytes + dropout * dropout_mask_bytes
     map_bytes = score_bytes + dropout * score_dropout_bytes
 
     stream = act.residual_saved_bytes(
@@ -120,7 +132,7 @@ def block_memory(
             query_bytes=query * value_bytes,
             key_bytes=key * value_bytes,
             value_bytes=value * value_bytes,
-            out_bytes=out * value_bytes,
+            out_bytes=out * (value_bytes + out_copy_bytes),
         )
 
     def maps(scores: Num, lse: Num) -> Num:
@@ -133,7 +145,7 @@ def block_memory(
             lse_bytes=lse * lse_bytes,
         )
 
-    def ffn(kept_bytes: Num) -> Num:
+    def ffn(kept_bytes: Num, routed: Num) -> Num:
         return act.ffn_saved_bytes(tokens=tokens, ffn_hidden=dense_ffn, tp=tp, ffn_bytes=kept_bytes) + (
             act.expert_saved_bytes(
                 tokens=tokens,
@@ -144,21 +156,22 @@ def block_memory(
                 tp=tp,
                 expert_tp=expert_tp,
                 imbalance=imbalance,
-                routed_bytes=kept_bytes * (2.0 * value_bytes / ffn_bytes),
+                routed_bytes=routed * (routed_values * value_bytes - input_saving_bytes),
                 ffn_bytes=kept_bytes,
-                router_bytes=kept_bytes * (2.0 * value_bytes / ffn_bytes),
+                router_bytes=routed * ROUTER_BYTES,
             )
         )
 
-    whole = stream + qkv(1.0, 1.0, 1.0, 1.0) + maps(1.0, 1.0) + ffn(ffn_bytes)
+    up = np.where(kv_lora_rank > 0, keep_up, 1.0)
+    whole = stream + qkv(1.0, 1.0, 1.0, 1.0) + maps(1.0, 1.0) + ffn(ffn_bytes, 1.0)
     kept = (
         keep_stream * stream
         + stash_stream * stash
-        + qkv(keep_query, keep_key, keep_value, keep_out)
+        + qkv(keep_query * up, keep_key * up, keep_value * up, keep_out)
         + maps(keep_scores, keep_lse)
-        + ffn(keep_ffn * ffn_bytes + stash_ffn * value_bytes)
+        + ffn(keep_ffn * ffn_bytes + stash_ffn * value_bytes, keep_routed)
     )
-    gradients = gradient_values * (stash + ffn(value_bytes))
+    gradients = gradient_values * (stash + ffn(value_bytes, 1.0 / routed_values))
     replayed = np.where(recompute_share > 0, np.maximum(whole - kept, 0.0), 0.0)
     return BlockMemory(
         saved_bytes=whole + recompute_share * (kept - whole),

@@ -1,0 +1,55 @@
+"""Memory of complete cases: does it fit, how sure is that, and the recompute policy that a run must have used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocost.cases import Case, memory_of
+from isocost.laws.memory import FIT_SIGMA, fits_probability
+from isocost.memory_choices import capacity_bytes
+from isocost.recipes import recipes
+
+# Least recompute first. Each step costs more time and holds less, so the first that fits is the fastest that fits.
+POLICIES = ("none", "selective", "full")
+# A published run fitted: whatever it recomputed, even odds of fitting are enough. A plan wants a margin.
+EVEN_ODDS = 0.5
+
+
+def fit_probability(cases: Sequence[Case], sigma: float = FIT_SIGMA) -> NDArray[np.float64]:
+    """Probability that each case fits its chip, given how far predicted peaks are off."""
+    room = np.array([capacity_bytes(case.accelerator.memory_bytes) for case in cases])
+    total = np.broadcast_to(memory_of(cases).total, room.shape)
+    return np.asarray(fits_probability(total_bytes=total, capacity_bytes=room, sigma=sigma))
+
+
+def resolve_recompute(cases: Sequence[Case], least_probability: float = EVEN_ODDS) -> tuple[Case, ...]:
+    """Each case with the fastest recompute policy that fits; with the last where none does."""
+    chosen = [replace(case, recompute=POLICIES[-1]) for case in cases]
+    open_rows = list(range(len(chosen)))
+    for policy in POLICIES[:-1]:
+        if not open_rows:
+            break
+        tried = [replace(cases[row], recompute=policy) for row in open_rows]
+        fits = fit_probability(tried) >= least_probability
+        for row, case, good in zip(open_rows, tried, fits, strict=True):
+            if good:
+                chosen[row] = case
+        open_rows = [row for row, good in zip(open_rows, fits, strict=True) if not good]
+    return tuple(chosen)
+
+
+def peak_range(case: Case) -> tuple[float, float, float]:
+    """Lowest, own and highest peak bytes over the memory recipes of the case's family of stacks, all counted in use.
+
+    The recipe is the largest unknown of a peak: where a stack or its version is not known, this is what to show.
+    The attention kernel is the case's; the norm kernel is each recipe's own.
+    """
+    family = {r.memory: r for r in recipes().values() if r.stack == case.recipe.stack}
+    family[case.recipe.memory] = case.recipe
+    rivals = [replace(case, recipe=r, norm_kernel=r.norm_kernel) for r in family.values()]
+    own, *rest = np.broadcast_to(memory_of([case, *rivals]).total, len(rivals) + 1).tolist()
+    return min(own, *rest), own, max(own, *rest)
