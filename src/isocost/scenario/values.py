@@ -127,7 +127,8 @@ def quantity(unit: str) -> Reader:
     return read
 
 
-def _whole(value: object, place: str, most: int) -> int:
+def whole(value: object, place: str, most: int) -> int:
+    """Return a whole number from 1 to ``most``, from a number or its digits."""
     allowed = f"a whole number from 1 to {most:,}"
     number = value
     if isinstance(value, str):
@@ -148,7 +149,7 @@ def _whole(value: object, place: str, most: int) -> int:
 
 def count(most: int) -> Reader:
     """Return the reader of a whole number from 1 to ``most``."""
-    return lambda value, place, context: _whole(value, place, most)
+    return lambda value, place, context: whole(value, place, most)
 
 
 def _listed(value: object, place: str) -> list[object]:
@@ -187,11 +188,11 @@ def read_gpus(value: object, place: str, context: Context) -> tuple[int, ...]:
     def one(part: object) -> tuple[int, ...]:
         if isinstance(part, str) and ".." in part:
             first, _, last = part.partition("..")
-            low, high = _whole(first, place, MAX_GPUS), _whole(last, place, MAX_GPUS)
+            low, high = whole(first, place, MAX_GPUS), whole(last, place, MAX_GPUS)
             if high < low:
                 raise _refuse(place, "is a range from more to fewer", part, fix=f"write {high}..{low}")
             return tuple(low << step for step in range((high // low).bit_length()))
-        return (_whole(part, place, MAX_GPUS),)
+        return (whole(part, place, MAX_GPUS),)
 
     return tuple(sorted({number for numbers in _each(value, place, one) for number in numbers}))
 
@@ -272,6 +273,11 @@ def read_deadline(value: object, place: str, context: Context) -> float:
 
 def read_model(value: object, place: str, context: Context) -> Model:
     """Return a shipped model by name, or the one that a config.json (the file, or its folder) describes."""
+    return find_model(value, place, context.today)
+
+
+def find_model(value: object, place: str, today: datetime.date | None = None) -> Model:
+    """Return a model by name or path; ``place`` is where the user wrote it."""
     if not isinstance(value, (str, Path)) or not str(value).strip():
         raise _refuse(place, "is not a name or a path", value, fix="isocost catalog list models")
     name = str(value).strip()
@@ -279,12 +285,10 @@ def read_model(value: object, place: str, context: Context) -> Model:
         facts = preset_facts(name)
         return Model(given=name, architecture=preset(name), source=facts.source, as_of=facts.as_of)
     if not _is_path(name):
-        try:
-            preset(name)
-        except InputError as error:
-            raise _at(place, error) from None
-    architecture = load_config(name)
-    return Model(given=name, architecture=architecture, source=f"the user's {name}", as_of=context.today.isoformat())
+        close, fix = nearest(name, preset_names()), "isocost catalog list models, or give the path of a config.json"
+        raise _refuse(place, "is not a shipped model", name, close=close, fix=fix)
+    as_of = (today or datetime.date.today()).isoformat()
+    return Model(given=name, architecture=load_config(name), source=f"the user's {name}", as_of=as_of)
 
 
 def _is_path(name: str) -> bool:

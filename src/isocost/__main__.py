@@ -1,0 +1,5 @@
+"""``python -m isocost`` is ``isocost``."""
+
+from isocost.cli import main
+
+main()

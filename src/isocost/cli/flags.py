@@ -1,0 +1,55 @@
+"""The options of the verbs, defined once. All are text: the scenario reads and checks them, together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_WHAT = "What to train"
+_GOAL = "Goal"
+_WHERE = "Where"
+_HOW = "How (left out: the search chooses)"
+_OUT = "Output"
+
+
+def _flag(name: str, metavar: str, about: str, panel: str) -> typer.models.OptionInfo:
+    option = typer.Option(name, metavar=metavar, help=about, rich_help_panel=panel, show_default=False)
+    assert isinstance(option, typer.models.OptionInfo)
+    return option
+
+
+Text = str | None
+Scenario = Annotated[
+    Text, typer.Argument(metavar="[SCENARIO.toml]", help="A scenario; flags override its keys.", show_default=False)
+]
+Model = Annotated[Text, _flag("--model", "NAME|PATH", "A shipped model, or a config.json or its folder.", _WHAT)]
+Tokens = Annotated[Text, _flag("--tokens", "AMOUNT", "Tokens to train on, such as '15 T'.", _WHAT)]
+SeqLen = Annotated[Text, _flag("--seq-len", "TOKENS", "Tokens of a sequence.", _WHAT)]
+GlobalBatch = Annotated[Text, _flag("--global-batch", "SEQUENCES", "Sequences of an optimizer step.", _WHAT)]
+Deadline = Annotated[Text, _flag("--deadline", "TIME|DATE", "At most this long: '60 d', or 2027-03-01.", _GOAL)]
+Budget = Annotated[Text, _flag("--budget", "MONEY", "At most this much: '40 MUSD'.", _GOAL)]
+PowerCap = Annotated[Text, _flag("--power-cap", "POWER", "At most this much at the site: '20 MW'.", _GOAL)]
+Top = Annotated[Text, _flag("--top", "N", "Show at most N plans of the frontier and N alternatives.", _GOAL)]
+On = Annotated[Text, _flag("--on", "ID,...", "Accelerators: 'isocost catalog list accelerators'.", _WHERE)]
+Gpus = Annotated[Text, _flag("--gpus", "N,...", "GPU counts: 1024, or 64,96,128, or 64..8192 by doubling.", _WHERE)]
+Fabric = Annotated[Text, _flag("--fabric", "ID", "The network: 'isocost catalog list fabrics'.", _WHERE)]
+Term = Annotated[Text, _flag("--term", "TERM", "on_demand, spot, reserved_1y, reserved_3y, capacity_block.", _WHERE)]
+Catalog = Annotated[Text, _flag("--catalog", "FILE,...", "Your own facts and quotes over the shipped ones.", _WHERE)]
+Stack = Annotated[Text, _flag("--stack", "ID", "The software: 'isocost catalog list stacks'.", _HOW)]
+Precision = Annotated[Text, _flag("--precision", "NAME,...", "bf16, fp16, fp8, mxfp8, nvfp4.", _HOW)]
+Tp = Annotated[Text, _flag("--tp", "N", "Tensor parallel ranks.", _HOW)]
+Pp = Annotated[Text, _flag("--pp", "N", "Pipeline stages.", _HOW)]
+Vp = Annotated[Text, _flag("--vp", "N", "Virtual stages a rank (interleaved schedule).", _HOW)]
+Cp = Annotated[Text, _flag("--cp", "N", "Context parallel ranks.", _HOW)]
+Ep = Annotated[Text, _flag("--ep", "N", "Expert parallel ranks.", _HOW)]
+MicroBatch = Annotated[Text, _flag("--micro-batch", "N", "Sequences of a micro-batch.", _HOW)]
+Recompute = Annotated[Text, _flag("--recompute", "KIND", "none, selective, full.", _HOW)]
+Sharding = Annotated[Text, _flag("--sharding", "KIND", "none, zero1, zero2, zero3 (FSDP).", _HOW)]
+Schedule = Annotated[Text, _flag("--schedule", "NAME", "1f1b, interleaved, zb-h1, dualpipe, ...", _HOW)]
+Format = Annotated[Text, _flag("--format", "NAME", "table, json, csv, md or html.", _OUT)]
+Output = Annotated[
+    Text,
+    typer.Option("-o", "--output", metavar="FILE", help="Write here.", rich_help_panel=_OUT, show_default=False),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.", rich_help_panel=_OUT)]

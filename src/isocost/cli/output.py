@@ -1,0 +1,116 @@
+"""Where a result goes: standard output, or a file that is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from isocost.errors import InputError, Problem, nearest
+
+FORMATS: Final = ("table", "json", "csv", "md", "html")
+_BY_SUFFIX: Final = {".json": "json", ".csv": "csv", ".md": "md", ".html": "html", ".txt": "table"}
+_PATIENCE_S: Final = 1.0  # before a word about progress
+
+
+def chosen_format(given: str | None, output: str | None) -> str:
+    """Return the format that was asked for, or the one that the name of the output file says."""
+    if given is None:
+        return _BY_SUFFIX.get(Path(output).suffix.casefold(), "table") if output else "table"
+    wanted = given.strip().casefold()
+    if wanted not in FORMATS:
+        close = nearest(wanted, FORMATS)
+        raise InputError([Problem("--format", "is not a format", given, ", ".join(FORMATS), close)])
+    return wanted
+
+
+def emit(text: str, output: str | None, *, quiet: bool = False) -> None:
+    """Write a result to standard output, or whole to a file."""
+    if output in (None, "-"):
+        _print(text)
+        return
+    write_whole(Path(str(output)), text)
+    if not quiet and sys.stderr.isatty():
+        print(f"isocost: wrote {output}", file=sys.stderr)
+
+
+def _print(text: str) -> None:
+    """Print to standard output; a reader that has gone (``| head``) ends the output quietly."""
+    try:
+        sys.stdout.write(bold_lead(text))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain either
+
+
+def bold_lead(text: str) -> str:
+    """Return the text with its first line in bold on a terminal that wants colour."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    first, newline, rest = text.partition("\n")
+    return text if first.startswith(("{", "[", "<", "|")) else f"\033[1m{first}\033[0m{newline}{rest}"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it there, so that nobody ever reads half of it."""
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_text(text, encoding="utf-8")  # a device or a pipe cannot be replaced
+            return
+        if target.is_dir():
+            raise IsADirectoryError(0, "is a directory")
+        _replace(target, text)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = Problem("-o", f"cannot be written: {reason}", str(path), fix="name a file in a folder you can write")
+        raise InputError([problem]) from None
+
+
+def _replace(target: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:50]}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def progress(what: str, *, quiet: bool) -> Iterator[None]:
+    """Say what is going on, on a terminal only, and only when it takes more than a second."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    said = threading.Event()
+
+    def say() -> None:
+        said.set()
+        print(f"isocost: {what} ...", end="", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(_PATIENCE_S, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if said.is_set():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,150 @@
+"""The verbs: each hands its options to the Python call of the same name and prints what comes back.
+
+Imports of the rest of isocost are inside the verbs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isocost import __version__
+from isocost.cli import flags
+from isocost.cli.output import chosen_format, emit, progress
+
+if TYPE_CHECKING:
+    from isocost.catalog import Catalog
+    from isocost.report.result import Renders
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    name="isocost",
+    help="Plan AI training: time, memory and money of a training run, with the reasons.",
+    epilog="Start with: isocost plan --model llama-3.1-70b --tokens '15 T' --deadline '60 d'",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings=_HELP,
+)
+catalog = typer.Typer(
+    name="catalog",
+    help="The dated facts: chips, networks, prices, models, software stacks.",
+    epilog="Example: isocost catalog show h100-sxm5-80gb",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(catalog)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"isocost {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Plan AI training: time, memory and money of a training run, with the reasons."""
+
+
+def _show(result: Renders, form: str, output: str | None, quiet: bool) -> None:
+    from isocost.report.result import render
+
+    emit(render(result, form), output, quiet=quiet)
+
+
+def _catalogue(files: str | None) -> Catalog:
+    from isocost.catalog import load_catalog
+
+    return load_catalog(*(part.strip() for part in (files or "").split(",") if part.strip()))
+
+
+@app.command(epilog="Example: isocost model llama-3.1-70b --seq-len 8192 --format json")
+def model(
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A shipped model, or a config.json.")],
+    seq_len: flags.SeqLen = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Show a model: parameters, layers, FLOPs per token by operator, bytes of training state."""
+    from isocost import api
+
+    form = chosen_format(format, output)
+    _show(api.model_summary(model, seq_len), form, output, quiet)
+
+
+@catalog.command("list", epilog="Example: isocost catalog list accelerators")
+def catalog_list(
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="accelerators, nodes, fabrics, offers, rates, stacks or models."),
+    ],
+    catalog: flags.Catalog = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """List all entries of a kind, with their dates."""
+    from isocost import api
+
+    form = chosen_format(format, output)
+    _show(api.catalog_list(kind, _catalogue(catalog)), form, output, quiet)
+
+
+@catalog.command("show", epilog="Example: isocost catalog show h100-sxm5-80gb")
+def catalog_show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Any id that 'isocost catalog list' shows.")],
+    catalog: flags.Catalog = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Show one entry in full: every fact, where it is from, and the prices."""
+    from isocost import api
+
+    form = chosen_format(format, output)
+    _show(api.catalog_show(name, _catalogue(catalog)), form, output, quiet)
+
+
+@catalog.command("check", epilog="Example: isocost catalog check --catalog my-quotes.toml --strict")
+def catalog_check(
+    catalog: flags.Catalog = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Leave with exit code 1 if there is a finding.")] = False,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """List facts that are stale, disputed, from memory, missing or without a price."""
+    from isocost import api
+
+    form = chosen_format(format, output)
+    result = api.catalog_check(_catalogue(catalog))
+    _show(result, form, output, quiet)
+    if strict and result.findings:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: isocost validate --format json -o accuracy.json")
+def validate(
+    runs: Annotated[
+        str | None,
+        typer.Option(
+            "--runs", metavar="FILE.csv", help="Your measured runs, in the format of docs/evidence-format.md."
+        ),
+    ] = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Compare predictions with measured runs: the shipped ones, or your own."""
+    from isocost import api
+
+    form = chosen_format(format, output)
+    with progress("predicting every run", quiet=quiet):
+        result = api.validate(runs)
+    _show(result, form, output, quiet)

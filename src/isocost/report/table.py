@@ -1,0 +1,175 @@
+"""A table defined once (columns with a heading, a key, a value and a format) and rendered as text, Markdown, CSV,
+HTML or plain rows; and a report: one sentence, then sections of tables and lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+UNKNOWN = "-"
+MARK = "*"  # of the chosen row, in front of it
+
+
+def as_text(value: object) -> str:
+    """Return a value as a cell: figures with thousands separators, yes and no, a dash for unknown."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(as_text(part) for part in value)
+    return " ".join(str(value).split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: its heading, its key in CSV and JSON (with the unit), its value in a row, and how a cell shows it."""
+
+    head: str
+    key: str
+    value: Callable[[Any], object]
+    show: Callable[[Any], str] = as_text
+    text: Callable[[Any], str] | None = None  # of the row, where the cell shows more than its value
+    left: bool = False
+
+    def cell(self, row: object) -> str:
+        """Return the shown value; unknown is a dash whatever the format."""
+        value = self.value(row)
+        if value is None:
+            return UNKNOWN
+        return self.show(value) if self.text is None else self.text(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under columns, some of them marked."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Any, ...]
+    title: str = ""
+    marked: frozenset[int] = field(default_factory=frozenset)
+
+    def cells(self) -> list[list[str]]:
+        """Return the shown values, row by row."""
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
+
+    def to_dicts(self) -> list[dict[str, object]]:
+        """Return the unrounded values by key."""
+        return [{column.key: column.value(row) for column in self.columns} for row in self.rows]
+
+    def text(self) -> str:
+        """Return fixed-width text; a marked row starts with an asterisk."""
+        lines = [[column.head for column in self.columns], *self.cells()]
+        widths = [max(len(line[place]) for line in lines) for place in range(len(self.columns))]
+        shown = [self._line(line, widths) for line in lines]
+        margins = ["" for _ in lines]
+        if self.marked:
+            margins = ["  ", *(f"{MARK} " if row in self.marked else "  " for row in range(len(self.rows)))]
+        body = [(margin + line).rstrip() for margin, line in zip(margins, shown, strict=True)]
+        rule = "-" * (len(margins[0]) + sum(widths) + 2 * (len(widths) - 1))
+        return "\n".join([*([self.title] if self.title else []), body[0], rule, *body[1:]])
+
+    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+        sides = zip(self.columns, cells, widths, strict=True)
+        return "  ".join(cell.ljust(width) if column.left else cell.rjust(width) for column, cell, width in sides)
+
+    def markdown(self) -> str:
+        """Return a pipe table; a marked row is bold."""
+        rule = ["---" if column.left else "---:" for column in self.columns]
+        lines = [[column.head for column in self.columns], rule]
+        for place, cells in enumerate(self.cells()):
+            escaped = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in cells]
+            lines.append([f"**{cell}**" if cell and place in self.marked else cell for cell in escaped])
+        shown = ["| " + " | ".join(line) + " |" for line in lines]
+        return "\n".join([*([f"*{self.title}*", ""] if self.title else []), *shown])
+
+    def csv(self) -> str:
+        """Return every value unrounded under its key; unknown is an empty cell."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow([column.key for column in self.columns])
+        for row in self.to_dicts():
+            writer.writerow(["" if value is None else _flat(value) for value in row.values()])
+        return out.getvalue()
+
+    def html(self) -> str:
+        """Return a table element; a marked row is bold."""
+        head = "".join(f"<th>{html.escape(column.head)}</th>" for column in self.columns)
+        rows = []
+        for place, cells in enumerate(self.cells()):
+            style = ' style="font-weight:bold"' if place in self.marked else ""
+            shown = "".join(
+                f'<td style="text-align:{"left" if column.left else "right"}">{html.escape(cell)}</td>'
+                for column, cell in zip(self.columns, cells, strict=True)
+            )
+            rows.append(f"<tr{style}>{shown}</tr>")
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _flat(value: object) -> object:
+    return ";".join(str(part) for part in value) if isinstance(value, (list, tuple)) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading with tables and lines of text under it."""
+
+    title: str
+    body: tuple[Table | str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The answer in one sentence, then what stands behind it."""
+
+    lead: str
+    sections: tuple[Section, ...] = ()
+
+    def text(self) -> str:
+        """Return plain text."""
+        parts = [self.lead]
+        for section in self.sections:
+            body = [part if isinstance(part, str) else part.text() for part in section.body]
+            parts.append("\n".join([section.title, *_indented(body)]))
+        return "\n\n".join(parts) + "\n"
+
+    def markdown(self) -> str:
+        """Return Markdown."""
+        parts = [f"**{self.lead}**"]
+        for section in self.sections:
+            parts.append(f"## {section.title}")
+            parts += _listed([part if isinstance(part, str) else part.markdown() for part in section.body])
+        return "\n\n".join(parts) + "\n"
+
+    def html(self) -> str:
+        """Return a fragment of HTML."""
+        parts = [f"<p><strong>{html.escape(self.lead)}</strong></p>"]
+        for section in self.sections:
+            parts.append(f"<h4>{html.escape(section.title)}</h4>")
+            parts += [f"<p>{html.escape(part)}</p>" if isinstance(part, str) else part.html() for part in section.body]
+        return "\n".join(parts)
+
+
+def _indented(parts: Iterable[str]) -> list[str]:
+    return ["\n".join(f"  {line}".rstrip() for line in part.splitlines()) for part in parts]
+
+
+def _listed(parts: Sequence[str]) -> list[str]:
+    """Return lines of text as one list each run, tables as they are."""
+    grouped: list[str] = []
+    for part in parts:
+        item = part if part.startswith("|") or part.startswith("*") else f"- {part}"
+        if item.startswith("- ") and grouped and grouped[-1].startswith("- "):
+            grouped[-1] += f"\n{item}"
+        else:
+            grouped.append(item)
+    return grouped
