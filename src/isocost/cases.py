@@ -39,6 +39,8 @@ SIXTEEN_BIT = ("bf16", "fp16")
 STREAM_FRAC = 0.85
 
 
+# Shares of the forward, and of attention, that a recompute policy runs again; what is offloaded is kept.
+REPLAY = {"none": (0.0, 0.0), "selective": (0.0, 1.0), "offload": (0.0, 0.0), "full": (1.0, 1.0)}
 # Schedules that fold the pipeline: the first rank holds the first and the last blocks (qi2024v, deepseekv3).
 FOLDED = ("zb-v", "dualpipe")
 
@@ -233,7 +235,7 @@ def _links(case: Case) -> dict[str, float]:
 
 def _policy(case: Case) -> dict[str, float]:
     kernel = ATTENTION_KERNELS[case.attention_kernel]
-    replay, replay_attention = {"none": (0.0, 0.0), "selective": (0.0, 1.0), "full": (1.0, 1.0)}[case.recompute]
+    replay, replay_attention = REPLAY[case.recompute]
     if case.recompute == "selective" and case.recipe.stack == "torchtitan":
         replay, replay_attention = 0.5, 0.0
     return {

@@ -52,7 +52,7 @@ _GONE = dict.fromkeys(_KEPT, 0.0)
 # core-attention: Megatron's "selective" (korthikanti2022, section 5). op: torchtitan's default, every second matrix
 # product and the attention output are kept: of q, k, v, out, gate, up, down the first, third, fifth and seventh.
 # modules: norms, activation function and the up-projections of latent attention (Megatron-Core, --recompute-modules
-# layernorm moe_act mla_up_proj).
+# layernorm moe_act mla_up_proj). offload: kept in host memory, nothing recomputed; a block's values come back for it.
 RECOMPUTE = {
     "none": Recompute(share=0.0, scores=1.0, lse=1.0, **_KEPT),
     "core-attention": Recompute(share=1.0, scores=0.0, lse=0.0, **_KEPT),
@@ -74,6 +74,7 @@ RECOMPUTE = {
         **(_KEPT | {"stream": 0.0, "ffn": 0.0}),
     ),
     "full": Recompute(share=1.0, scores=0.0, lse=0.0, stash_stream=1.0, **_GONE),
+    "offload": Recompute(share=1.0, scores=0.0, lse=0.0, up=0.0, **_GONE),
 }
 
 
