@@ -113,6 +113,19 @@ def stage_layers(layers: int, pp: int, vp: int) -> tuple[int, int]:
     return per, max(layers - per * (pp - 1), 1)
 
 
+# Silicon generations: kernels are written for a generation, not for a product.
+GENERATIONS = {
+    "v100": "volta", "a100": "ampere", "a800": "ampere", "a10": "ampere", "l4": "ada", "h100": "hopper", "h800": "hopper",
+    "h200": "hopper", "h20": "hopper", "gh200": "hopper", "b200": "blackwell", "gb200": "blackwell", "b300": "blackwell",
+    "gb300": "blackwell", "tpu": "tpu",
+}  # fmt: skip
+
+
+def generation(accelerator_id: str) -> str:
+    """Silicon generation of an accelerator; its own id where no other shares it."""
+    return GENERATIONS.get(accelerator_id.split("-")[0], accelerator_id)
+
+
 def levels_of(case: Case) -> dict[str, str]:
     """The levels at which constants may differ, for this case."""
     rate = "16bit" if case.precision in SIXTEEN_BIT else case.precision
@@ -123,7 +136,7 @@ def levels_of(case: Case) -> dict[str, str]:
         "stack": case.recipe.id,
         "site": case.site,
         "attention": case.attention_kernel,
-        "attention_on": f"{case.attention_kernel}@{chip}",
+        "attention_on": f"{case.attention_kernel}@{generation(chip)}",
         "norm": case.norm_kernel,
         "compiled": "yes" if case.recipe.compiled else "no",
         "graphs": "yes" if case.recipe.cuda_graphs else "no",

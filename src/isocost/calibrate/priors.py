@@ -29,16 +29,19 @@ PRIORS: dict[str, Prior] = {
         centres={"chip=a100-sxm4-80gb": 1.11, "chip=h100-sxm5-80gb": 1.03, "chip=gb200-nvl72": 0.93, "chip=b200-sxm-180gb": 0.90},
     ),
     "attention_forward": Prior(
-        value=1.3, sd=0.2, unit="1", meaning="time of the attention core, forward, over the isolated flash kernel",
-        levels={"attention": 0.3, "attention_on": 0.3},
+        value=1.15, sd=0.15, unit="1", meaning="time of the attention core, forward, over the isolated kernel of the chip",
+        levels={"attention_on": 0.3},
+        # The isolated kernels are the fastest of their chip: FlashAttention 2 and later. Older kernels run further below it.
+        centres={"attention_on=flash1@ampere": 1.5, "attention_on=flash2@hopper": 2.2, "attention_on=flash1@hopper": 3.0},
     ),
     "attention_backward": Prior(
-        value=1.6, sd=0.2, unit="1", meaning="time of the attention core, backward, over 2.5 isolated forwards",
-        levels={"attention": 0.3, "attention_on": 0.3},
+        value=1.5, sd=0.15, unit="1", meaning="time of the attention core, backward, over 2.5 isolated forwards",
+        levels={"attention_on": 0.3},
+        centres={"attention_on=flash1@ampere": 1.3, "attention_on=flash2@hopper": 1.8, "attention_on=flash1@hopper": 2.5},
     ),
     "attention_score": Prior(
-        value=1.0, sd=0.3, unit="1", meaning="memory traffic of unfused attention over its operator count",
-        levels={"attention": 0.3, "stack": 0.2},
+        value=0.7, sd=0.3, unit="1", meaning="memory traffic of unfused attention over its operator count",
+        levels={"attention": 0.3},
     ),
     "attention_narrow": Prior(
         value=1.0,
