@@ -120,7 +120,7 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     missing = [name for name in REQUIRED if getattr(run, name) is None]
     if missing:
         return Unsupported(reason="unknown " + ", ".join(missing))
-    if run.accelerator not in catalog.accelerators:
+    if run.accelerator is None or run.accelerator not in catalog.accelerators:
         return Unsupported(reason=f"accelerator {run.accelerator} is not in the catalogue")
     if (run.attention or "full").startswith("hybrid"):
         return Unsupported(reason="state-space (Mamba) blocks have no law yet")
