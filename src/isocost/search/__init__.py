@@ -1,1 +1,29 @@
 """From a question to a plan: legal layouts, memory and time of each, and the choice among them."""
+
+from isocost.search.plan import case_of, estimate, plan
+from isocost.search.question import (
+    MFU_DEFINITION,
+    Alternative,
+    Answer,
+    Assumption,
+    Candidate,
+    Loser,
+    Option,
+    Question,
+    Spread,
+)
+
+__all__ = [
+    "MFU_DEFINITION",
+    "Alternative",
+    "Answer",
+    "Assumption",
+    "Candidate",
+    "Loser",
+    "Option",
+    "Question",
+    "Spread",
+    "case_of",
+    "estimate",
+    "plan",
+]

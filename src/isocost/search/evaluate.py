@@ -11,8 +11,9 @@ import numpy as np
 
 from isocost.search.tables import Floats, Tables
 
-# Rows a call of the laws: about 150 columns of 8 bytes are in use at a time, a few are hot; best of 2k to 64k.
-CHUNK = 16_384
+# Rows a call of the laws. A column must stay below 128 KiB (16,384 rows): the allocator maps and clears pages anew for
+# every larger one, which halves the speed. Best of 2k to 64k as measured; see benchmarks/search_speed.py.
+CHUNK = 8_192
 # numpy releases the interpreter in its loops; beyond a few threads the calls between them are the limit.
 MOST_THREADS = 4
 
@@ -32,7 +33,7 @@ class Evaluated:
 
 
 def evaluate(tables: Sequence[Tables], ceiling_bytes: Sequence[float], chunk: int = CHUNK) -> list[Evaluated]:
-    """Evaluate all layouts of all tables: memory of each, and the step time of those whose peak is within the ceiling."""
+    """Evaluate all layouts of all tables: memory of each, step time of those whose peak is within the ceiling."""
     results = [
         Evaluated(tables=t, peak_bytes=np.empty(len(t.layouts)), step_s=np.full(len(t.layouts), np.nan)) for t in tables
     ]

@@ -1,8 +1,8 @@
 """One option at one precision: constants as numbers, and block results computed once for the layouts to gather.
 
-Everything that a layout shares with others is on a small axis: blocks (tp, cp, ep, micro-batch, sequence parallelism,
-recompute) and stages (pp, vp, schedule, sharding). A million layouts then cost a gather and the operations of the layout
-axis. The laws are those that evaluate a single case.
+Everything that a layout shares with others is on a small axis: blocks (tp, cp, ep, micro-batch, sequence
+parallelism, recompute) and stages (pp, vp, schedule, sharding). A million layouts then cost a gather and the operations
+of the layout axis. The laws are those that evaluate a single case.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ def tables(case: Case, option: Option, layouts: Layouts, axes: SmallAxes, consta
     place, size = axes.blocks["recompute"].astype(np.intp), len(axes.blocks["recompute"])
     policy = Gather(by_recompute.policy, len(recomputes)).take(place)
     held = MemoryPolicy(
-        block=Gather(memory.memory.block, len(recomputes)).take(place), stage=_numbers(memory_columns([case]).memory.stage)
+        block=Gather(memory.memory.block, len(recomputes)).take(place),
+        stage=_numbers(memory_columns([case]).memory.stage),
     )
     times = block_times(kinds, model, split, machine, policy, c)
     return Tables(
@@ -213,7 +214,9 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     by_sharding = memory_columns([replace(case, sharding=name) for name in layouts.axes.sharding])
     schedule, sharding = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
     layers = case.architecture.layers
-    most, last = zip(*(stage_layers(layers, int(p), int(v)) for p, v in zip(stages["pp"], stages["vp"], strict=True)))
+    most, last = zip(
+        *(stage_layers(layers, int(p), int(v)) for p, v in zip(stages["pp"], stages["vp"], strict=True)), strict=True
+    )
     known = {
         "pp": stages["pp"].astype(float), "vp": stages["vp"].astype(float),
         "layers_max": np.array(most, float), "layers_last": np.array(last, float),

@@ -1,0 +1,92 @@
+"""Rows of the pool as candidates: every figure that a report shows of a layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from isocost.catalog.records import rates_by_precision
+from isocost.evaluate.step import StepTime
+from isocost.laws.memory import FIT_SIGMA, MemoryBreakdown, fits_probability
+from isocost.search.bill import bill
+from isocost.search.pool import LIMITS, Pool, ceiling
+from isocost.search.question import Candidate
+from isocost.workload.flops import train_flop_per_token
+
+T = TypeVar("T")
+
+# Parts of a step by what would shorten them: faster chips, faster links, more micro-batches, a leaner host.
+CAUSES = {
+    "compute": (
+        "gemm_s", "expert_s", "attention_s", "pointwise_s", "recompute_s", "head_s", "optimizer_s", "other_s"
+    ),
+    "network": ("tp_s", "cp_s", "ep_s", "pp_s", "dp_s"),
+    "batch": ("bubble_s",),
+    "host": ("host_s",),
+}  # fmt: skip
+
+
+def candidates(pool: Pool, rows: Sequence[int]) -> list[Candidate]:
+    """Evaluate these rows once more, by part."""
+    found: dict[int, Candidate] = {}
+    places = [(row, *pool.place(row)) for row in rows]
+    for number, result in enumerate(pool.results):
+        here = [(row, layout) for row, of, layout in places if of == number]
+        if not here:
+            continue
+        index = np.array([layout for _, layout in here], np.intp)
+        memory, time = result.tables.memory(index), result.tables.time(index)
+        for k, (row, _) in enumerate(here):
+            found[row] = _candidate(pool, row, _one(memory, k, len(here)), _one(time, k, len(here)))
+    return [found[row] for row in rows]
+
+
+def _one(record: T, k: int, size: int) -> T:
+    values: dict[str, Any] = {
+        f.name: float(np.broadcast_to(getattr(record, f.name), (size,))[k])
+        for f in fields(record)  # type: ignore[arg-type]
+    }
+    return type(record)(**values)
+
+
+def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) -> Candidate:
+    number, layout = pool.place(row)
+    t, site, question = pool.results[number].tables, pool.sites[number], pool.question
+    values: dict[str, Any] = t.layouts.row(layout)
+    gpus, batch = int(values["gpus"]), t.case.global_batch_seqs
+    step_s, peak = float(time.total_s), float(memory.total)
+    paid = bill(t.option, site, gpus, pool.steps, step_s)
+    rates = rates_by_precision(t.option.accelerator)
+    tokens_per_s = batch * question.seq_len / step_s / gpus
+    flop_per_s = tokens_per_s * train_flop_per_token(question.architecture, question.seq_len, causal=False)
+    rate, rate_16bit = rates[t.case.precision], rates["bf16"] or rates["fp16"]
+    fits = peak <= ceiling(question, t)
+    return Candidate(
+        option=t.option, precision=t.case.precision, global_batch_seqs=batch,
+        micro_batches=batch // (values["dp"] * values["micro_batch"]), steps=pool.steps, step_s=step_s, time=time,
+        memory=memory, peak_bytes=peak, capacity_bytes=t.capacity_bytes, fits=fits,
+        fits_probability=float(
+            fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)
+        ),
+        mfu=flop_per_s / rate if rate else None, mfu_16bit=flop_per_s / rate_16bit if rate_16bit else None,
+        tokens_per_s_per_gpu=tokens_per_s, run_s=pool.steps * step_s, gpu_s=gpus * pool.steps * step_s,
+        price_usd=paid.price_usd, energy_j=paid.energy_j, energy_usd=paid.energy_usd, cost_usd=paid.cost_usd,
+        power_w=None if site.full_w is None else gpus * site.full_w, binds=largest_cause(time),
+        limit=LIMITS[int(pool.limit[row])], **values,
+    )  # fmt: skip
+
+
+def shares(time: StepTime) -> dict[str, float]:
+    """Share of the step by cause."""
+    total = float(time.total_s)
+    return {cause: math.fsum(float(getattr(time, name)) for name in names) / total for cause, names in CAUSES.items()}
+
+
+def largest_cause(time: StepTime) -> str:
+    """The cause with the largest share."""
+    by_cause = shares(time)
+    return max(by_cause, key=lambda cause: by_cause[cause])

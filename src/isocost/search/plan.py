@@ -1,0 +1,140 @@
+"""The verbs: ``plan`` searches all layouts of a question, ``estimate`` evaluates the best one of a fixed layout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from isocost.cases import Case
+from isocost.catalog.records import peak
+from isocost.catalog.store import Catalog
+from isocost.constants import Constant
+from isocost.errors import InputError, Problem
+from isocost.layouts import Layouts, default_axes, legal_layouts
+from isocost.search import choose
+from isocost.search.bill import Site, site
+from isocost.search.describe import candidates
+from isocost.search.evaluate import evaluate
+from isocost.search.notes import NOT_MODELLED, assumptions, with_batch
+from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
+from isocost.search.question import Alternative, Answer, Candidate, Option, Question
+from isocost.search.tables import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
+from isocost.search.ways_out import ways_out
+
+# Schedules that a stack ships; the search proposes no other. Any may be fixed by name.
+PLAIN = ("none", "1f1b", "interleaved")
+STACK_SCHEDULES = {"torchtitan": (*PLAIN, "zb-v"), "torch-fsdp": ("none",), "nanogpt": ("none",)}
+
+
+class Searcher:
+    """Evaluates questions on one catalogue; layouts and their small axes are shared between options."""
+
+    def __init__(self, catalog: Catalog, constants: Mapping[str, Constant]) -> None:
+        self._catalog = catalog
+        self._constants = constants
+        self.illegal: dict[str, int] = {}
+        self.refused: dict[str, str] = {}
+
+    def pool(self, question: Question) -> Pool:
+        """All layouts of a question, evaluated: memory of each, step time of those that fit."""
+        prepared: list[Tables] = []
+        sites: list[Site] = []
+        known: dict[tuple[int, tuple[int, ...]], tuple[Layouts, SmallAxes]] = {}
+        self.illegal, self.refused = {}, {}
+        for option in question.options:
+            for nic, counts in _tiers(option, question.gpu_counts).items():
+                domain = max(option.accelerator.scaleup_domain, 1)
+                if (domain, counts) not in known:
+                    layouts = _layouts(question, counts, domain)
+                    known[domain, counts] = (layouts, small_axes(layouts))
+                layouts, axes = known[domain, counts]
+                for reason, count in layouts.illegal.items():
+                    self.illegal[reason] = self.illegal.get(reason, 0) + count
+                for precision in question.precisions:
+                    rate, why = peak(option.accelerator, precision)
+                    if rate is None:
+                        self.refused[option.label] = why
+                    elif len(layouts):
+                        case = base_case(question, option, precision, nic)
+                        prepared.append(tables(case, option, layouts, axes, self._constants))
+                        sites.append(site(question, option, self._catalog))
+        ceilings = [fit_ceiling_bytes(t.capacity_bytes, question.fit_probability) for t in prepared]
+        return pool(question, evaluate(prepared, ceilings), sites)
+
+
+def _tiers(option: Option, gpu_counts: tuple[int, ...]) -> dict[float, tuple[int, ...]]:
+    """GPU counts by the bandwidth that a job of that size finds in the fabric."""
+    by_nic: dict[float, list[int]] = {}
+    for count in sorted(set(gpu_counts)):
+        by_nic.setdefault(nic_bytes_per_s(option, count), []).append(count)
+    return {nic: tuple(counts) for nic, counts in by_nic.items()}
+
+
+def _layouts(question: Question, counts: tuple[int, ...], domain: int) -> Layouts:
+    schedules = question.schedules or STACK_SCHEDULES.get(question.recipe.stack, PLAIN)
+    axes = default_axes(question.architecture, counts, question.fixed, schedules=schedules)
+    return legal_layouts(
+        question.architecture, axes, seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1,
+        domain=domain,
+    )  # fmt: skip
+
+
+def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]) -> Answer:
+    """The cheapest plan that meets every limit, and all that a reader needs to judge it; no input or output."""
+    started = time.perf_counter()
+    asked, batch_note = with_batch(question)
+    searcher = Searcher(catalog, constants)
+    everything = searcher.pool(asked)
+    illegal, refused = dict(searcher.illegal), dict(searcher.refused)
+    best = champions(everything)
+    row = choose.choose(everything, best)
+    chosen, why = None, "no layout meets every limit"
+    near: tuple[Alternative, ...] = ()
+    if row is not None:
+        chosen, why = choose.binding(everything, row, candidates(everything, [row])[0])
+        rows = choose.alternatives(everything, row)
+        costs = [float(everything.cost[k]) for k in (row, *rows)]
+        near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
+    elif not len(everything):
+        why = "no layout is legal: " + ", ".join(sorted(illegal, key=lambda reason: -illegal[reason])[:3])
+    counts = np.bincount(everything.limit, minlength=len(LIMITS))
+    return Answer(
+        question=asked, chosen=chosen, why=why, alternatives=near,
+        frontier=tuple(candidates(everything, choose.frontier(everything, best))),
+        others=choose.losers(everything, best, row, refused),
+        rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n}, illegal=illegal,
+        relaxations=() if row is not None else ways_out(everything, searcher.pool),
+        layouts_considered=len(everything), layouts_evaluated=sum(r.timed for r in everything.results),
+        assumptions=assumptions(asked, catalog, everything, batch_note), not_modelled=NOT_MODELLED,
+        seconds=time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def estimate(question: Question, catalog: Catalog, constants: Mapping[str, Constant]) -> Candidate:
+    """The layout that ``question.fixed`` says; what it leaves open is the cheapest that fits, or the smallest."""
+    asked, _ = with_batch(question)
+    searcher = Searcher(catalog, constants)
+    everything = searcher.pool(asked)
+    if not len(everything):
+        reasons = "; ".join(searcher.refused.values()) or ", ".join(searcher.illegal)
+        ways = ways_out(everything, searcher.pool) if not searcher.refused else ()
+        raise InputError([Problem("layout", "is not legal: " + reasons, dict(asked.fixed), fix=", or ".join(ways))])
+    best = champions(everything)
+    row = int(ordered(everything, best)[0]) if best.size else int(np.argmin(everything.peak_bytes))
+    candidate = candidates(everything, [row])[0]
+    return choose.binding(everything, row, candidate)[0] if candidate.fits else replace(candidate, binds="memory")
+
+
+def case_of(question: Question, candidate: Candidate) -> Case:
+    """The case of a candidate, for whoever evaluates it again (explain)."""
+    asked, _ = with_batch(question)
+    nic = nic_bytes_per_s(candidate.option, candidate.gpus)
+    case = base_case(asked, candidate.option, candidate.precision, nic)
+    names = (
+        "gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "sequence_parallel", "recompute", "sharding",
+        "schedule",
+    )  # fmt: skip
+    return with_layout(case, {name: getattr(candidate, name) for name in names})

@@ -1,0 +1,133 @@
+"""All evaluated layouts of all options in one row of columns, the limits each breaks, and the best of each size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocost.laws.memory import FIT_SIGMA, fits_probability
+from isocost.search.bill import Site, cost_usd_per_s
+from isocost.search.evaluate import Evaluated
+from isocost.search.question import Question
+from isocost.search.tables import Floats, Index, Tables
+
+Codes = NDArray[np.int8]
+
+# In the order in which they are tried: a layout is counted under the first limit it breaks.
+LIMITS = ("", "memory", "power", "not priced", "deadline", "budget")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pool:
+    """Columns over all layouts of all options; ``cost`` is USD, or accelerator-seconds where nothing is priced."""
+
+    question: Question
+    results: Sequence[Evaluated]
+    sites: Sequence[Site]  # of each result
+    steps: int
+    priced: bool
+    start: Index  # of each result among the rows
+    gpus: Floats
+    peak_bytes: Floats
+    run_s: Floats  # nan where the layout does not fit
+    cost: Floats  # nan where it does not fit or is not priced
+    power_w: Floats  # inf where the power of the chip is not known and there is a cap
+    limit: Codes  # places in LIMITS
+
+    def __len__(self) -> int:
+        return len(self.gpus)
+
+    def place(self, row: int) -> tuple[int, int]:
+        """Number of the result, and of the layout in it."""
+        result = int(np.searchsorted(self.start, row, side="right")) - 1
+        return result, row - int(self.start[result])
+
+    def meets(self, *, without: str = "") -> NDArray[np.bool_]:
+        """Rows that fit in memory and, but for the named one, meet every limit."""
+        q = self.question
+        ok: NDArray[np.bool_] = self.limit != LIMITS.index("memory")
+        if without != "power" and q.power_w is not None:
+            ok = ok & (self.power_w <= q.power_w)
+        ok = ok & ~np.isnan(self.cost)
+        if without != "deadline" and q.deadline_s is not None:
+            ok = ok & (self.run_s <= q.deadline_s)
+        if without != "budget" and q.budget_usd is not None:
+            ok = ok & (self.cost <= q.budget_usd)
+        return ok
+
+
+def fit_ceiling_bytes(capacity_bytes: float, probability: float) -> float:
+    """The largest predicted peak that fits with this probability: ``fits_probability`` solved by halving."""
+    low, high = capacity_bytes * math.exp(-6.0 * FIT_SIGMA), capacity_bytes * math.exp(6.0 * FIT_SIGMA)
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        enough = fits_probability(total_bytes=middle, capacity_bytes=capacity_bytes, sigma=FIT_SIGMA) >= probability
+        low, high = (middle, high) if enough else (low, middle)
+    return low
+
+
+def ceiling(question: Question, tables: Tables) -> float:
+    """The largest predicted peak that is allowed on an option."""
+    return fit_ceiling_bytes(tables.capacity_bytes, question.fit_probability)
+
+
+def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]) -> Pool:
+    """Join the results of all options and find the first limit that each layout breaks."""
+    batch = question.global_batch_seqs or 1
+    steps = math.ceil(question.tokens / (batch * question.seq_len))
+    rates = [cost_usd_per_s(r.tables.option, s) for r, s in zip(results, sites, strict=True)]
+    priced = any(not math.isnan(rate) for rate in rates)
+    lengths = [len(r.peak_bytes) for r in results]
+
+    def each(values: Sequence[float]) -> Floats:
+        return np.repeat(np.array(values, float), lengths)
+
+    def joined(parts: Sequence[NDArray[np.generic]]) -> Floats:
+        return np.concatenate([np.asarray(part, float) for part in parts]) if parts else np.empty(0)
+
+    gpus = joined([r.tables.layouts.gpus for r in results])
+    peak = joined([r.peak_bytes for r in results])
+    run = steps * joined([r.step_s for r in results])
+    cost = gpus * run * (each(rates) if priced else 1.0)
+    power = gpus * each([math.inf if s.full_w is None else s.full_w for s in sites])
+    fits = peak <= each([ceiling(question, r.tables) for r in results])
+    run, cost = np.where(fits, run, np.nan), np.where(fits, cost, np.nan)
+    top = math.inf
+    broken = [
+        fits & ~(power <= (question.power_w or top)) & (question.power_w is not None),
+        fits & np.isnan(cost),
+        run > (question.deadline_s or top),
+        cost > (question.budget_usd or top),
+    ]
+    limit = np.select([~fits, *broken], range(1, len(LIMITS)), 0).astype(np.int8)
+    start = np.cumsum([0, *lengths[:-1]]) if lengths else np.zeros(0)
+    return Pool(
+        question=question, results=results, sites=sites, steps=steps, priced=priced, start=start.astype(np.intp),
+        gpus=gpus, peak_bytes=peak, run_s=run, cost=cost, power_w=power, limit=limit,
+    )  # fmt: skip
+
+
+def champions(p: Pool) -> Index:
+    """The fastest layout that fits, of each option, precision and GPU count: at one count, the cheapest too."""
+    best = []
+    for result, start in zip(p.results, p.start.tolist(), strict=True):
+        gpus = result.tables.layouts.gpus  # in ascending order: the first axis of the layouts
+        edges = np.flatnonzero(np.diff(gpus)) + 1
+        for part in np.split(np.arange(start, start + len(gpus)), edges):
+            run = p.run_s[part]
+            if len(run) and not np.isnan(run).all():
+                best.append(int(part[np.nanargmin(run)]))
+    return np.array(best, np.intp)
+
+
+def ordered(p: Pool, rows: Index) -> Index:
+    """Rows by cost, then time, then size, then name: the same whatever the order of the options."""
+    names = [r.tables.option.label + r.tables.case.precision for r in p.results]
+    place = np.array([sorted(names).index(name) for name in names] or [0])
+    of = np.searchsorted(p.start, rows, side="right") - 1
+    keys = (rows - p.start[of], place[of], p.gpus[rows], p.run_s[rows], p.cost[rows])
+    return rows[np.lexsort(keys)]
