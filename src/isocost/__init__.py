@@ -1,3 +1,113 @@
 """isocost: what a training run needs in time, memory and money, and why."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from isocost.api import (
+        catalog_check,
+        catalog_list,
+        catalog_show,
+        estimate,
+        explain,
+        load_model,
+        model_summary,
+        plan,
+        validate,
+    )
+    from isocost.catalog import Accelerator, Catalog, Fabric, Offer, load_catalog
+    from isocost.errors import CalibrationError, DataError, InputError, IsocostError, Problem
+    from isocost.report.explanation import Explanation
+    from isocost.report.models import ModelSummary
+    from isocost.report.plans import Plan
+    from isocost.scenario import Scenario, load_scenario, scenario_toml
+    from isocost.search.question import Answer, Candidate, Option, Question
+    from isocost.units import parse, show
+    from isocost.workload.architecture import Architecture, Block
+
+# Where each public name lives. They are imported when first used, so that ``isocost --help`` comes at once.
+_HOMES = {
+    "catalog_check": "api",
+    "catalog_list": "api",
+    "catalog_show": "api",
+    "estimate": "api",
+    "explain": "api",
+    "load_model": "api",
+    "model_summary": "api",
+    "plan": "api",
+    "validate": "api",
+    "Accelerator": "catalog",
+    "Catalog": "catalog",
+    "Fabric": "catalog",
+    "Offer": "catalog",
+    "load_catalog": "catalog",
+    "CalibrationError": "errors",
+    "DataError": "errors",
+    "InputError": "errors",
+    "IsocostError": "errors",
+    "Problem": "errors",
+    "Explanation": "report.explanation",
+    "ModelSummary": "report.models",
+    "Plan": "report.plans",
+    "Scenario": "scenario",
+    "load_scenario": "scenario",
+    "scenario_toml": "scenario",
+    "Answer": "search.question",
+    "Candidate": "search.question",
+    "Option": "search.question",
+    "Question": "search.question",
+    "parse": "units",
+    "show": "units",
+    "Architecture": "workload.architecture",
+    "Block": "workload.architecture",
+}
+
+__all__ = [
+    "Accelerator",
+    "Answer",
+    "Architecture",
+    "Block",
+    "CalibrationError",
+    "Candidate",
+    "Catalog",
+    "DataError",
+    "Explanation",
+    "Fabric",
+    "InputError",
+    "IsocostError",
+    "ModelSummary",
+    "Offer",
+    "Option",
+    "Plan",
+    "Problem",
+    "Question",
+    "Scenario",
+    "catalog_check",
+    "catalog_list",
+    "catalog_show",
+    "estimate",
+    "explain",
+    "load_catalog",
+    "load_model",
+    "load_scenario",
+    "model_summary",
+    "parse",
+    "plan",
+    "scenario_toml",
+    "show",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'isocost' has no attribute {name!r}")
+    return getattr(import_module(f"isocost.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -8,30 +8,107 @@ print(plan.table())
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from isocost.catalog import Catalog, load_catalog
+from isocost.constants import shipped
+from isocost.errors import InputError, Problem
 from isocost.report import catalogs
 from isocost.report.catalogs import Check, Entry, Listing
+from isocost.report.explanation import Explanation, explanation
 from isocost.report.models import ModelSummary
+from isocost.report.plans import Plan
+from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
+from isocost.scenario import Scenario, load_tables, read_scenario, scenario_tables
+from isocost.scenario.question import default_seq_len, question_of
 from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
+from isocost.search.plan import estimate as smallest
+from isocost.search.plan import plan as search
 from isocost.workload.architecture import Architecture
 
-SEQ_LEN = (
-    8192  # of a plan that names none: what Llama 3, DeepSeek-V3 and OLMo 2 were mostly trained at (4,096 to 8,192)
-)
+Given = str | Path | Mapping[str, object] | Scenario | None
+
+
+def plan(scenario: Given = None, /, **changes: object) -> Plan:
+    """Return the best plan, and what it was chosen from, for a scenario (a TOML file, a mapping, keyword arguments)."""
+    return ask("plan", scenario, changes)
+
+
+def estimate(scenario: Given = None, /, **changes: object) -> Plan:
+    """Return what a given number of GPUs takes and costs; deadline, budget and power cap are left aside."""
+    return ask("estimate", scenario, changes)
+
+
+def ask(
+    verb: str,
+    scenario: Given,
+    changes: Mapping[str, object],
+    places: Mapping[str, str] | None = None,
+    today: datetime.date | None = None,
+) -> Plan:
+    """Return the answer to a scenario with changes; ``places`` is where the user wrote the changed keys."""
+    day = today or datetime.date.today()
+    tables: dict[str, object] = {}
+    wrote: dict[str, str] = {}
+    if isinstance(scenario, Scenario):
+        tables = scenario_tables(scenario)
+    elif isinstance(scenario, Mapping):
+        tables = dict(scenario)
+    elif scenario is not None:
+        tables = load_tables(scenario)
+        wrote = {key: f"{scenario}: {key}" for key in tables}
+    given = {key: value for key, value in changes.items() if value is not None}
+    if "model" in given:
+        tables.pop("architecture", None)
+    if verb == "estimate":
+        tables = {key: value for key, value in tables.items() if key not in ("deadline", "budget", "power_cap")}
+        _need_gpus(tables | given)
+    checked, catalog = read_scenario(tables | given, {**wrote, **(places or {})}, day)
+    question, assumed = question_of(checked, catalog, day)
+    answer = search(question, catalog, shipped())
+    misfit = None
+    if verb == "estimate" and answer.chosen is None and answer.layouts_considered:
+        misfit = smallest(question, catalog, shipped())
+    return Plan(
+        scenario=checked,
+        answer=answer,
+        misfit=misfit,
+        assumed=assumed,
+        today=day,
+        facts_as_of=max((offer.fact.as_of for offer in catalog.offers), default="unknown"),
+        verb=verb,
+    )
+
+
+def _need_gpus(tables: Mapping[str, object]) -> None:
+    if "gpus" not in tables:
+        fix = "add gpus = 1024, as a flag --gpus 1024"
+        raise InputError([Problem("gpus", "is missing: an estimate is for a given number of GPUs", fix=fix)])
+
+
+def explain(of: Plan | str | Path | Mapping[str, Any], topic: str = "step_time") -> Explanation:
+    """Return why: the chosen layout of a plan (or of its JSON) evaluated once more, term by term.
+
+    Topics: step_time, memory, cost.
+    """
+    if isinstance(of, Plan):
+        return explanation(chosen_of_plan(of), topic)
+    if isinstance(of, Mapping):
+        return explanation(chosen_of_values(of, "plan"), topic)
+    return explanation(chosen_of_file(of), topic)
+
+
+def validate(runs: str | Path | None = None) -> Any:
+    """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
+    return import_module("isocost.validate").validate(runs)
 
 
 def load_model(model: str | Path) -> Architecture:
     """Return a shipped model by name, or what a config.json (the file, or its folder) describes."""
     return find_model(model, "model").architecture
-
-
-def default_seq_len(architecture: Architecture) -> int:
-    """Return the sequence length of a question that names none: 8,192, or the model's longest if that is shorter."""
-    return min(SEQ_LEN, architecture.max_seq_len or SEQ_LEN)
 
 
 def model_summary(model: str | Path | Architecture, seq_len: int | str | None = None) -> ModelSummary:
@@ -54,8 +131,3 @@ def catalog_show(name: str, catalog: Catalog | None = None) -> Entry:
 def catalog_check(catalog: Catalog | None = None, today: datetime.date | None = None) -> Check:
     """Return the facts that are stale, disputed, recalled from memory, missing or without a price."""
     return catalogs.checked(catalog or load_catalog(), today or datetime.date.today())
-
-
-def validate(runs: str | Path | None = None) -> Any:
-    """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
-    return import_module("isocost.validate").validate(runs)

@@ -63,6 +63,108 @@ def _catalogue(files: str | None) -> Catalog:
     return load_catalog(*(part.strip() for part in (files or "").split(",") if part.strip()))
 
 
+def _answer(context: typer.Context, verb: str) -> None:
+    """Ask with the options of a command line, print the answer, and leave with 4 when there is no plan."""
+    from isocost import api
+    from isocost.scenario import KEYS
+
+    given = context.params
+    form = chosen_format(given["format"], given["output"])
+    changes = {key: given[key] for key in KEYS if given.get(key) is not None}
+    places = {key: f"--{key.replace('_', '-')}" for key in changes}
+    with progress("searching", quiet=given["quiet"]):
+        answer = api.ask(verb, given["scenario"], changes, places)
+    _show(answer, form, given["output"], given["quiet"])
+    if not answer.feasible:
+        if form != "table" or given["output"]:
+            typer.echo(f"isocost: {answer.sentence}", err=True)
+        raise typer.Exit(4)
+
+
+@app.command(epilog="Example: isocost plan --model llama-3.1-70b --tokens '15 T' --deadline '60 d' --gpus 64..8192")
+def plan(
+    context: typer.Context,
+    scenario: flags.Scenario = None,
+    model: flags.Model = None,
+    tokens: flags.Tokens = None,
+    seq_len: flags.SeqLen = None,
+    global_batch: flags.GlobalBatch = None,
+    deadline: flags.Deadline = None,
+    budget: flags.Budget = None,
+    power_cap: flags.PowerCap = None,
+    top: flags.Top = None,
+    on: flags.On = None,
+    gpus: flags.Gpus = None,
+    fabric: flags.Fabric = None,
+    term: flags.Term = None,
+    catalog: flags.Catalog = None,
+    stack: flags.Stack = None,
+    precision: flags.Precision = None,
+    tp: flags.Tp = None,
+    pp: flags.Pp = None,
+    vp: flags.Vp = None,
+    cp: flags.Cp = None,
+    ep: flags.Ep = None,
+    micro_batch: flags.MicroBatch = None,
+    recompute: flags.Recompute = None,
+    sharding: flags.Sharding = None,
+    schedule: flags.Schedule = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Choose accelerator, GPU count and layout: days, cost, and why the others lost."""
+    _answer(context, "plan")
+
+
+@app.command(epilog="Example: isocost estimate examples/llama-3.1-70b.toml --gpus 1024 --tp 8 --pp 4 --micro-batch 1")
+def estimate(
+    context: typer.Context,
+    scenario: flags.Scenario = None,
+    model: flags.Model = None,
+    tokens: flags.Tokens = None,
+    seq_len: flags.SeqLen = None,
+    global_batch: flags.GlobalBatch = None,
+    top: flags.Top = None,
+    on: flags.On = None,
+    gpus: flags.Gpus = None,
+    fabric: flags.Fabric = None,
+    term: flags.Term = None,
+    catalog: flags.Catalog = None,
+    stack: flags.Stack = None,
+    precision: flags.Precision = None,
+    tp: flags.Tp = None,
+    pp: flags.Pp = None,
+    vp: flags.Vp = None,
+    cp: flags.Cp = None,
+    ep: flags.Ep = None,
+    micro_batch: flags.MicroBatch = None,
+    recompute: flags.Recompute = None,
+    sharding: flags.Sharding = None,
+    schedule: flags.Schedule = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Say what a given number of GPUs takes and costs; what is left out of the layout is chosen."""
+    _answer(context, "estimate")
+
+
+@app.command(epilog="Example: isocost explain plan.json step_time")
+def explain(
+    plan: Annotated[str, typer.Argument(metavar="PLAN.json", help="What 'isocost plan --format json' wrote.")],
+    topic: Annotated[str, typer.Argument(metavar="[TOPIC]", help="step_time, memory or cost.")] = "step_time",
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Show how a number came about: every term with its formula, inputs, units and source."""
+    from isocost import api
+
+    form = chosen_format(format, output)
+    _show(api.explain(plan, topic), form, output, quiet)
+
+
 @app.command(epilog="Example: isocost model llama-3.1-70b --seq-len 8192 --format json")
 def model(
     model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A shipped model, or a config.json.")],

@@ -8,11 +8,13 @@ import csv
 import html
 import io
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 UNKNOWN = "-"
+WIDTH = 116  # of a line of text
 MARK = "*"  # of the chosen row, in front of it
 
 
@@ -138,8 +140,7 @@ class Report:
         """Return plain text."""
         parts = [self.lead]
         for section in self.sections:
-            body = [part if isinstance(part, str) else part.text() for part in section.body]
-            parts.append("\n".join([section.title, *_indented(body)]))
+            parts.append("\n".join([section.title, *_indented(section.body)]))
         return "\n\n".join(parts) + "\n"
 
     def markdown(self) -> str:
@@ -159,8 +160,17 @@ class Report:
         return "\n".join(parts)
 
 
-def _indented(parts: Iterable[str]) -> list[str]:
-    return ["\n".join(f"  {line}".rstrip() for line in part.splitlines()) for part in parts]
+def _indented(parts: Iterable[Table | str]) -> list[str]:
+    """Return tables and lines under a heading; a long line is wrapped, text of several lines is left as it is."""
+    shown = []
+    for part in parts:
+        text = part if isinstance(part, str) else part.text()
+        wrap = isinstance(part, str) and "\n" not in part
+        lines = (
+            textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False) if wrap else text.splitlines()
+        )
+        shown.append("\n".join(f"  {line}".rstrip() for line in lines))
+    return shown
 
 
 def _listed(parts: Sequence[str]) -> list[str]:

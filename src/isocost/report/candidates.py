@@ -1,0 +1,180 @@
+"""One evaluated layout in rows and sentences: the columns of the plan tables, defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, Final
+
+from isocost.report.table import Column, Table
+from isocost.search.question import Candidate, Option, Spread
+from isocost.units import show
+
+LAYOUT: Final = (
+    "gpus", "precision", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "sequence_parallel", "recompute",
+    "sharding", "schedule",
+)  # fmt: skip
+_VALUES: Final = (
+    "global_batch_seqs", "micro_batches", "steps", "step_s", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
+    "capacity_bytes", "fits", "fits_probability", "run_s", "days", "gpu_hours", "power_w", "energy_j", "binds", "limit",
+)  # fmt: skip
+_BAR: Final = 30  # characters of the longest bar
+# What each part of a step is, in the words of the waterfall.
+STEP_PARTS: Final = {
+    "gemm_s": "matrix products of the blocks",
+    "expert_s": "matrix products of the routed experts",
+    "attention_s": "attention core",
+    "pointwise_s": "norms, activations, residuals: memory traffic",
+    "recompute_s": "forward replayed in the backward pass",
+    "head_s": "head, loss and embedding, where they set the pace",
+    "host_s": "waiting for the host to launch kernels",
+    "tp_s": "tensor-parallel traffic not hidden",
+    "cp_s": "context-parallel traffic not hidden",
+    "ep_s": "expert dispatch and combine not hidden",
+    "pp_s": "sends between pipeline stages not hidden",
+    "bubble_s": "pipeline bubble",
+    "dp_s": "gradient and parameter traffic not hidden",
+    "optimizer_s": "optimizer step",
+    "other_s": "jitter between ranks, and what no term explains",
+}
+MEMORY_PARTS: Final = {
+    "weights_bytes": "parameters",
+    "gradients_bytes": "gradients",
+    "optimizer_bytes": "master copies and optimizer states",
+    "activations_bytes": "saved activations and the working set of a block",
+    "logits_bytes": "logits and loss",
+    "buffers_bytes": "gathered parameters, communication buffers",
+    "context_bytes": "runtime, libraries, communicators",
+}
+
+
+def layout_text(c: Candidate) -> str:
+    """Return a layout as one phrase: "tp 8, pp 4, dp 32, micro-batch 1, selective recompute, zero1"."""
+    degrees = [f"{name} {getattr(c, name)}" for name in ("tp", "pp", "vp", "cp", "ep", "dp")]
+    shown = [text for text in degrees if not text.endswith(" 1")]
+    shown.append(f"micro-batch {c.micro_batch}")
+    shown += [f"{c.recompute} recompute"] if c.recompute != "none" else []
+    shown += [c.sharding] if c.sharding != "none" else []
+    shown += [c.schedule] if c.schedule != "none" else []
+    return ", ".join(shown)
+
+
+def money(spread: Spread | None) -> str:
+    """Return a cost with its range, or "not priced"."""
+    if spread is None:
+        return "not priced"
+    return f"{show(spread.median, 'USD')} ({show(spread.low, 'USD')} to {show(spread.high, 'USD')})"
+
+
+def option_dict(option: Option) -> dict[str, Any]:
+    """Return one way to buy as plain values."""
+    return {
+        "accelerator": option.accelerator.id,
+        "fabric": option.fabric.id,
+        "term": option.term,
+        "label": option.label,
+        "price_low_usd_per_gpu_s": option.low_usd_per_s,
+        "price_median_usd_per_gpu_s": option.median_usd_per_s,
+        "price_high_usd_per_gpu_s": option.high_usd_per_s,
+        "price_as_of": option.fact.as_of if option.fact else None,
+    }
+
+
+def candidate_dict(c: Candidate) -> dict[str, Any]:
+    """Return one evaluated layout as plain values, units in the keys."""
+    spreads = {}
+    for name in ("price_usd", "energy_usd", "cost_usd"):
+        spread: Spread | None = getattr(c, name)
+        for end in ("low", "median", "high"):
+            spreads[f"{name}_{end}"] = None if spread is None else getattr(spread, end)
+    return {
+        **{
+            key: value
+            for key, value in option_dict(c.option).items()
+            if key in ("accelerator", "fabric", "term", "label")
+        },
+        **{name: getattr(c, name) for name in LAYOUT + _VALUES},
+        **spreads,
+        "step_time": {f.name: float(getattr(c.time, f.name)) for f in fields(c.time)},
+        "memory": {f.name: float(getattr(c.memory, f.name)) for f in fields(c.memory)},
+    }
+
+
+def _number(name: str, head: str, unit: str = "", form: Callable[[Any], str] | None = None) -> Column:
+    show_as = form or ((lambda x: show(float(x), unit)) if unit else (lambda x: f"{x:,}"))
+    return Column(head=head, key=name, value=lambda c: getattr(c, name), show=show_as)
+
+
+def _word(name: str, head: str = "") -> Column:
+    return Column(head=head or name, key=name, value=lambda c: getattr(c, name), left=True)
+
+
+def _end_of(name: str, end: str, head: str) -> Column:
+    def value(c: Candidate) -> float | None:
+        spread: Spread | None = getattr(c, name)
+        return None if spread is None else float(getattr(spread, end))
+
+    return Column(head=head, key=f"{name}_{end}", value=value, show=lambda x: show(x, "USD"))
+
+
+def degrees(c: Candidate) -> str:
+    """Return tp, pp (times vp), cp, ep and dp as one cell, those of 1 left out."""
+    pp = f"pp{c.pp}" + (f"x{c.vp}" if c.vp > 1 else "")
+    named = [("tp", c.tp), ("cp", c.cp), ("ep", c.ep), ("dp", c.dp)]
+    parts = {name: f"{name}{value}" for name, value in named if value > 1} | ({"pp": pp} if c.pp > 1 else {})
+    return " ".join(parts[name] for name in ("tp", "pp", "cp", "ep", "dp") if name in parts) or "one GPU"
+
+
+ACCELERATOR: Final = Column(head="accelerator", key="accelerator", value=lambda c: c.option.accelerator.id, left=True)
+_DEGREES: Final = Column(head="parallel", key="parallel", value=degrees, left=True)
+PLAN: Final = (
+    ACCELERATOR,
+    _number("gpus", "GPUs"),
+    _number("days", "days", form=lambda x: f"{x:,.1f}"),
+    _end_of("cost_usd", "median", "cost"),
+    _number("mfu", "MFU", form=lambda x: f"{x:.1%}"),
+    _number("peak_bytes", "peak", "B"),
+    _DEGREES,
+    _number("micro_batch", "mbs"),
+    _word("recompute"),
+    _word("sharding"),
+    _word("schedule"),
+    _word("precision"),
+    _word("binds", "bound by"),
+    _word("limit", "breaks"),
+)
+# CSV carries what a row of the screen has no room for.
+PLAN_CSV: Final = (
+    ACCELERATOR,
+    Column(head="fabric", key="fabric", value=lambda c: c.option.fabric.id),
+    Column(head="term", key="term", value=lambda c: c.option.term),
+    *(_number(name, name) for name in LAYOUT + _VALUES),
+    *(_end_of(name, end, f"{name} {end}") for name in ("cost_usd", "energy_usd") for end in ("low", "median", "high")),
+)
+
+
+def _parts(values: dict[str, float], words: dict[str, str], unit: str, key: str, least: float) -> Table:
+    """Return parts of a whole, each with its share and a bar; parts below ``least`` of the whole are left out."""
+    total = sum(values.values())
+    rows = [(name, value) for name, value in values.items() if total and value / total >= least]
+    longest = max((value for _, value in rows), default=1.0)
+    return Table(
+        columns=(
+            Column(head="part", key="part", value=lambda row: row[0], show=lambda n: words.get(n, n), left=True),
+            Column(head=unit, key=key, value=lambda row: row[1], show=lambda x: show(x, unit)),
+            Column(head="share", key="share_frac", value=lambda row: row[1] / total, show=lambda x: f"{x:.1%}"),
+            Column(head="", key="bar", value=lambda row: "#" * round(_BAR * row[1] / longest), left=True),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def waterfall(c: Candidate) -> Table:
+    """Return the step time by cause; parts under a thousandth are left out."""
+    return _parts({f.name: float(getattr(c.time, f.name)) for f in fields(c.time)}, STEP_PARTS, "s", "part_s", 1e-3)
+
+
+def memory_stack(c: Candidate) -> Table:
+    """Return the peak memory by part."""
+    values = {f.name: float(getattr(c.memory, f.name)) for f in fields(c.memory)}
+    return _parts(values, MEMORY_PARTS, "B", "part_bytes", 1e-4)

@@ -1,0 +1,239 @@
+"""Why a number is what it is: the chosen layout evaluated once more with recording on, and the tree walked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+
+from isocost.cases import Case, coefficients_of, columns, memory_columns
+from isocost.catalog import Catalog
+from isocost.constants import Constant
+from isocost.errors import InputError, Problem, nearest
+from isocost.evaluate.block import block_times, kernels
+from isocost.evaluate.inputs import Coefficients, Kinds, Model, Split
+from isocost.evaluate.peak import block_peak, peak_memory
+from isocost.evaluate.step import step_time
+from isocost.report.candidates import MEMORY_PARTS, STEP_PARTS
+from isocost.report.catalogs import cite
+from isocost.report.result import SCHEMA_VERSION, Result
+from isocost.report.table import Column, Report, Section, Table
+from isocost.search.bill import bill, site
+from isocost.search.question import Option, Question
+from isocost.term import Node, bibliography, recording, render, to_dict
+from isocost.units import show, unit_of
+
+# The dense products of a block, in the order in which ``kernels`` yields them.
+_PRODUCTS: Final = (
+    "query, key and value", "query, down", "query, up", "latent, down", "latent, up", "attention output",
+    "feed-forward up", "feed-forward down", "shared experts up", "shared experts down", "router",
+)  # fmt: skip
+_PHASES: Final = ("forward", "gradient of the input", "gradient of the weights")
+CONSTANTS: Final = "constants.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """One layout on one option, with all that its evaluation reads."""
+
+    question: Question
+    option: Option
+    case: Case
+    catalog: Catalog
+    constants: Mapping[str, Constant]
+    gpus: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation(Result):
+    """A tree of terms: every value with its formula, inputs, units and source."""
+
+    topic: str
+    lead: str
+    root: Node
+    sources: tuple[str, ...]
+
+    def rows(self) -> Table:
+        """Return the tree as rows, parents first."""
+        return Table(columns=_COLUMNS, rows=tuple(_walk(self.root, 0)))
+
+    def report(self) -> Report:
+        """Return the sentence, the tree and the sources."""
+        sections = [Section(title="Terms", body=(render(self.root),))]
+        if self.sources:
+            sections.append(Section(title="Sources", body=self.sources))
+        return Report(lead=self.lead, sections=tuple(sections))
+
+    def markdown(self) -> str:
+        """Return the tree as a block of code, the sources as a list."""
+        sources = "\n".join(f"- {source}" for source in self.sources)
+        return f"**{self.lead}**\n\n```\n{render(self.root)}\n```\n\n{sources}\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as nested objects."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "topic": self.topic,
+            "summary": self.lead,
+            "tree": to_dict(self.root),
+            "sources": self.sources,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    node: Node
+    depth: int
+
+
+def _walk(node: Node, depth: int) -> Iterator[_Place]:
+    yield _Place(node=node, depth=depth)
+    for child in node.children:
+        yield from _walk(child, depth + 1)
+
+
+def _number(place: _Place) -> object:
+    array = np.asarray(place.node.value)
+    return array.tolist() if array.dtype.kind in "fiu" and array.size != 1 else _single(place.node.value)
+
+
+def _single(value: object) -> object:
+    array = np.asarray(value)
+    return array.reshape(-1)[0].item() if array.dtype.kind in "fiu" and array.size == 1 else None
+
+
+_COLUMNS = (
+    Column(head="depth", key="depth", value=lambda p: p.depth),
+    Column(head="term", key="term", value=lambda p: p.node.name, left=True),
+    Column(head="value", key="value", value=_number),
+    Column(head="unit", key="unit", value=lambda p: p.node.unit),
+    Column(head="formula", key="formula", value=lambda p: p.node.formula, left=True),
+    Column(head="source", key="source", value=lambda p: p.node.source, left=True),
+)
+
+
+def explanation(chosen: Chosen, topic: str) -> Explanation:
+    """Return the explanation of one topic; an unknown one is an error that lists them."""
+    if topic not in TOPICS:
+        allowed = ", ".join(TOPICS)
+        raise InputError([Problem("topic", "cannot be explained", topic, allowed, nearest(topic, TOPICS))])
+    lead, root = TOPICS[topic](chosen)
+    keys = [key for key in bibliography(root) if key != CONSTANTS]
+    cited = tuple(f"[{key}] {text}" if (text := cite(chosen.catalog, key)) != key else key for key in keys)
+    return Explanation(topic=topic, lead=lead, root=root, sources=cited)
+
+
+def _coefficients(chosen: Chosen) -> Coefficients:
+    return Coefficients(**coefficients_of(chosen.case, dict(chosen.constants)))
+
+
+def _of_step_time(chosen: Chosen) -> tuple[str, Node]:
+    x, c = columns([chosen.case]), _coefficients(chosen)
+    with recording("one micro-batch in all blocks of a rank") as blocks:
+        times = block_times(x.kinds, x.model, x.split, x.machine, x.policy, c)
+    with recording("from micro-batches to the step") as tail:
+        time = step_time(times, x.model, x.split, x.tail, x.machine, x.policy, c)
+    total = _scalar(time.total_s)
+    root = Node(name="step_s", unit="s", formula="sum of its parts", value=total)
+    root.children += [_part(f.name, getattr(time, f.name), STEP_PARTS) for f in fields(time)]
+    blocks.children = _named(blocks.children, x.kinds, x.model, x.split)
+    tail.children = [node for node in tail.children if _matters(node)]
+    root.children += [blocks, tail, _fitted(chosen)]
+    root.children = [node for node in root.children if _matters(node)]
+    largest = max(fields(time), key=lambda f: _scalar(getattr(time, f.name))).name
+    return f"A step takes {show(total, 's')}; the largest part is {STEP_PARTS.get(largest, largest)}", root
+
+
+def _of_memory(chosen: Chosen) -> tuple[str, Node]:
+    x, held = columns([chosen.case]), memory_columns([chosen.case])
+    with recording("blocks of a rank") as blocks:
+        peak = block_peak(x.kinds, x.model, x.split, held.memory)
+    with recording("from blocks to the fullest stage") as stage:
+        memory = peak_memory(peak, x.model, x.split, held.tail, held.memory)
+    total = _scalar(memory.total)
+    root = Node(name="peak_bytes", unit="B", formula="sum of its parts", value=total)
+    root.children = [_part(f.name, getattr(memory, f.name), MEMORY_PARTS) for f in fields(memory)]
+    root.children += [blocks, stage]
+    for node in (blocks, stage):
+        node.children = [child for child in node.children if _matters(child)]
+    root.children = [node for node in root.children if _matters(node)]
+    return f"The fullest rank holds {show(total, 'B')} at the peak", root
+
+
+def _of_cost(chosen: Chosen) -> tuple[str, Node]:
+    x, c = columns([chosen.case]), _coefficients(chosen)
+    times = block_times(x.kinds, x.model, x.split, x.machine, x.policy, c)
+    step_s = _scalar(step_time(times, x.model, x.split, x.tail, x.machine, x.policy, c).total_s)
+    with recording("power at the meter, a GPU") as power:
+        place = site(chosen.question, chosen.option, chosen.catalog)
+    with recording("bill: low, median and high price") as paid:
+        result = bill(chosen.option, place, chosen.gpus, chosen.steps, step_s)
+    cost = result.cost_usd
+    root = Node(name="cost_usd", unit="USD", formula="rent, and energy where owned", value=cost and cost.median)
+    root.children = [*_prices(chosen.option), power, paid]
+    lead = "The run is not priced" if cost is None else f"The run costs {show(cost.median, 'USD')}"
+    return f"{lead}: {chosen.gpus:,} GPUs for {chosen.steps:,} steps of {show(step_s, 's')}", root
+
+
+TOPICS: Final[Mapping[str, Callable[[Chosen], tuple[str, Node]]]] = {
+    "step_time": _of_step_time,
+    "memory": _of_memory,
+    "cost": _of_cost,
+}
+
+
+def _prices(option: Option) -> list[Node]:
+    """Return the price of an accelerator-second as nodes with its sources and date."""
+    if option.fact is None:
+        return []
+    formula = f"{option.term.replace('_', ' ')} price, as of {option.fact.as_of}, {option.fact.note}".rstrip(", ")
+    ends = {"low": option.low_usd_per_s, "median": option.median_usd_per_s, "high": option.high_usd_per_s}
+    source = ", ".join(option.fact.sources)
+    return [
+        Node(name=f"price_{end}", unit="USD/s", formula=formula, source=source, value=value)
+        for end, value in ends.items()
+    ]
+
+
+def _fitted(chosen: Chosen) -> Node:
+    """Return the fitted coefficients that this layout used."""
+    values = coefficients_of(chosen.case, dict(chosen.constants))
+    node = Node(name="fitted coefficients", formula="each the product of its constants", source=CONSTANTS)
+    for name, value in values.items():
+        constant = chosen.constants.get(name)
+        meaning = constant.meaning if constant else ""
+        node.children.append(Node(name=name, unit=unit_of(name), formula=meaning, source=CONSTANTS, value=value))
+    return node
+
+
+def _part(name: str, value: object, words: Mapping[str, str]) -> Node:
+    return Node(name=name, unit=unit_of(name), formula=words.get(name, ""), value=_scalar(value))
+
+
+def _scalar(value: object) -> float:
+    return float(np.asarray(value, float).reshape(-1)[0])
+
+
+def _matters(node: Node) -> bool:
+    """Whether a node is worth a line: a group with children, or a value that is not zero."""
+    if node.value is None:
+        return bool(node.children)
+    return bool(np.any(np.asarray(node.value) != 0))
+
+
+def _named(nodes: list[Node], kinds: Kinds, model: Model, split: Split) -> list[Node]:
+    """Name the matrix products, and drop terms of parts that the model does not have."""
+    there = [np.any(np.asarray(has) > 0) for has, *_ in kernels(kinds, model, split)]
+    products = [node for node in nodes if node.name == "gemm_s"][: len(_PHASES) * len(there)]
+    dropped: set[int] = set()
+    if len(there) == len(_PRODUCTS):
+        for place, node in enumerate(products):
+            product, phase = divmod(place, len(_PHASES))
+            node.name = f"gemm_s of {_PRODUCTS[product]}, {_PHASES[phase]}"
+            dropped |= set() if there[product] else {id(node)}
+    if not np.any(np.asarray(kinds.experts) > 0):
+        dropped |= {id(node) for node in nodes if node.name == "grouped_gemm_s"}
+    return [node for node in nodes if id(node) not in dropped and _matters(node)]

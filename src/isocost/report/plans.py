@@ -1,0 +1,246 @@
+"""The answer to a question: one sentence, the frontier, what lost and why, the arithmetic, the assumptions."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from isocost import __version__
+from isocost.report.candidates import (
+    LAYOUT,
+    PLAN,
+    PLAN_CSV,
+    candidate_dict,
+    layout_text,
+    memory_stack,
+    money,
+    option_dict,
+    waterfall,
+)
+from isocost.report.result import SCHEMA_VERSION, Result
+from isocost.report.table import Column, Report, Section, Table
+from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
+from isocost.scenario.question import Assumed
+from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
+from isocost.units import show
+
+ALTERNATIVES = (
+    Column(head="accelerator", key="accelerator", value=lambda a: a.candidate.option.accelerator.id, left=True),
+    Column(head="GPUs", key="gpus", value=lambda a: a.candidate.gpus),
+    Column(head="cost", key="cost_frac", value=lambda a: a.cost_frac, show=lambda x: f"{x:+.1%}"),
+    Column(head="days", key="days_more", value=lambda a: a.days, show=lambda x: f"{x:+,.1f}"),
+    Column(head="differs in", key="differs", value=lambda a: _differs(a.differs), left=True),
+)
+LOSERS = (
+    Column(head="option", key="label", value=lambda loser: loser.label, left=True),
+    Column(head="why not", key="reason", value=lambda loser: loser.reason, left=True),
+)
+COUNTS = (
+    Column(head="layouts", key="layouts", value=lambda row: row[1]),
+    Column(head="first limit they break", key="limit", value=lambda row: row[0], left=True),
+)
+
+
+# Assumptions of the search that the question states with more detail, or that stand under the frontier.
+_SAID_ELSEWHERE = ("price of", "software", "MFU")
+_DATE = re.compile(r", (\d{4}(?:-\d{2}){0,2})$")
+
+
+def _dated(note: Assumption) -> Assumed:
+    """Return an assumption of the search with its date apart from its source."""
+    found = _DATE.search(note.source)
+    source = note.source[: found.start()] if found else note.source
+    return Assumed(name=note.name, value=note.value, source=source, as_of=found[1] if found else "")
+
+
+def _note(note: Assumed) -> str:
+    dated = f"{note.source}, {note.as_of}" if note.as_of else note.source
+    graded = f"{dated}, {note.grade}" if note.grade else dated
+    return f"{note.name}: {note.value} [{graded}]"
+
+
+def _differs(differs: Mapping[str, tuple[object, object]]) -> str:
+    return ", ".join(_difference(name.replace("_", "-"), *pair) for name, pair in differs.items())
+
+
+def _difference(name: str, here: object, there: object) -> str:
+    if isinstance(there, bool):
+        return f"{'with' if there else 'without'} {name}"
+    return f"{name} {there} (not {here})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan(Result):
+    """What ``plan`` and ``estimate`` return."""
+
+    scenario: Scenario
+    answer: Answer
+    assumed: tuple[Assumed, ...]
+    today: datetime.date
+    facts_as_of: str  # date of the newest price in the catalogue
+    verb: str = "plan"
+    misfit: Candidate | None = None  # of an estimate that does not fit: the smallest layout that was asked for
+
+    @property
+    def feasible(self) -> bool:
+        """Whether any layout meets the question."""
+        return self.answer.chosen is not None
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence."""
+        chosen = self.answer.chosen
+        if chosen is None:
+            ways = "; ".join(self.answer.relaxations)
+            return f"No plan: {self.answer.why}" + (f"; nearest way out: {ways}" if ways else "")
+        option = chosen.option
+        price = "" if option.median_usd_per_s is None else f" at {show(option.median_usd_per_s, 'USD/s')} each"
+        return (
+            f"{chosen.gpus:,} x {option.accelerator.name}{price} ({option.label.split(', ', 1)[-1]}), "
+            f"{chosen.days:,.1f} d, {money(chosen.cost_usd)}; {layout_text(chosen)}; bound by {chosen.binds}"
+        )
+
+    def rows(self) -> Table:
+        """Return the frontier, days against cost, with all that a row can hold."""
+        return self._frontier(PLAN_CSV)
+
+    def _frontier(self, columns: tuple[Column, ...]) -> Table:
+        chosen = self.answer.chosen
+        rows = tuple(self.answer.frontier) or ((chosen,) if chosen else ())
+        place = [i for i, row in enumerate(rows) if chosen is not None and _same(row, chosen)]
+        if chosen is not None and not place:  # the cheapest within the limits can lie off the frontier by rounding
+            rows, place = (chosen, *rows), [0]
+        return Table(columns=columns, rows=rows, marked=frozenset(place))
+
+    def report(self) -> Report:
+        """Return the sentence and everything behind it, in the order of a reader's questions."""
+        chosen, answer = self.answer.chosen, self.answer
+        sections = [self._frontier_section()] if answer.frontier or chosen else []
+        if answer.alternatives:
+            table = Table(columns=ALTERNATIVES, rows=answer.alternatives)
+            near = f"within {answer.question.near_frac:.0%} of the chosen cost, and how they differ from it"
+            sections.append(Section(title=f"Near-optimal alternatives: {near}", body=(table,)))
+        if answer.others:
+            table = Table(columns=LOSERS, rows=answer.others)
+            sections.append(Section(title="Why the others lost", body=(table,)))
+        sections.append(self._rejected())
+        if not self.feasible and answer.relaxations:
+            sections.append(Section(title="Nearest ways out", body=answer.relaxations))
+        shown = chosen or self.misfit
+        if shown is not None:
+            sections += [_time_section(shown, answer.why if chosen else ""), _memory_section(shown)]
+        notes = tuple(_note(note) for note in self.assumptions())
+        sections.append(Section(title=f"Assumptions (newest price of {self.facts_as_of})", body=notes))
+        sections.append(Section(title="Not modelled", body=answer.not_modelled))
+        return Report(lead=self.sentence, sections=tuple(sections))
+
+    def _frontier_section(self) -> Section:
+        title = "Frontier: days against cost (* chosen)"
+        if self.verb == "estimate":
+            title = "Estimate (* best)"
+        return Section(title=title, body=(self._frontier(PLAN), f"MFU: {MFU_DEFINITION}"))
+
+    def _rejected(self) -> Section:
+        answer = self.answer
+        counts = sorted(answer.rejected.items(), key=lambda item: -item[1])
+        line = (
+            f"{answer.layouts_evaluated:,} layouts evaluated, time and memory, of {answer.layouts_considered:,} legal, "
+            f"in {answer.seconds:.2f} s"
+        )
+        table = (Table(columns=COUNTS, rows=tuple(counts)),) if counts else ()
+        return Section(title="Layouts", body=(line, *table))
+
+    def assumptions(self) -> tuple[Assumed, ...]:
+        """Return what was assumed, by the question and by the search, each once."""
+        found = [_dated(note) for note in self.answer.assumptions if not note.name.startswith(_SAID_ELSEWHERE)]
+        return (*self.assumed, *found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole answer as plain values."""
+        answer = self.answer
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "isocost_version": __version__,
+            "verb": self.verb,
+            "summary": self.sentence,
+            "inputs": self._inputs(),
+            "chosen": candidate_dict(answer.chosen) if answer.chosen else None,
+            "misfit": candidate_dict(self.misfit) if self.misfit else None,
+            "why": answer.why,
+            "frontier": [candidate_dict(c) for c in answer.frontier],
+            "alternatives": [_alternative(a) for a in answer.alternatives],
+            "others": [_loser(loser) for loser in answer.others],
+            "rejected": dict(answer.rejected),
+            "illegal": dict(answer.illegal),
+            "relaxations": list(answer.relaxations),
+            "search": {
+                "layouts_considered": answer.layouts_considered,
+                "layouts_evaluated": answer.layouts_evaluated,
+                "seconds": answer.seconds,
+            },
+            "definitions": {"mfu": MFU_DEFINITION},
+            "assumptions": [asdict(note) for note in self.assumptions()],
+            "not_modelled": list(answer.not_modelled),
+        }
+
+    def _inputs(self) -> dict[str, Any]:
+        """Return the question as it was understood; ``scenario`` is enough to ask it again."""
+        question = self.answer.question
+        model = self.scenario.model
+        scenario = scenario_tables(self.scenario) | {"architecture": asdict(self.scenario.shape)}
+        return {
+            "today": self.today.isoformat(),
+            "facts_as_of": self.facts_as_of,
+            "model": {"given": model.given, "source": model.source, "as_of": model.as_of} if model else None,
+            "tokens": question.tokens,
+            "seq_len": question.seq_len,
+            "global_batch_seqs": question.global_batch_seqs,
+            "deadline_s": question.deadline_s,
+            "budget_usd": question.budget_usd,
+            "power_cap_w": question.power_w,
+            "options": [option_dict(option) for option in question.options],
+            "gpu_counts": question.gpu_counts,
+            "stack": question.recipe.id,
+            "precisions": question.precisions,
+            "fixed": {key: question.fixed[key] for key in LAYOUT_KEYS if key in question.fixed},
+            "pue": question.pue,
+            "electricity": question.electricity,
+            "scenario": {key: value for key, value in scenario.items() if key != "model"},
+        }
+
+
+def _same(a: Candidate, b: Candidate) -> bool:
+    return a.option.label == b.option.label and all(getattr(a, name) == getattr(b, name) for name in LAYOUT)
+
+
+def _alternative(a: Alternative) -> dict[str, Any]:
+    differs = {name: {"chosen": here, "here": there} for name, (here, there) in a.differs.items()}
+    return {"cost_frac": a.cost_frac, "days_more": a.days, "differs": differs, "plan": candidate_dict(a.candidate)}
+
+
+def _loser(loser: Loser) -> dict[str, Any]:
+    plan = candidate_dict(loser.candidate) if loser.candidate else None
+    return {"label": loser.label, "reason": loser.reason, "plan": plan}
+
+
+def _time_section(c: Candidate, why: str) -> Section:
+    lead = (
+        f"{show(c.step_s, 's')} a step of {c.global_batch_seqs:,} sequences, {c.micro_batches:,} micro-batches a rank; "
+        f"{c.steps:,} steps; {c.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
+    )
+    return Section(
+        title="Step time of the chosen layout", body=(lead, *([f"bound by {why}"] if why else []), waterfall(c))
+    )
+
+
+def _memory_section(c: Candidate) -> Section:
+    spare = c.capacity_bytes - c.peak_bytes
+    left = f"{show(spare, 'B')} to spare" if spare >= 0 else f"{show(-spare, 'B')} too much"
+    lead = (
+        f"{show(c.peak_bytes, 'B')} of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
+        f"fits with a probability of {c.fits_probability:.0%}"
+    )
+    return Section(title="Memory of the chosen layout", body=(lead, memory_stack(c)))

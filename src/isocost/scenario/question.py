@@ -1,0 +1,151 @@
+"""From a scenario to the question that the search answers: facts looked up, gaps filled by stated assumptions."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Final
+
+from isocost.catalog import Accelerator, Catalog, Offer, peak
+from isocost.errors import InputError, Problem
+from isocost.recipes import Recipe, recipe
+from isocost.scenario.record import LAYOUT_KEYS, Scenario
+from isocost.search.question import Option, Question
+from isocost.units import show
+from isocost.workload.architecture import Architecture
+
+# What a question leaves open and nobody can look up. Each is stated with the answer.
+SEQ_LEN: Final = 8_192  # Llama 3 and OLMo 2 32B; DeepSeek-V3 and Qwen 3 begin at 4,096
+ACCELERATORS: Final = ("h100-sxm5-80gb", "h200-sxm-141gb", "b200-sxm-180gb")  # those with most offers in the catalogue
+GPU_COUNTS: Final = tuple(64 << step for step in range(8))  # 64 to 8,192
+STACK: Final = "megatron-core"
+TPU_STACK: Final = "maxtext-tpu"
+TERM: Final = "on_demand"
+TOP: Final = 8
+DEFAULT: Final = "isocost default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumed:
+    """Something the question left open: how it was filled, from which source, as of when."""
+
+    name: str
+    value: str
+    source: str
+    as_of: str
+    grade: str = ""
+
+
+def default_seq_len(architecture: Architecture) -> int:
+    """Return the sequence length of a question that names none: 8,192, or the model's longest if that is shorter."""
+    return min(SEQ_LEN, architecture.max_seq_len or SEQ_LEN)
+
+
+def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> tuple[Question, tuple[Assumed, ...]]:
+    """Return the question, and what was assumed to complete it."""
+    notes: list[Assumed] = []
+
+    def assume(name: str, value: str, source: str = DEFAULT, as_of: str = today.isoformat(), grade: str = "") -> None:
+        notes.append(Assumed(name=name, value=value, source=source, as_of=as_of, grade=grade))
+
+    _note_model(scenario, notes)
+    seq_len = scenario.seq_len or default_seq_len(scenario.shape)
+    if scenario.seq_len is None:
+        assume("seq_len", f"{seq_len:,} tokens")
+    accelerators = [catalog.accelerator(name) for name in scenario.on or ACCELERATORS]
+    if not scenario.on:
+        assume("on", ", ".join(ACCELERATORS))
+    if not scenario.gpu_counts:
+        assume("gpus", "64 to 8,192, doubling")
+    stack = _stack(scenario, accelerators)
+    default = "" if scenario.stack else f" ({DEFAULT})"
+    assume("stack", f"{stack.id}: {stack.title}, {stack.note}{default}", stack.source, stack.as_of, stack.grade)
+    precisions = scenario.precisions or _precisions(accelerators)
+    if not scenario.precisions:
+        assume("precision", ", ".join(precisions))
+    if scenario.term is None:
+        assume("term", TERM)
+    return (
+        Question(
+            architecture=scenario.shape,
+            tokens=scenario.tokens,
+            seq_len=seq_len,
+            options=_options(scenario, catalog, accelerators, notes),
+            gpu_counts=scenario.gpu_counts or GPU_COUNTS,
+            recipe=stack,
+            global_batch_seqs=scenario.global_batch_seqs,
+            precisions=precisions,
+            deadline_s=scenario.deadline_s,
+            budget_usd=scenario.budget_usd,
+            power_w=scenario.power_w,
+            fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
+            top=scenario.top or TOP,
+        ),
+        tuple(notes),
+    )
+
+
+def _note_model(scenario: Scenario, notes: list[Assumed]) -> None:
+    if scenario.model is not None and scenario.architecture is None:
+        model = scenario.model
+        notes.append(Assumed(name="model", value=model.given, source=model.source, as_of=model.as_of))
+
+
+def _stack(scenario: Scenario, accelerators: list[Accelerator]) -> Recipe:
+    tpus = all(accelerator.id.startswith("tpu") for accelerator in accelerators)
+    return recipe(scenario.stack or (TPU_STACK if tpus else STACK))
+
+
+def _precisions(accelerators: list[Accelerator]) -> tuple[str, ...]:
+    """Return bf16, or fp16 where no chip of the question has bf16."""
+    return ("bf16",) if any(peak(accelerator, "bf16")[0] for accelerator in accelerators) else ("fp16",)
+
+
+def _options(
+    scenario: Scenario, catalog: Catalog, accelerators: list[Accelerator], notes: list[Assumed]
+) -> tuple[Option, ...]:
+    options: list[Option] = []
+    problems: list[Problem] = []
+    for accelerator in accelerators:
+        try:
+            fabric = catalog.fabric(scenario.fabric) if scenario.fabric else catalog.fabric_of(accelerator)
+        except InputError as error:
+            problems += error.problems
+            continue
+        term = scenario.term or TERM
+        offer = catalog.reference_offer(accelerator.id, term)
+        fact = fabric.fact
+        if all(note.name != f"fabric {fabric.id}" for note in notes):
+            source = ", ".join(fact.sources)
+            name, default = f"fabric {fabric.id}", "" if scenario.fabric else f" ({DEFAULT})"
+            value = f"{fabric.name}{default}"
+            notes.append(Assumed(name=name, value=value, source=source, as_of=fact.as_of, grade=fact.grade))
+        notes.append(_price(accelerator, offer, term))
+        options.append(
+            Option(
+                accelerator=accelerator,
+                fabric=fabric,
+                label=f"{accelerator.id} on {fabric.id}, {term.replace('_', ' ')}",
+                term=term,
+                low_usd_per_s=offer.low_usd_per_s if offer else None,
+                median_usd_per_s=offer.median_usd_per_s if offer else None,
+                high_usd_per_s=offer.high_usd_per_s if offer else None,
+                fact=offer.fact if offer else None,
+            )
+        )
+    if problems:
+        raise InputError(problems)
+    return tuple(options)
+
+
+def _price(accelerator: Accelerator, offer: Offer | None, term: str) -> Assumed:
+    """Return the price as an assumption with its range, source and date; a missing one names what to add."""
+    name = f"price of {accelerator.id}"
+    if offer is None:
+        value = f"not priced: nobody lists a {term} price; add an [[offer]] to your own catalogue file (--catalog)"
+        return Assumed(name=name, value=value, source="catalogue", as_of="")
+    low, median, high = (show(x, "USD/s") for x in (offer.low_usd_per_s, offer.median_usd_per_s, offer.high_usd_per_s))
+    fact = offer.fact
+    quotes = f"{offer.quotes} {'quote' if offer.quotes == 1 else 'quotes'}"
+    value = f"{median} ({low} to {high}), {term.replace('_', ' ')}, {offer.provider}, {quotes}"
+    return Assumed(name=name, value=value, source=", ".join(fact.sources), as_of=fact.as_of, grade=fact.grade)
