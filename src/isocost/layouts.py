@@ -131,7 +131,7 @@ def _power_of_two(n: int) -> bool:
 
 def _divides(layers: int, chunks: int) -> bool:
     """Whether layers fill the chunks evenly, with none, one or both of embedding and head counted as a layer."""
-    return chunks <= layers and any((layers + ends) % chunks == 0 for ends in (0, 1, 2))
+    return any((layers + ends) % chunks == 0 for ends in (0, 1, 2))
 
 
 @dataclass(slots=True, eq=False)
@@ -263,7 +263,7 @@ def _pair_rules(layers: int, pp: int, vp: int, schedule: str) -> Iterator[tuple[
     yield "pp > 1 needs a schedule", schedule == "none" and pp > 1
     yield "vp > 1 needs the interleaved schedule", schedule != "interleaved" and vp > 1
     yield "the interleaved schedule needs vp > 1", schedule == "interleaved" and vp == 1
-    yield "layers fewer than pp x vp", pp * chunks > layers
+    yield "layers fewer than pp x vp", pp * chunks > layers + 2  # embedding and head may fill a chunk each
     yield "layers do not divide into pp x vp chunks", chunks > 1 and not _divides(layers, pp * chunks)
     yield "DualPipe needs an even pp", schedule == "dualpipe" and pp % 2 == 1
 
