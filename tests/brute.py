@@ -1,4 +1,4 @@
-"""The search once more in plain loops, a layout at a time: slow, and written from the rules rather than from the code."""
+"""The search once more in plain loops, a layout at a time: slow, and written from the rules, not from the code."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-
 from brute import brute_layouts
+
 from isocost.laws.pipeline import SCHEDULES
 from isocost.layouts import BLOCK_AXIS, COLUMNS, Axes, Layouts, default_axes, legal_layouts, small_axis
 from isocost.workload.presets import preset
@@ -70,7 +70,7 @@ def test_every_member_of_the_product_is_accounted_for(arch) -> None:
         ({"pp": (2,), "schedule": ("interleaved",)}, "the interleaved schedule needs vp > 1"),
         ({"pp": (2,), "vp": (20,), "schedule": ("interleaved",)}, "layers fewer than pp x vp"),
         ({"pp": (2,), "vp": (7,), "schedule": ("interleaved",)}, "layers do not divide into pp x vp chunks"),
-        ({"pp": (2,), "schedule": ("zb-v",), "micro_batch": (1,), "gpus": (128,)}, "fewer micro-batches than the schedule needs"),
+        ({"pp": (2,), "schedule": ("zb-v",), "gpus": (128,)}, "fewer micro-batches than the schedule needs"),
         ({"pp": (11,), "schedule": ("dualpipe",), "gpus": (11,)}, "DualPipe needs an even pp"),
         ({"sharding": ("zero1",), "gpus": (1,)}, "nothing to shard over: dp x cp = 1"),
         ({"pp": (2,), "schedule": ("1f1b",), "sharding": ("zero3",)}, "zero2 and zero3 exclude pp > 1"),

@@ -212,6 +212,7 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     """The stage axis as columns: what a schedule and a sharding mean is looked up in a case of each."""
     by_schedule = columns([replace(case, schedule=name) for name in layouts.axes.schedule]).tail
     by_sharding = memory_columns([replace(case, sharding=name) for name in layouts.axes.sharding])
+    base = columns([case]).tail
     schedule, sharding = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
     layers = case.architecture.layers
     most, last = zip(
@@ -225,7 +226,8 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     looked_up = {}
     for f in fields(Tail):
         of_schedule, of_sharding = getattr(by_schedule, f.name), getattr(by_sharding.tail, f.name)
-        varies = bool((of_sharding != of_sharding[0]).any())
+        # The base case has neither schedule nor sharding: what a sharding changes in it is the sharding's to say.
+        varies = bool((of_sharding != getattr(base, f.name)).any())
         looked_up[f.name] = of_sharding[sharding] if varies else of_schedule[schedule]
     stage = Gather(by_sharding.memory.stage, len(layouts.axes.sharding)).take(sharding)
     return _StageSide(tail=Tail(**(looked_up | known)), stage=stage)
