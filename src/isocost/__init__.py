@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from isocost.version import __version__
 
 if TYPE_CHECKING:
     from isocost.api import (
@@ -86,6 +86,7 @@ __all__ = [
     "Problem",
     "Question",
     "Scenario",
+    "__version__",
     "catalog_check",
     "catalog_list",
     "catalog_show",
@@ -110,4 +111,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted(__all__)

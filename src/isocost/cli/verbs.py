@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isocost import __version__
 from isocost.cli import flags
 from isocost.cli.output import chosen_format, emit, progress
+from isocost.version import __version__
 
 if TYPE_CHECKING:
     from isocost.catalog import Catalog

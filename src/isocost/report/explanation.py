@@ -31,6 +31,7 @@ _PRODUCTS: Final = (
     "feed-forward up", "feed-forward down", "shared experts up", "shared experts down", "router",
 )  # fmt: skip
 _PHASES: Final = ("forward", "gradient of the input", "gradient of the weights")
+_OF_GROUPS: Final = ("group_", "members_")  # rates of a group of ranks
 CONSTANTS: Final = "constants.toml"
 
 
@@ -218,9 +219,11 @@ def _scalar(value: object) -> float:
 
 
 def _matters(node: Node) -> bool:
-    """Whether a node is worth a line: a group with children, or a value that is not zero."""
+    """Whether a node is worth a line: a group with children, or a value that is not zero and not of a group of one."""
     if node.value is None:
         return bool(node.children)
+    if node.name.startswith(_OF_GROUPS) and np.all(np.asarray(node.inputs.get("members", 2)) == 1):
+        return False
     return bool(np.any(np.asarray(node.value) != 0))
 
 
@@ -228,8 +231,11 @@ def _named(nodes: list[Node], kinds: Kinds, model: Model, split: Split) -> list[
     """Name the matrix products, and drop terms of parts that the model does not have."""
     there = [np.any(np.asarray(has) > 0) for has, *_ in kernels(kinds, model, split)]
     products = [node for node in nodes if node.name == "gemm_s"][: len(_PHASES) * len(there)]
+    head = [node for node in nodes if node.name == "gemm_s"][len(products) :]
     dropped: set[int] = set()
-    if len(there) == len(_PRODUCTS):
+    if len(there) == len(_PRODUCTS) and len(head) == len(_PHASES):
+        for name, node in zip(_PHASES, head, strict=True):
+            node.name = f"gemm_s of the head, {name}"
         for place, node in enumerate(products):
             product, phase = divmod(place, len(_PHASES))
             node.name = f"gemm_s of {_PRODUCTS[product]}, {_PHASES[phase]}"

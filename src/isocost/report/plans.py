@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from isocost import __version__
 from isocost.report.candidates import (
     LAYOUT,
     PLAN,
@@ -21,28 +19,12 @@ from isocost.report.candidates import (
     waterfall,
 )
 from isocost.report.result import SCHEMA_VERSION, Result
-from isocost.report.table import Column, Report, Section, Table
+from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
 from isocost.scenario.question import Assumed
 from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
 from isocost.units import show
-
-ALTERNATIVES = (
-    Column(head="accelerator", key="accelerator", value=lambda a: a.candidate.option.accelerator.id, left=True),
-    Column(head="GPUs", key="gpus", value=lambda a: a.candidate.gpus),
-    Column(head="cost", key="cost_frac", value=lambda a: a.cost_frac, show=lambda x: f"{x:+.1%}"),
-    Column(head="days", key="days_more", value=lambda a: a.days, show=lambda x: f"{x:+,.1f}"),
-    Column(head="differs in", key="differs", value=lambda a: _differs(a.differs), left=True),
-)
-LOSERS = (
-    Column(head="option", key="label", value=lambda loser: loser.label, left=True),
-    Column(head="why not", key="reason", value=lambda loser: loser.reason, left=True),
-)
-COUNTS = (
-    Column(head="layouts", key="layouts", value=lambda row: row[1]),
-    Column(head="first limit they break", key="limit", value=lambda row: row[0], left=True),
-)
-
+from isocost.version import __version__
 
 # Assumptions of the search that the question states with more detail, or that stand under the frontier.
 _SAID_ELSEWHERE = ("price of", "software", "MFU")
@@ -62,14 +44,33 @@ def _note(note: Assumed) -> str:
     return f"{note.name}: {note.value} [{graded}]"
 
 
-def _differs(differs: Mapping[str, tuple[object, object]]) -> str:
-    return ", ".join(_difference(name.replace("_", "-"), *pair) for name, pair in differs.items())
+def _differs(a: Alternative) -> str:
+    """Return what is different, but for the accelerator, which has a column of its own."""
+    pairs = [(name, pair) for name, pair in a.differs.items() if name != "option"]
+    return ", ".join(_difference(name.replace("_", "-"), *pair) for name, pair in pairs)
 
 
 def _difference(name: str, here: object, there: object) -> str:
     if isinstance(there, bool):
         return f"{'with' if there else 'without'} {name}"
-    return f"{name} {there} (not {here})"
+    return f"{'GPUs' if name == 'gpus' else name} {as_text(there)} (not {as_text(here)})"
+
+
+ALTERNATIVES = (
+    Column(head="accelerator", key="accelerator", value=lambda a: a.candidate.option.accelerator.id, left=True),
+    Column(head="GPUs", key="gpus", value=lambda a: a.candidate.gpus),
+    Column(head="cost", key="cost_frac", value=lambda a: a.cost_frac, show=lambda x: f"{x:+.1%}"),
+    Column(head="days", key="days_more", value=lambda a: a.days, show=lambda x: f"{x:+,.1f}"),
+    Column(head="differs in", key="differs", value=_differs, left=True),
+)
+LOSERS = (
+    Column(head="option", key="label", value=lambda loser: loser.label, left=True),
+    Column(head="why not", key="reason", value=lambda loser: loser.reason, left=True),
+)
+COUNTS = (
+    Column(head="layouts", key="layouts", value=lambda row: row[1]),
+    Column(head="first limit they break", key="limit", value=lambda row: row[0], left=True),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,7 +96,7 @@ class Plan(Result):
         chosen = self.answer.chosen
         if chosen is None:
             ways = "; ".join(self.answer.relaxations)
-            return f"No plan: {self.answer.why}" + (f"; nearest way out: {ways}" if ways else "")
+            return f"No {self.verb}: {self.answer.why}" + (f"; nearest way out: {ways}" if ways else "")
         option = chosen.option
         price = "" if option.median_usd_per_s is None else f" at {show(option.median_usd_per_s, 'USD/s')} each"
         return (
@@ -121,7 +122,8 @@ class Plan(Result):
         sections = [self._frontier_section()] if answer.frontier or chosen else []
         if answer.alternatives:
             table = Table(columns=ALTERNATIVES, rows=answer.alternatives)
-            near = f"within {answer.question.near_frac:.0%} of the chosen cost, and how they differ from it"
+            cost = "cost" if chosen and chosen.cost_usd else "GPU-hours (nothing is priced)"
+            near = f"within {answer.question.near_frac:.0%} of the chosen {cost}, and how they differ from it"
             sections.append(Section(title=f"Near-optimal alternatives: {near}", body=(table,)))
         if answer.others:
             table = Table(columns=LOSERS, rows=answer.others)
@@ -129,9 +131,11 @@ class Plan(Result):
         sections.append(self._rejected())
         if not self.feasible and answer.relaxations:
             sections.append(Section(title="Nearest ways out", body=answer.relaxations))
-        shown = chosen or self.misfit
-        if shown is not None:
-            sections += [_time_section(shown, answer.why if chosen else ""), _memory_section(shown)]
+        if chosen is not None:
+            which = "the chosen layout"
+            sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
+        elif self.misfit is not None:
+            sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         notes = tuple(_note(note) for note in self.assumptions())
         sections.append(Section(title=f"Assumptions (newest price of {self.facts_as_of})", body=notes))
         sections.append(Section(title="Not modelled", body=answer.not_modelled))
@@ -226,21 +230,19 @@ def _loser(loser: Loser) -> dict[str, Any]:
     return {"label": loser.label, "reason": loser.reason, "plan": plan}
 
 
-def _time_section(c: Candidate, why: str) -> Section:
+def _time_section(c: Candidate, which: str, why: str) -> Section:
     lead = (
         f"{show(c.step_s, 's')} a step of {c.global_batch_seqs:,} sequences, {c.micro_batches:,} micro-batches a rank; "
         f"{c.steps:,} steps; {c.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
     )
-    return Section(
-        title="Step time of the chosen layout", body=(lead, *([f"bound by {why}"] if why else []), waterfall(c))
-    )
+    return Section(title=f"Step time of {which}", body=(lead, *([f"bound by {why}"] if why else []), waterfall(c)))
 
 
-def _memory_section(c: Candidate) -> Section:
+def _memory_section(c: Candidate, which: str) -> Section:
     spare = c.capacity_bytes - c.peak_bytes
     left = f"{show(spare, 'B')} to spare" if spare >= 0 else f"{show(-spare, 'B')} too much"
     lead = (
         f"{show(c.peak_bytes, 'B')} of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
         f"fits with a probability of {c.fits_probability:.0%}"
     )
-    return Section(title="Memory of the chosen layout", body=(lead, memory_stack(c)))
+    return Section(title=f"Memory of {which}", body=(lead, memory_stack(c)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -108,11 +108,6 @@ def problems_of(errors: Iterable[Mapping[str, Any]], context: Context, keys: Ite
 
 def _refuse(place: str, message: str, given: object, allowed: str = "", close: str = "", fix: str = "") -> InputError:
     return InputError([Problem(place, message, given, allowed, close, fix)])
-
-
-def _at(place: str, error: InputError) -> InputError:
-    """Return the error with its problems at the place where the user wrote the value."""
-    return InputError([replace(problem, path=place) for problem in error.problems])
 
 
 def quantity(unit: str) -> Reader:
@@ -235,11 +230,13 @@ def read_fabric(value: object, place: str, context: Context) -> str:
 def _known(place: str, name: str, context: Context, kind: str) -> str:
     if context.catalog is None:
         return name
-    look_up = context.catalog.accelerator if kind == "accelerator" else context.catalog.fabric
-    try:
-        return look_up(name).id
-    except InputError as error:
-        raise _at(place, error) from None
+    known = context.catalog.accelerators if kind == "accelerator" else context.catalog.fabrics
+    wanted = name.strip().casefold()
+    if wanted in known:
+        return wanted
+    close = nearest(wanted, known) or ", ".join(sorted(key for key in known if len(wanted) > 1 and wanted in key)[:4])
+    fix = f"isocost catalog list {kind}s, or add [{kind}.{wanted[:40]}] to your own catalogue file (--catalog)"
+    raise _refuse(place, f"is not an {kind} of the catalogue".replace("an f", "a f"), name, close=close, fix=fix)
 
 
 def read_stack(value: object, place: str, context: Context) -> str:
