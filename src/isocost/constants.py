@@ -21,8 +21,8 @@ class Constant:
     sd: float  # of the logarithm, prior
     posterior_sd: float  # of the logarithm, after the fit
     rows: int
-    unit: str
-    meaning: str
+    unit: str = "1"
+    meaning: str = "multiplier"
 
     @property
     def z_score(self) -> float:

@@ -84,38 +84,65 @@ def weights(groups: Sequence[str]) -> Array:
     return (np.minimum(counts, 60) ** 0.75 / counts)[inverse]
 
 
+def pruned(idx: Index, keep: Sequence[str]) -> Index:
+    """The index with only the constants in ``keep``."""
+    place = {name: i for i, name in enumerate(keep)}
+    moved = np.array([place.get(name, len(keep)) for name in idx.names] + [len(keep)])
+    old = np.array([idx.names.index(name) for name in keep])
+    uses = {name: moved[rows] for name, rows in idx.uses.items()}
+    return Index(names=tuple(keep), prior=idx.prior[old], sd=idx.sd[old], uses=uses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Problem:
+    """Residuals and their derivatives: robust log errors of the rows, then distances of the constants from their priors."""
+
+    columns: Columns
+    measured_s: Array
+    weight: Array
+    idx: Index
+
+    def error(self, coefficients: Coefficients) -> Array:
+        return np.log(predict(self.columns, coefficients).total_s / self.measured_s)
+
+    def robust(self, error: Array) -> tuple[Array, Array]:
+        """Pseudo-Huber as a residual whose square is the loss, and its derivative by the error."""
+        root = np.sqrt(1.0 + (error / HUBER_FRAC) ** 2)
+        size = np.sqrt(2.0 * (root - 1.0))
+        slope = np.where(size > 1e-9, np.abs(error) / HUBER_FRAC**2 / root / np.maximum(size, 1e-9), 1.0 / HUBER_FRAC)
+        return np.sign(error) * size * np.sqrt(self.weight), slope * np.sqrt(self.weight)
+
+    def residuals(self, logs: Array) -> Array:
+        robust, _ = self.robust(self.error(self.idx.coefficients(logs)))
+        return np.concatenate([robust, (logs - self.idx.prior) / self.idx.sd])
+
+    def jacobian(self, logs: Array) -> Array:
+        """One evaluation a coefficient, not a constant: a row's error moves with the log of each of its constants alike."""
+        coefficients = self.idx.coefficients(logs)
+        base = self.error(coefficients)
+        _, slope = self.robust(base)
+        n = base.size
+        out = np.zeros((n + logs.size, logs.size + 1))
+        for name, places in self.idx.uses.items():
+            moved = replace(coefficients, **{name: getattr(coefficients, name) * np.exp(STEP)})
+            by_coefficient = slope * (self.error(moved) - base) / STEP
+            for row in places:
+                np.add.at(out, (np.arange(n), row), by_coefficient)
+        out[n + np.arange(logs.size), np.arange(logs.size)] = 1.0 / self.idx.sd
+        return out[:, :-1]
+
+
 def fit(
     columns: Columns, measured_s: Array, weight: Array, idx: Index, start: Array | None = None, steps: int = 40
 ) -> Array:
     """Logs of the constants that explain the measured steps best, given the priors."""
-
-    def parts(error: Array) -> tuple[Array, Array]:
-        # Pseudo-Huber as a residual whose square is the loss, and its derivative by the error.
-        root = np.sqrt(1.0 + (error / HUBER_FRAC) ** 2)
-        size = np.sqrt(2.0 * (root - 1.0))
-        slope = np.where(size > 1e-9, np.abs(error) / HUBER_FRAC**2 / root / np.maximum(size, 1e-9), 1.0 / HUBER_FRAC)
-        return np.sign(error) * size * np.sqrt(weight), slope * np.sqrt(weight)
-
-    def error_of(coefficients: Coefficients) -> Array:
-        return np.log(predict(columns, coefficients).total_s / measured_s)
-
-    def residuals(logs: Array) -> Array:
-        robust, _ = parts(error_of(idx.coefficients(logs)))
-        return np.concatenate([robust, (logs - idx.prior) / idx.sd])
-
-    def jacobian(logs: Array) -> Array:
-        coefficients = idx.coefficients(logs)
-        base = error_of(coefficients)
-        _, slope = parts(base)
-        n = base.size
-        out = np.zeros((n + logs.size, logs.size + 1))
-        for name, places in idx.uses.items():
-            moved = replace(coefficients, **{name: getattr(coefficients, name) * np.exp(STEP)})
-            by_coefficient = slope * (error_of(moved) - base) / STEP
-            for row in places:
-                np.add.at(out, (np.arange(n), row), by_coefficient)
-        out[n + np.arange(logs.size), np.arange(logs.size)] = 1.0 / idx.sd
-        return out[:, :-1]
-
+    problem = _Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx)
     first = idx.prior if start is None else start
-    return least_squares(residuals, first, jac=jacobian, max_nfev=steps, method="trf", x_scale=idx.sd).x
+    found = least_squares(problem.residuals, first, jac=problem.jacobian, max_nfev=steps, method="lm", x_scale=idx.sd)
+    return np.asarray(found.x)
+
+
+def posterior_sd(columns: Columns, measured_s: Array, weight: Array, idx: Index, logs: Array) -> Array:
+    """Spread of the logs of the constants after the fit (Gauss-Newton curvature)."""
+    jacobian = _Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx).jacobian(logs)
+    return np.sqrt(np.diag(np.linalg.inv(jacobian.T @ jacobian)))

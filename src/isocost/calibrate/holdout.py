@@ -1,0 +1,69 @@
+"""Errors on rows that a fit did not see: each stack, chip or source left out in turn, and random groups of one source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocost.calibrate.evidence import Evidence
+from isocost.calibrate.fit import Index, fit, index, predict, weights
+from isocost.calibrate.run import Run
+from isocost.cases import Case
+
+Array = NDArray[np.float64]
+FOLDS = 10
+# Evaluations of a fit that starts from the constants of all rows.
+WARM_STEPS = 8
+
+
+def by_source(run: Run, case: Case) -> str:
+    """The lab: everything one source measured."""
+    return run.source or ""
+
+
+def by_stack(run: Run, case: Case) -> str:
+    """The software recipe."""
+    return case.recipe.id
+
+
+def by_chip(run: Run, case: Case) -> str:
+    """The accelerator."""
+    return case.accelerator.id
+
+
+def by_scale(run: Run, case: Case) -> str:
+    """The order of magnitude of the GPU count of one source: rows of one cluster size are left out together."""
+    return f"{run.source}|{int(np.log2(run.gpus or 1))}"
+
+
+def by_shape(run: Run, case: Case) -> str:
+    """One of ten folds of (source, model, sequence, GPUs): another layout of a known model must not vouch for its neighbour."""
+    key = f"{run.source}|{run.model}|{run.hidden}|{run.layers}|{run.seq_len}|{run.gpus}"
+    return str(sum(ord(c) * (i + 1) for i, c in enumerate(key)) % FOLDS)
+
+
+def left_out(evidence: Evidence, group: Callable[[Run, Case], str], start: tuple[Index, Array], only: Iterable[str] = ()) -> Array:
+    """Log ratio of predicted to measured step time of every row, from a fit without its group (NaN outside ``only``)."""
+    labels = np.array([group(r, c) for r, c in zip(evidence.runs, evidence.cases, strict=True)])
+    whole, logs = start
+    known = dict(zip(whole.names, logs, strict=True))
+    out = np.full(labels.size, np.nan)
+    for label in sorted(set(only) or set(labels)):
+        held = labels == label
+        if held.all():
+            continue
+        rest = evidence.rows(~held)
+        idx = index(rest.cases)
+        first = np.array([known.get(name, prior) for name, prior in zip(idx.names, idx.prior, strict=True)])
+        found = fit(rest.columns, rest.measured_s, weights(rest.groups), idx, start=first, steps=WARM_STEPS)
+        out[held] = errors(evidence.rows(held), dict(zip(idx.names, found, strict=True)))
+    return out
+
+
+def errors(evidence: Evidence, logs: dict[str, float]) -> Array:
+    """Log ratio of predicted to measured under constants fitted elsewhere: a constant not among them is 1."""
+    idx = index(evidence.cases)
+    values = np.array([logs.get(name, 0.0 if "|" in name else prior) for name, prior in zip(idx.names, idx.prior, strict=True)])
+    return np.log(predict(evidence.columns, idx.coefficients(values)).total_s / evidence.measured_s)
