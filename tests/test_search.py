@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import re
@@ -113,8 +114,13 @@ def test_factored_evaluation_equals_single_cases(arch, name: str, precision: str
     np.testing.assert_allclose(t.memory(rows).total, peak, rtol=1e-12)
 
 
-def _brute(question: Question) -> list[tuple[float, float, tuple[object, ...]]]:
+BRUTE = change(QUESTION, fixed={"cp": 1})
+
+
+@functools.cache
+def _brute() -> list[tuple[float, float, tuple[object, ...]]]:
     """(cost, days, layout) of all that fits, found by plain loops and evaluated one by one."""
+    question = BRUTE
     found = []
     for option in question.options:
         axes = default_axes(question.architecture, question.gpu_counts, question.fixed)
@@ -138,8 +144,7 @@ def _brute(question: Question) -> list[tuple[float, float, tuple[object, ...]]]:
 @pytest.mark.parametrize("days", [None, 30.0, 21.0])
 def test_choice_and_frontier_are_those_of_plain_loops(days: float | None) -> None:
     """The chosen plan, its cost and the frontier agree with a brute-force search of the same space."""
-    question = change(QUESTION, fixed={"cp": 1}, deadline_s=days and days * DAY)
-    answer, found = _plan(question), _brute(question)
+    answer, found = _plan(change(BRUTE, deadline_s=days and days * DAY)), _brute()
     within = [row for row in found if days is None or row[1] <= days]
     assert answer.chosen is not None
     assert 1000 < len(found) == answer.layouts_evaluated

@@ -145,9 +145,19 @@ def stage_blocks(layers: Num, pp: Num, vp: Num, folded: Num) -> tuple[Num, Num, 
     return np.maximum(first, 0.0), np.where(pp > 2, per, np.maximum(last, 1.0)), np.maximum(last, 1.0)
 
 
-def peak_memory(block: BlockPeak, model: Model, split: Split, tail: Tail, policy: MemoryPolicy) -> MemoryBreakdown:
-    """Peak by part of the fullest rank of every row, from its block memory (already gathered to the layout axis)."""
-    first, inner, last = stage_blocks(model.layers, tail.pp, tail.vp, tail.head_on_first)
+def peak_memory(
+    block: BlockPeak,
+    model: Model,
+    split: Split,
+    tail: Tail,
+    policy: MemoryPolicy,
+    stages: tuple[Num, Num, Num] | None = None,
+) -> MemoryBreakdown:
+    """Peak by part of the fullest rank of every row, from its block memory (already gathered to the layout axis).
+
+    ``stages`` is the ``stage_blocks`` of the rows, for callers that have them already.
+    """
+    first, inner, last = stages or stage_blocks(model.layers, tail.pp, tail.vp, tail.head_on_first)
 
     def held(rank: Num) -> Num:
         return in_flight(

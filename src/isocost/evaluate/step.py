@@ -48,7 +48,8 @@ def step_time(
     """Time of a step of every row, from its block times (already gathered to the layout axis)."""
     m = tail.micro_batches
     f, b, r = block.forward, block.backward, block.replay
-    blocks_s = f.total_s + b.total_s + r.total_s
+    forward_s, replay_s = f.total_s, r.total_s
+    blocks_s = forward_s + b.total_s + replay_s
     layer_s = blocks_s / model.layers
     middle_s = tail.layers_max * layer_s
     last_s = tail.layers_last * layer_s + block.head_s
@@ -58,10 +59,10 @@ def step_time(
 
     bubble = pipeline_bubble_s(
         micro_batches=m, pp=tail.pp, vp=tail.vp,
-        slowest_forward_s=paced * f.total_s, slowest_backward_weight_s=paced * block.weight_s,
-        slowest_backward_input_s=stage_s - paced * (f.total_s + block.weight_s),
-        sum_forward_s=f.total_s, sum_backward_weight_s=block.weight_s,
-        sum_backward_input_s=blocks_s + block.head_s - f.total_s - block.weight_s,
+        slowest_forward_s=paced * forward_s, slowest_backward_weight_s=paced * block.weight_s,
+        slowest_backward_input_s=stage_s - paced * (forward_s + block.weight_s),
+        sum_forward_s=forward_s, sum_backward_weight_s=block.weight_s,
+        sum_backward_input_s=blocks_s + block.head_s - forward_s - block.weight_s,
         ramp_per_pp=tail.ramp_per_pp, forward_coef=tail.forward_coef, input_coef=tail.input_coef,
         weight_coef=tail.weight_coef, fill_per_ramp=tail.fill_per_ramp, vp_split=tail.vp_split,
     )  # fmt: skip
@@ -89,17 +90,18 @@ def step_time(
 
     optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
     domains = np.maximum(tail.dp * split.tp * split.cp * tail.pp / machine.domain, 1.0)
+    work = m * paced
     sums = {
-        "gemm_s": m * paced * (f.gemm_s + b.gemm_s),
-        "expert_s": m * paced * (f.expert_s + b.expert_s),
-        "attention_s": m * paced * (f.attention_s + b.attention_s),
-        "pointwise_s": m * paced * (f.pointwise_s + b.pointwise_s),
-        "recompute_s": m * paced * r.total_s,
+        "gemm_s": work * (f.gemm_s + b.gemm_s),
+        "expert_s": work * (f.expert_s + b.expert_s),
+        "attention_s": work * (f.attention_s + b.attention_s),
+        "pointwise_s": work * (f.pointwise_s + b.pointwise_s),
+        "recompute_s": work * replay_s,
         "head_s": m * head_paces * block.head_s,
-        "host_s": m * paced * (f.host_s + b.host_s),
-        "tp_s": m * paced * (f.tp_s + b.tp_s),
-        "cp_s": m * paced * (f.cp_s + b.cp_s),
-        "ep_s": m * paced * (f.ep_s + b.ep_s),
+        "host_s": work * (f.host_s + b.host_s),
+        "tp_s": work * (f.tp_s + b.tp_s),
+        "cp_s": work * (f.cp_s + b.cp_s),
+        "ep_s": work * (f.ep_s + b.ep_s),
         "pp_s": pp_s,
         "bubble_s": bubble,
         "dp_s": dp_s,

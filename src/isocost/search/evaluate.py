@@ -58,9 +58,11 @@ def evaluate(tables: Sequence[Tables], ceiling_bytes: Sequence[float], chunk: in
 def _fill(item: tuple[Evaluated, float, slice]) -> None:
     """Evaluate one chunk in place."""
     result, ceiling, rows = item
-    index = np.arange(rows.start, rows.stop)
-    peak = result.tables.memory(index).total
+    peak = result.tables.memory(rows).total
     result.peak_bytes[rows] = peak
-    within = index[peak <= ceiling]
-    if len(within):
-        result.step_s[within] = result.tables.time(within).total_s
+    within = np.asarray(peak <= ceiling)
+    if within.all():
+        result.step_s[rows] = result.tables.time(rows).total_s
+    elif within.any():
+        index = rows.start + np.flatnonzero(within)
+        result.step_s[index] = result.tables.time(index).total_s

@@ -64,13 +64,9 @@ def assumptions(question: Question, catalog: Catalog, pool: Pool, batch: Assumpt
     draws = dict.fromkeys("tpu" if o.accelerator.id.startswith("tpu") else "gpu" for o in question.options)
     for kind, name in (("pue", question.pue), ("electricity", question.electricity), *(("draw", d) for d in draws)):
         rate = catalog.rate(kind, name)
-        notes.append(
-            Assumption(
-                name=f"{kind} {name}",
-                value=f"{show(rate.median, rate.unit)} ({show(rate.low, rate.unit)} to {show(rate.high, rate.unit)}), {role}",
-                source=f"{', '.join(rate.fact.sources)}, {rate.fact.as_of}",
-            )
-        )
+        low, median, high = (show(value, rate.unit) for value in (rate.low, rate.median, rate.high))
+        source = f"{', '.join(rate.fact.sources)}, {rate.fact.as_of}"
+        notes.append(Assumption(name=f"{kind} {name}", value=f"{median} ({low} to {high}), {role}", source=source))
     for option in question.options:
         price, fact = option.median_usd_per_s, option.fact
         if fact is not None and price is not None:

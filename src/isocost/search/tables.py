@@ -18,16 +18,26 @@ from isocost.cases import Case, coefficients_of, columns, memory_columns, stage_
 from isocost.constants import Constant
 from isocost.evaluate.block import BlockTimes, block_times
 from isocost.evaluate.inputs import Coefficients, Machine, Model, Policy, Split, Tail
-from isocost.evaluate.peak import BlockPeak, BlockPolicy, MemoryPolicy, StagePolicy, block_peak, peak_memory
+from isocost.evaluate.peak import (
+    BlockPeak,
+    BlockPolicy,
+    MemoryPolicy,
+    StagePolicy,
+    block_peak,
+    peak_memory,
+    stage_blocks,
+)
 from isocost.evaluate.step import StepTime, step_time
 from isocost.laws.memory import MemoryBreakdown
 from isocost.layouts import BLOCK_AXIS, Ints, Layouts, small_axis
 from isocost.memory_choices import capacity_bytes
+from isocost.num import Num
 from isocost.search.question import Option, Question
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
+Rows = Index | slice
 
 STAGE_AXIS = ("pp", "vp", "schedule", "sharding")
 
@@ -55,6 +65,9 @@ class _StageSide:
 
     tail: Tail
     stage: StagePolicy
+    first: Num  # blocks of the first, an inner and the last rank
+    inner: Num
+    last: Num
 
 
 class Gather(Generic[T]):
@@ -69,7 +82,8 @@ class Gather(Generic[T]):
 
     def take(self, index: Index) -> T:
         """The record at these places of the small axis."""
-        rows = iter(np.take(self._table, index, axis=1, mode="clip"))
+        # A column at a time: a block of all columns is so large that the allocator would map pages anew each time.
+        rows = iter([np.take(column, index, mode="clip") for column in self._table])
         values = (next(rows) if constant is None else constant for constant in self._constant)
         return _rebuilt(self._template, values)
 
@@ -155,20 +169,21 @@ class Tables:
     blocks: Gather[_BlockSide]
     stages: Gather[_StageSide]
 
-    def _tail(self, rows: Index, stage: _StageSide, split: Split) -> Tail:
+    def _tail(self, rows: Rows, stage: _StageSide, split: Split) -> Tail:
         """The tail of these layouts, what depends on dp filled in."""
         dp = self.layouts.dp[rows].astype(float)
         micro_batches = self.case.global_batch_seqs / (dp * split.micro_batch)
         return replace(stage.tail, dp=dp, micro_batches=micro_batches, shard_group=dp * split.cp)
 
-    def memory(self, rows: Index) -> MemoryBreakdown:
+    def memory(self, rows: Rows) -> MemoryBreakdown:
         """Peak memory of these layouts, by part."""
         side = self.peaks.take(self.axes.block[rows])
         stage = self.stages.take(self.axes.stage[rows])
         policy = MemoryPolicy(block=self.block_policy, stage=stage.stage)
-        return peak_memory(side.peak, self.model, side.split, self._tail(rows, stage, side.split), policy)
+        tail, ranks = self._tail(rows, stage, side.split), (stage.first, stage.inner, stage.last)
+        return peak_memory(side.peak, self.model, side.split, tail, policy, ranks)
 
-    def time(self, rows: Index) -> StepTime:
+    def time(self, rows: Rows) -> StepTime:
         """Step time of these layouts, by cause."""
         side = self.blocks.take(self.axes.block[rows])
         tail = self._tail(rows, self.stages.take(self.axes.stage[rows]), side.split)
@@ -215,12 +230,12 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     base = columns([case]).tail
     schedule, sharding = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
     layers = case.architecture.layers
-    most, last = zip(
+    fullest, end = zip(
         *(stage_layers(layers, int(p), int(v)) for p, v in zip(stages["pp"], stages["vp"], strict=True)), strict=True
     )
     known = {
         "pp": stages["pp"].astype(float), "vp": stages["vp"].astype(float),
-        "layers_max": np.array(most, float), "layers_last": np.array(last, float),
+        "layers_max": np.array(fullest, float), "layers_last": np.array(end, float),
         "dp": 1.0, "micro_batches": 1.0, "shard_group": 1.0,  # filled in on the layout axis
     }  # fmt: skip
     looked_up = {}
@@ -230,4 +245,6 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
         varies = bool((of_sharding != getattr(base, f.name)).any())
         looked_up[f.name] = of_sharding[sharding] if varies else of_schedule[schedule]
     stage = Gather(by_sharding.memory.stage, len(layouts.axes.sharding)).take(sharding)
-    return _StageSide(tail=Tail(**(looked_up | known)), stage=stage)
+    tail = Tail(**(looked_up | known))
+    first, inner, last = stage_blocks(float(layers), tail.pp, tail.vp, tail.head_on_first)
+    return _StageSide(tail=tail, stage=stage, first=first, inner=inner, last=last)
