@@ -74,11 +74,11 @@ def ask(
         misfit = smallest(question, catalog, shipped())
     return Plan(
         scenario=checked,
+        catalog=catalog,
         answer=answer,
         misfit=misfit,
         assumed=assumed,
         today=day,
-        facts_as_of=max((offer.fact.as_of for offer in catalog.offers), default="unknown"),
         verb=verb,
     )
 

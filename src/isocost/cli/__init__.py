@@ -36,12 +36,11 @@ def run(arguments: Sequence[str]) -> int:
         from isocost.cli.verbs import app
 
         code = app(args=list(arguments), prog_name="isocost", standalone_mode=False)
-        return code if isinstance(code, int) else DONE
+        return _left(code if isinstance(code, int) else DONE)
     except typer.Exit as leave:
-        return int(leave.exit_code)
+        return _left(int(leave.exit_code))
     except (KeyboardInterrupt, typer.Abort):
-        print("isocost: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _left(INTERRUPTED)
     except IsocostError as error:
         print("\n".join(f"isocost: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return WRONG_INPUT
@@ -51,6 +50,13 @@ def run(arguments: Sequence[str]) -> int:
         return leave.code if isinstance(leave.code, int) else DEFECT
     except Exception as error:
         return _defect(error)
+
+
+def _left(code: int) -> int:
+    """Return the code, with a word where the user broke off (typer turns that into a code or an exception)."""
+    if code == INTERRUPTED:
+        print("isocost: interrupted", file=sys.stderr)
+    return code
 
 
 def _usage(error: BaseException) -> int:

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from isocost.catalog import Catalog
 from isocost.report.candidates import (
     LAYOUT,
     PLAN,
@@ -78,12 +79,17 @@ class Plan(Result):
     """What ``plan`` and ``estimate`` return."""
 
     scenario: Scenario
+    catalog: Catalog
     answer: Answer
     assumed: tuple[Assumed, ...]
     today: datetime.date
-    facts_as_of: str  # date of the newest price in the catalogue
     verb: str = "plan"
     misfit: Candidate | None = None  # of an estimate that does not fit: the smallest layout that was asked for
+
+    @property
+    def facts_as_of(self) -> str:
+        """Date of the newest price in the catalogue."""
+        return max((offer.fact.as_of for offer in self.catalog.offers), default="unknown")
 
     @property
     def feasible(self) -> bool:

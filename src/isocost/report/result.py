@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import html
 import json
 import math
 from abc import ABC, abstractmethod
@@ -93,7 +94,7 @@ def to_json(values: Mapping[str, Any]) -> str:
 
 
 def render(result: Renders, style: str) -> str:
-    """Return a result as "table", "json", "csv" or "md"; what has no Markdown of its own is set as its table."""
+    """Return a result as "table", "json", "csv", "md" or "html"; what has no form of its own is set as its table."""
     if style == "json":
         return to_json(result.to_dict())
     if style == "csv":
@@ -101,4 +102,7 @@ def render(result: Renders, style: str) -> str:
     if style == "md":
         own = getattr(result, "markdown", None)
         return str(own()) if own is not None else f"```\n{result.table()}```\n"
+    if style == "html":
+        page = getattr(result, "_repr_html_", None)
+        return f"{page()}\n" if page is not None else f"<pre>{html.escape(result.table())}</pre>\n"
     return result.table()

@@ -36,8 +36,7 @@ def chosen_of_plan(plan: Plan) -> Chosen:
         raise _refuse("plan", "has no chosen layout to explain", "relax a limit: see the plan's nearest ways out")
     row = {name: getattr(found, name) for name in LAYOUT}
     label = (found.option.accelerator.id, found.option.fabric.id, found.option.term)
-    _, catalog = read_scenario({"tokens": plan.answer.question.tokens, "architecture": plan.scenario.shape})
-    return _chosen(plan.answer.question, catalog, label, row, found.global_batch_seqs, found.steps)
+    return _chosen(plan.answer.question, plan.catalog, label, row, found.global_batch_seqs, found.steps)
 
 
 def chosen_of_file(path: str | Path) -> Chosen:

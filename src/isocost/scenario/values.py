@@ -116,7 +116,8 @@ def quantity(unit: str) -> Reader:
     def read(value: object, place: str, context: Context) -> float:
         number = parse(value, unit, place)
         if number == 0:
-            raise _refuse(place, "is zero", value, "a quantity above zero", fix="leave it out for no limit")
+            fix = "" if unit == "token" else "leave it out for no limit"
+            raise _refuse(place, "is zero", value, "a quantity above zero", fix=fix)
         return number
 
     return read
@@ -234,7 +235,8 @@ def _known(place: str, name: str, context: Context, kind: str) -> str:
     wanted = name.strip().casefold()
     if wanted in known:
         return wanted
-    close = nearest(wanted, known) or ", ".join(sorted(key for key in known if len(wanted) > 1 and wanted in key)[:4])
+    family = sorted(key for key in known if wanted and key.startswith(wanted))  # "h100" is no slip of spelling
+    close = ", ".join(family[:4]) or nearest(wanted, known)
     fix = f"isocost catalog list {kind}s, or add [{kind}.{wanted[:40]}] to your own catalogue file (--catalog)"
     raise _refuse(place, f"is not an {kind} of the catalogue".replace("an f", "a f"), name, close=close, fix=fix)
 
