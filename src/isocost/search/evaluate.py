@@ -11,9 +11,12 @@ import numpy as np
 
 from isocost.search.tables import Floats, Tables
 
-# Rows a call of the laws. A column must stay below 128 KiB (16,384 rows): the allocator maps and clears pages anew for
-# every larger one, which halves the speed. Best of 2k to 64k as measured; see benchmarks/search_speed.py.
-CHUNK = 8_192
+# Rows a call of the laws: fewer leave the interpreter more to do between them, more leave the cache.
+# Best of 2k to 64k as measured; see benchmarks/search_speed.py.
+CHUNK = 16_384
+# glibc returns freed blocks to the system and maps them anew, page by page, above a threshold of 128 KiB, which it
+# raises to the largest block that was freed (at most 32 MiB). Without that, half of the time of a search goes there.
+KEPT_BYTES = 30 * 2**20
 # numpy releases the interpreter in its loops; beyond a few threads the calls between them are the limit.
 MOST_THREADS = 4
 
@@ -34,6 +37,7 @@ class Evaluated:
 
 def evaluate(tables: Sequence[Tables], ceiling_bytes: Sequence[float], chunk: int = CHUNK) -> list[Evaluated]:
     """Evaluate all layouts of all tables: memory of each, step time of those whose peak is within the ceiling."""
+    _keep_freed_blocks()
     results = [
         Evaluated(tables=t, peak_bytes=np.empty(len(t.layouts)), step_s=np.full(len(t.layouts), np.nan)) for t in tables
     ]
@@ -53,6 +57,11 @@ def evaluate(tables: Sequence[Tables], ceiling_bytes: Sequence[float], chunk: in
         result.peak_bytes.flags.writeable = False
         result.step_s.flags.writeable = False
     return results
+
+
+def _keep_freed_blocks() -> None:
+    """Let the allocator keep the columns that the laws free, by freeing a large one that was never touched."""
+    np.empty(KEPT_BYTES, np.uint8)
 
 
 def _fill(item: tuple[Evaluated, float, slice]) -> None:

@@ -82,7 +82,7 @@ class Gather(Generic[T]):
 
     def take(self, index: Index) -> T:
         """The record at these places of the small axis."""
-        # A column at a time: a block of all columns is so large that the allocator would map pages anew each time.
+        # A column at a time: each is freed as soon as its law is done, which a row of a block of all would not be.
         rows = iter([np.take(column, index, mode="clip") for column in self._table])
         values = (next(rows) if constant is None else constant for constant in self._constant)
         return _rebuilt(self._template, values)
