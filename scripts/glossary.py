@@ -1,6 +1,6 @@
 """Write the generated part of docs/glossary.md: every registered formula, every part of a step and of memory.
 
-    python scripts/glossary.py
+python scripts/glossary.py
 """
 
 from __future__ import annotations

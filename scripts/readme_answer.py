@@ -1,6 +1,6 @@
 """Print the example plan into README.md, between its markers: run after anything that moves an answer.
 
-    python scripts/readme_answer.py
+python scripts/readme_answer.py
 """
 
 from __future__ import annotations

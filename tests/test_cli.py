@@ -406,3 +406,27 @@ def test_python_and_command_line_agree(small: dict[str, Any]) -> None:
     assert plan._repr_html_().startswith("<p><strong>64 x H100")
     assert isocost.explain(plan).to_dict()["tree"]["value"] == pytest.approx(small["chosen"]["step_s"], rel=1e-9)
     assert plan.scenario.gpu_counts == (64,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"precision": "fp7"}, "precision"),
+        ({"schedule": None}, "schedule"),
+        ({"tp": 0}, "tp"),
+        ({"tp": "8"}, "tp"),
+        ({"gpus": 10**15}, "gpus"),
+        ({"dp": 63}, "tp x pp x cp x dp"),
+        ({"sequence_parallel": 1}, "sequence_parallel"),
+        ({"fabric": "ib-800"}, "ib-800"),
+    ],
+    ids=str,
+)
+def test_a_plan_that_was_edited_is_refused(
+    changes: dict[str, object], said: str, small: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plan file whose chosen layout cannot be is one line and exit code 2."""
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(small | {"chosen": small["chosen"] | changes}), encoding="utf-8")
+    assert run(["explain", str(path)]) == 2
+    assert said in capsys.readouterr().err

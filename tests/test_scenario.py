@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from isocost.catalog import load_catalog
 from isocost.errors import InputError
 from isocost.scenario import KEYS, load_scenario, load_tables, read_scenario, scenario_toml
 from isocost.scenario.question import GPU_COUNTS, default_seq_len, question_of
+from isocost.workload.params import parameter_count
 from isocost.workload.presets import preset
 
 ROOT = Path(__file__).parents[1]
@@ -193,3 +197,33 @@ def test_layout_values_are_held() -> None:
     given = {"tp": "8", "pp": 4, "recompute": "Selective", "schedule": "1f1b"}
     question, _ = question_of(read_scenario(BASE | given, today=TODAY)[0], load_catalog(), TODAY)
     assert question.fixed == {"tp": 8, "pp": 4, "recompute": "selective", "schedule": "1f1b"}
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=30), st.dates(),
+    st.sampled_from(["8", "64..8", "1 T", "60 d", "-1", "bf16", "h100-sxm5-80gb", ".", "\0", "/"]),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+)
+
+
+@given(tables=st.dictionaries(st.one_of(st.sampled_from(KEYS), st.text(max_size=8)), VALUES, max_size=6))
+def test_no_value_breaks_the_reader(tables: dict[str, object]) -> None:
+    """Whatever stands in a scenario, it is read or refused with an InputError."""
+    with contextlib.suppress(InputError):
+        read_scenario({**BASE, **tables}, today=TODAY)
+
+
+@pytest.mark.parametrize("key", ["\n", "", "a\tb", "x" * 1000, "\x1b[31m"])
+def test_an_odd_key_is_shown_on_one_line(key: str) -> None:
+    """A key with control characters, or a very long one, is one readable line."""
+    (line,) = (place for place in _problems(**{key: 1}))
+    assert line.isprintable()
+    assert len(line) <= 300
+
+
+def test_the_hand_written_example_is_gpt2() -> None:
+    """GPT-2 described by hand has the parameters of the published model, to the last one."""
+    scenario = load_scenario(ROOT / "examples" / "gpt2-small.toml", today=TODAY)
+    assert parameter_count(scenario.shape).total == 124_439_808

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from isocost.catalog import Catalog
@@ -166,7 +166,12 @@ class Plan(Result):
     def assumptions(self) -> tuple[Assumed, ...]:
         """Return what was assumed, by the question and by the search, each once."""
         found = [_dated(note) for note in self.answer.assumptions if not note.name.startswith(_SAID_ELSEWHERE)]
-        return (*self.assumed, *found)
+        return tuple(note if note.as_of else replace(note, as_of=self._year(note)) for note in (*self.assumed, *found))
+
+    def _year(self, note: Assumed) -> str:
+        """Return the year of the newest source of an assumption that has no date of its own."""
+        sources = (self.catalog.source(key.strip()) for key in note.source.split(","))
+        return str(max((source.year for source in sources if source is not None), default="")) or ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole answer as plain values."""

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from isocost.catalog import Catalog
+from isocost.catalog.records import TRAINING_PRECISIONS
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
+from isocost.laws.pipeline import SCHEDULES
 from isocost.report.candidates import LAYOUT
 from isocost.report.explanation import Chosen
 from isocost.report.plans import Plan
 from isocost.report.result import SCHEMA_VERSION
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
+from isocost.scenario.record import RECOMPUTE, SHARDING
 from isocost.search.question import Question
 from isocost.search.tables import base_case, nic_bytes_per_s, with_layout
 
@@ -84,15 +87,29 @@ def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:
     label = tuple(str(chosen[key]) for key in ("accelerator", "fabric", "term"))
     row = {name: chosen[name] for name in LAYOUT}
     counts = {key: value for key, value in {**row, **chosen}.items() if key in _COUNTS}
-    wrong = [key for key, value in counts.items() if type(value) is not int or value < 1]
+    wrong = [key for key, value in counts.items() if type(value) is not int or not 1 <= value < _MOST]
+    wrong += [key for key, known in _CHOICES.items() if chosen[key] not in known]
+    wrong += [] if isinstance(chosen["sequence_parallel"], bool) else ["sequence_parallel"]
     if wrong:
-        raise _refuse(f"{place}: chosen", f"has no positive whole number for {', '.join(wrong)}")
+        raise _refuse(f"{place}: chosen", f"has no usable value for {', '.join(wrong)}")
+    ranks = row["tp"] * row["pp"] * row["cp"] * row["dp"]
+    if ranks != row["gpus"]:
+        raise _refuse(f"{place}: chosen", f"has tp x pp x cp x dp = {ranks:,} for {row['gpus']:,} GPUs")
     return _chosen(question, catalog, label, row, chosen["global_batch_seqs"], chosen["steps"])
 
 
 _COUNTS: Final = (
     "gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "global_batch_seqs", "steps",
 )  # fmt: skip
+
+
+_MOST: Final = 10**12
+_CHOICES: Final = {
+    "precision": TRAINING_PRECISIONS,
+    "recompute": RECOMPUTE,
+    "sharding": SHARDING,
+    "schedule": tuple(SCHEDULES),
+}
 
 
 def _chosen(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from isocost.catalog import Accelerator, Catalog, Offer, peak
+from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.recipes import Recipe, recipe
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
@@ -65,6 +66,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
         assume("precision", ", ".join(precisions))
     if scenario.term is None:
         assume("term", TERM)
+    assume("step time", f"{len(shipped())} constants fitted on measured runs (isocost validate)", "isocost_fit", "")
     return (
         Question(
             architecture=scenario.shape,

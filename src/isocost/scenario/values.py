@@ -30,6 +30,7 @@ MAX_DEGREE: Final = 100_000
 MAX_SEQ_LEN: Final = 10_000_000
 MAX_BATCH: Final = 1_000_000_000
 MAX_TOP: Final = 1_000
+MAX_PLACE: Final = 300  # characters of a place in a message
 MAX_LIST: Final = 200  # entries of a list in a scenario
 DAY_S: Final = 86_400.0
 
@@ -47,8 +48,9 @@ class Context:
     places: Mapping[str, str]  # key -> where the user wrote it: "--tokens", "plan.toml: tokens"
 
     def place(self, key: str) -> str:
-        """Return where the value of a key was written."""
-        return self.places.get(key, key)
+        """Return where the value of a key was written, as one short line whatever the key is."""
+        place = self.places.get(key, key)[:MAX_PLACE]
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
