@@ -103,7 +103,7 @@ def explain(of: Plan | str | Path | Mapping[str, Any], topic: str = "step_time")
 
 def validate(runs: str | Path | None = None) -> Any:
     """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
-    return import_module("isocost.validate").validate(runs)
+    return import_module("isocost.validation").validate(runs)
 
 
 def load_model(model: str | Path) -> Architecture:

@@ -75,6 +75,11 @@ class Case:
     sequence_parallel: bool
     schedule: str
 
+    @property
+    def gpus(self) -> int:
+        """Accelerators of the case."""
+        return self.tp * self.pp * self.cp * self.dp
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Columns:
@@ -141,8 +146,14 @@ def levels_of(case: Case) -> dict[str, str]:
         "compiled": "yes" if case.recipe.compiled else "no",
         "graphs": "yes" if case.recipe.cuda_graphs else "no",
         "cast": case.fp8_recipe or case.precision,
+        "dispatch": "deduplicated" if deduplicates(case) else "plain",
         "quantised": "no" if case.precision in SIXTEEN_BIT else "yes",
     }
+
+
+def deduplicates(case: Case) -> bool:
+    """Whether expert dispatch sends a token once to each domain: Megatron-Bridge's DeepSeek recipes do, its others use all-to-all."""
+    return case.recipe.deduplicated_dispatch and any(block.mla for block in case.architecture.blocks)
 
 
 def coefficients_of(case: Case, constants: dict[str, Constant]) -> dict[str, float]:
@@ -258,7 +269,7 @@ def _policy(case: Case) -> dict[str, float]:
         "score_bytes": kernel.score_bytes,
         "gradient_bytes": case.recipe.gradient_bytes,
         "gather_bytes": case.recipe.gather_bytes,
-        "deduplicated": float(case.recipe.deduplicated_dispatch),
+        "deduplicated": float(deduplicates(case)),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -34,14 +35,18 @@ def by_chip(run: Run, case: Case) -> str:
 
 
 def by_scale(run: Run, case: Case) -> str:
-    """The order of magnitude of the GPU count of one source: rows of one cluster size are left out together."""
-    return f"{run.source}|{int(np.log2(run.gpus or 1))}"
+    """One of ten folds of (source, order of magnitude of the GPU count): a cluster size is left out whole."""
+    return _fold(f"{run.source}|{int(np.log2(run.gpus or 1))}")
 
 
 def by_shape(run: Run, case: Case) -> str:
     """One of ten folds of (source, model, sequence, GPUs): another layout of a known model must not vouch for its neighbour."""
-    key = f"{run.source}|{run.model}|{run.hidden}|{run.layers}|{run.seq_len}|{run.gpus}"
-    return str(sum(ord(c) * (i + 1) for i, c in enumerate(key)) % FOLDS)
+    return _fold(f"{run.source}|{run.model}|{run.hidden}|{run.layers}|{run.seq_len}|{run.gpus}")
+
+
+def _fold(key: str) -> str:
+    """A fold that depends on the key only, on every machine."""
+    return str(zlib.crc32(key.encode()) % FOLDS)
 
 
 def left_out(evidence: Evidence, group: Callable[[Run, Case], str], start: tuple[Index, Array], only: Iterable[str] = ()) -> Array:

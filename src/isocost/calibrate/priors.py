@@ -73,7 +73,7 @@ PRIORS: dict[str, Prior] = {
     ),
     "host_s": Prior(
         value=0.5e-3, sd=0.3, unit="s", meaning="time the host needs to launch one block forward",
-        levels={"stack": 0.6, "graphs": 0.6, "quantised": 0.4},
+        levels={"stack": 0.6, "graphs": 0.6, "quantised": 0.4, "chip": 0.5},
     ),
     "host_backward": Prior(
         value=1.2, sd=0.4, unit="1", meaning="launch time of a block backward over forward: more kernels, less Python"
@@ -84,7 +84,7 @@ PRIORS: dict[str, Prior] = {
         value=0.8, sd=0.2, unit="1", meaning="share of tensor-parallel traffic that is waited for", levels={"stack": 0.5}
     ),
     "cp_exposed": Prior(value=0.3, sd=0.5, unit="1", meaning="share of context-parallel traffic that is waited for", levels={"stack": 0.5}),
-    "ep_exposed": Prior(value=1.0, sd=0.3, unit="1", meaning="share of expert-parallel traffic that is waited for", levels={"stack": 0.5}),
+    "ep_exposed": Prior(value=1.0, sd=0.3, unit="1", meaning="share of expert-parallel traffic that is waited for", levels={"stack": 0.5, "dispatch": 0.5}),
     "pp_exposed": Prior(value=0.3, sd=0.5, unit="1", meaning="share of pipeline sends that is waited for", levels={"stack": 0.5}),
     "dp_exposed": Prior(
         value=0.6, sd=0.3, unit="1", meaning="share of data-parallel traffic that is waited for even when it could hide",

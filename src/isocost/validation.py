@@ -1,0 +1,194 @@
+"""Every measured run beside its prediction: the accuracy that ``isocost validate`` prints."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isocost.calibrate import score
+from isocost.calibrate.assume import Assumed, assume_all
+from isocost.calibrate.run import Run
+from isocost.calibrate.runs import RunTable, read_runs
+from isocost.catalog.records import PRECISIONS, rates_by_precision
+from isocost.catalog.store import Catalog, load_catalog
+from isocost.errors import InputError, Problem
+from isocost.predict import predict
+from isocost.report.accuracy import accuracy_markdown, accuracy_text
+
+SCHEMA_VERSION = 1
+INCOMPLETE = "incomplete rows (layout or shape not known)"
+INVALID = "invalid rows"
+EVEN_ODDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One run of the file, in the order of the file."""
+
+    id: str
+    status: str  # ok, unsupported, invalid
+    reason: str = ""
+    predicted_step_s: float | None = None
+    predicted_step_s_low: float | None = None
+    predicted_step_s_high: float | None = None
+    predicted_peak_mem_bytes: float | None = None
+    fits: bool | None = None
+    measured_step_s: float | None = None
+    assumed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Validation:
+    """Rows and their scores."""
+
+    path: str
+    rows: tuple[Row, ...]
+    scores: score.Scores
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        summary = [{**line.to_dict(), "quantity": "step_s"} for line in self.scores.step]
+        summary += [{**line.to_dict(), "quantity": "peak_mem_bytes"} for line in self.scores.memory]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "rows": [asdict(row) for row in self.rows],
+            "summary": summary,
+            "regret": [line.to_dict() for line in self.scores.regret],
+            "fits": [line.to_dict() for line in self.scores.fits],
+            "misses": [line.to_dict() for line in self.scores.misses],
+            "warnings": list(self.warnings),
+        }
+
+    def table(self) -> str:
+        """The accuracy tables, then every row that was not used and why."""
+        left = [f"  {row.status:12} {row.id}: {row.reason}" for row in self.rows if row.status != score.OK]
+        notes = [f"warning: {text}" for text in self.warnings]
+        unused = [f"Rows without a prediction ({len(left)} of {len(self.rows)})", *left] if left else []
+        return "\n".join([accuracy_text(self.scores), *notes, *unused]).rstrip() + "\n"
+
+    def markdown(self) -> str:
+        """The accuracy tables as markdown."""
+        return accuracy_markdown(self.scores)
+
+    def csv(self) -> str:
+        """One line a row; what was assumed as ``column=value (rule)`` joined by semicolons."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        names = list(Row.__dataclass_fields__)
+        writer.writerow(names)
+        for row in self.rows:
+            values = asdict(row)
+            values["assumed"] = "; ".join(f"{k}={v}" for k, v in row.assumed.items())
+            writer.writerow(["" if values[name] is None else values[name] for name in names])
+        return out.getvalue()
+
+
+def shipped_runs() -> Path:
+    """The evidence shipped with the project: inside the package when installed, at the top of a checkout else."""
+    here = Path(__file__).parent
+    places = (here / "evidence" / "training_runs.csv", here.parent.parent / "evidence" / "training_runs.csv")
+    for place in places:
+        if place.exists():
+            return place
+    fix = "pass --runs FILE.csv, or install from a checkout"
+    raise InputError([Problem("runs", "the shipped evidence is not beside the package", fix=fix)])
+
+
+def validate(runs: str | Path | None = None, catalog: Catalog | None = None) -> Validation:
+    """Predict every run of a file in the evidence format and score the predictions.
+
+    Args:
+        runs: a CSV file; None for the shipped evidence.
+        catalog: facts to use; None for the shipped ones.
+
+    Raises:
+        InputError: the file cannot be read as a table of runs.
+    """
+    facts = load_catalog() if catalog is None else catalog
+    peaks = {
+        key: {p: rate for p in PRECISIONS if (rate := rates_by_precision(acc)[p])}
+        for key, acc in facts.accelerators.items()
+    }
+    table = read_runs(shipped_runs() if runs is None else runs, peaks=peaks)
+    found = assume_all(table.runs, facts)
+    good = [(run, a) for run, a in zip(table.runs, found, strict=True) if isinstance(a, Assumed)]
+    predicted: dict[str, Row] = {}
+    if good:
+        outcome = predict([a.case for _, a in good], definitions=[run.memory_definition or "" for run, _ in good])
+        for i, (run, a) in enumerate(good):
+            predicted[run.id] = Row(
+                id=run.id, status=score.OK, assumed=a.assumed, measured_step_s=run.step_s,
+                predicted_step_s=float(outcome.step_s[i]), predicted_step_s_low=float(outcome.low_s[i]),
+                predicted_step_s_high=float(outcome.high_s[i]), predicted_peak_mem_bytes=float(outcome.peak_bytes[i]),
+                fits=bool(outcome.fits_probability[i] >= EVEN_ODDS),
+            )  # fmt: skip
+    rows = []
+    for run, a in zip(table.runs, found, strict=True):
+        if isinstance(a, Assumed):
+            rows.append(predicted[run.id])
+        else:
+            rows.append(Row(id=run.id, status=score.UNSUPPORTED, reason=a.reason, measured_step_s=run.step_s))
+    return Validation(
+        path=table.path, rows=(*rows, *_invalid(table)), scores=_scores(table.runs, rows, table), warnings=table.warnings
+    )
+
+
+def _invalid(table: RunTable) -> list[Row]:
+    return [
+        Row(id=bad.id, status=score.INVALID, reason=f"line {bad.line}, column {bad.column}: {bad.reason}")
+        for bad in table.invalid
+    ]
+
+
+def _scores(runs: Sequence[Run], rows: Sequence[Row], table: RunTable) -> score.Scores:
+    def label(run: Run) -> str:
+        return (run.source or "no source") if run.complete else INCOMPLETE
+
+    labels = [label(run) for run in runs] + [INVALID] * len(table.invalid)
+    blank = [np.nan] * len(table.invalid)
+
+    def column(name: str) -> list[float]:
+        return [np.nan if (v := getattr(row, name)) is None else v for row in rows] + blank
+
+    # Only complete rows that ran are scored on their step; the rest keep their place in the counts.
+    ran = [run.complete and run.outcome != "oom" for run in runs]
+    measured = [run.step_s if run.step_s and ok else np.nan for run, ok in zip(runs, ran, strict=True)] + blank
+    peak = [run.peak_mem_gb * 1e9 if run.peak_mem_gb and run.complete else np.nan for run in runs] + blank
+    status = [row.status for row in rows] + [score.INVALID] * len(table.invalid)
+    step = column("predicted_step_s")
+    keys = [
+        score.comparable(
+            source=run.source, model=run.model, gpus=run.gpus, global_batch_seqs=run.global_batch_seqs,
+            seq_len=run.seq_len, precision=run.precision,
+        )
+        for run in runs
+    ]  # fmt: skip
+    count = len(runs)
+    has_peak = [i for i in range(len(labels)) if np.isfinite(peak[i])]
+    memory = column("predicted_peak_mem_bytes")
+    told = [i for i, run in enumerate(runs) if run.complete and run.outcome in ("ran", "oom")]
+    return score.Scores(
+        step=score.accuracy(
+            predicted=step, measured=measured, labels=labels, status=status,
+            low=column("predicted_step_s_low"), high=column("predicted_step_s_high"),
+        ),
+        memory=score.accuracy(
+            predicted=[memory[i] for i in has_peak], measured=[peak[i] for i in has_peak],
+            labels=[labels[i] for i in has_peak],
+        ),
+        regret=score.layout_regret(predicted=step[:count], measured=measured[:count], keys=keys, labels=labels[:count]),
+        fits=score.fit_scores(
+            predicted=[rows[i].fits for i in told], ran=[runs[i].outcome == "ran" for i in told],
+            labels=[labels[i] for i in told],
+        ),
+        misses=score.largest_misses(
+            ids=[run.id for run in runs], labels=labels[:count], predicted=step[:count], measured=measured[:count]
+        ),
+    )  # fmt: skip
