@@ -40,15 +40,22 @@ RANGES = {
     "USD": (1e0, 1e4),
     "USD/s": (1e-4, 1e-2),
     "USD/J": (1e-8, 1e-7),
+    "USD/W": (1e0, 1e1),
+    "USD/W/s": (1e-8, 1e-7),
+    "USD/B": (1e-11, 1e-10),
+    "USD/B/s": (1e-18, 1e-16),
+    "kg": (1e0, 1e3),
+    "kg/J": (1e-9, 1e-7),
     "s/B": (1e-12, 1e-10),
 }
 ROWS = 7  # odd, so that a vectorised loop has a remainder
 
 # A registry of our own: Pint's default one takes a byte for a plain number. A FLOP and a token are counts.
 PINT = pint.UnitRegistry(None)
-for definition in ("byte = [information]", "second = [time]", "joule = [energy]", "dollar = [currency]"):
-    PINT.define(definition)
-PINT_UNITS = {"B": "byte", "s": "second", "W": "joule / second", "J": "joule", "USD": "dollar"}
+for unit, dimension in {"byte": "information", "second": "time", "joule": "energy", "dollar": "currency"}.items():
+    PINT.define(f"{unit} = [{dimension}]")
+PINT.define("kilogram = [mass]")
+PINT_UNITS = {"B": "byte", "s": "second", "W": "joule / second", "J": "joule", "USD": "dollar", "kg": "kilogram"}
 
 Row = NDArray[np.float64]
 

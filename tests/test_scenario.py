@@ -94,7 +94,7 @@ def test_problems_of_a_model_and_of_the_rest_come_together(tmp_path: Path) -> No
     config = tmp_path / "config.json"
     config.write_text('{"model_type": "llama", "hidden_size": -1}', encoding="utf-8")
     found = _problems(model=str(config), budget="40 kg")
-    assert found["budget"] == "has an unknown unit 'kg'"
+    assert found["budget"] == "is a mass of CO2 equivalent, not an amount of money"
     assert found[f"{config}: hidden_size"] == "is too small"
 
 

@@ -1,8 +1,8 @@
 """Quantities as text at the edge, plain SI floats inside: ``parse("3.35 TB/s", "B/s")`` and ``show(3.35e12, "B/s")``.
 
-GB is 1e9 bytes, GiB is 2**30, Gb is bits. The canonical units are B, s, flop, W, J, USD, token, "1" (a fraction,
-0 to 1) and "ratio" (any bare number), and quotients of them such as B/s, flop/s, USD/s (a rate of money, also
-"2.49 USD/gpu/h") and USD/J.
+GB is 1e9 bytes, GiB is 2**30, Gb is bits. The canonical units are B, s, flop, W, J, kg (of CO2 equivalent), USD,
+token, "1" (a fraction, 0 to 1) and "ratio" (any bare number), and quotients of them such as B/s, flop/s, USD/s (a rate
+of money, also "2.49 USD/gpu/h") and USD/J.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _UNITS: dict[str, tuple[str, float, Mapping[str, float]]] = {
     **dict.fromkeys(("W", "watt", "watts"), ("W", 1.0, _DECIMAL)),
     **dict.fromkeys(("J", "joule", "joules"), ("J", 1.0, _DECIMAL)),
     "Wh": ("J", _HOUR, _DECIMAL),
+    "g": ("kg", 1e-3, {"": 1.0, "k": 1e3}),
+    **dict.fromkeys(("tonne", "tonnes"), ("kg", 1e3, _NONE)),
     **dict.fromkeys(("USD", "usd", "$"), ("USD", 1.0, _COUNTED)),
     **dict.fromkeys(("token", "tokens", "tok"), ("token", 1.0, _COUNTED)),
     **dict.fromkeys(("gpu", "gpus", "GPU", "GPUs"), ("1", 1.0, _NONE)),
@@ -58,9 +60,15 @@ _KINDS: dict[str, tuple[str, str, float]] = {
     "flop/s": ("a rate of arithmetic", "989 TFLOP/s", 1e24),
     "W": ("a power", "700 W", 1e12),
     "J": ("an energy", "13 MWh", 1e21),
+    "kg": ("a mass of CO2 equivalent", "165 kg", 1e15),
+    "kg/J": ("a carbon intensity", "370 g/kWh", 1e-5),
     "USD": ("an amount of money", "40 MUSD", 1e13),
     "USD/s": ("a price by time", "2.49 USD/gpu/h", 1e9),
     "USD/J": ("a price of energy", "0.08 USD/kWh", 1.0),
+    "USD/W": ("a price of capacity", "16 MUSD/MW", 1e4),
+    "USD/W/s": ("a price of capacity by time", "184 USD/kW/month", 1e-2),
+    "USD/B": ("a price of traffic", "0.09 USD/GB", 1e-3),
+    "USD/B/s": ("a price of storage by time", "0.023 USD/GB/month", 1e-9),
     "token": ("a number of tokens", "15 T", 1e18),
     "token/s": ("a rate of tokens", "400 ktoken/s", 1e15),
     "1": ("a fraction between 0 and 1", "45 %", 1.0),
@@ -220,7 +228,15 @@ def show(x: float, unit: str, digits: int = 3) -> str:
     return f"{sign}{number} {name}".rstrip()
 
 
-_MONEY = {"USD": (1.0, ""), "USD/s": (_HOUR, "/h"), "USD/J": (1e3 * _HOUR, "/kWh")}
+_MONEY = {
+    "USD": (1.0, ""),
+    "USD/s": (_HOUR, "/h"),
+    "USD/J": (1e3 * _HOUR, "/kWh"),
+    "USD/W": (1.0, "/W"),
+    "USD/W/s": (1e3 * _YEAR / 12, "/kW/month"),
+    "USD/B": (1e9, "/GB"),
+    "USD/B/s": (1e9 * _YEAR / 12, "/GB/month"),
+}
 
 
 def _show_money(size: float, unit: str, digits: int) -> str:
@@ -241,6 +257,10 @@ def _steps(unit: str) -> tuple[tuple[str, float], ...]:
         return (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", _MINUTE), ("h", _HOUR), ("d", _DAY))
     if unit == "J":
         return (("J", 1.0), ("kJ", 1e3), *((f"{prefix}Wh", _HOUR * _DECIMAL[prefix]) for prefix in "kMGT"))
+    if unit == "kg":
+        return (("kg", 1.0), ("tonnes", 1e3))
+    if unit == "kg/J":
+        return (("g/kWh", 1e-3 / (1e3 * _HOUR)),)
     if unit == "token":
         return (("", 1.0), ("k", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12))
     top, per, below = unit.partition("/")
@@ -277,7 +297,9 @@ def _figure(size: float, digits: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-_UNIT_WORDS = {"s": "s", "bytes": "B", "byte": "B", "flop": "flop", "w": "W", "j": "J", "usd": "USD", "frac": "1"}
+_UNIT_WORDS = {
+    "s": "s", "bytes": "B", "byte": "B", "flop": "flop", "w": "W", "j": "J", "kg": "kg", "usd": "USD", "frac": "1"
+}  # fmt: skip
 
 
 def unit_of(name: str) -> str:

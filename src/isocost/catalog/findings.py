@@ -19,6 +19,9 @@ MAX_AGE_DAYS = {
     "accelerator": 1460,
     "node": 1460,
     "fabric": 1460,
+    **dict.fromkeys(("server", "trend", "interest"), 365),
+    **dict.fromkeys(("colocation", "carbon", "salary", "egress", "storage", "build"), 730),
+    **dict.fromkeys(("share", "lifetime", "commitment", "staffing", "embodied"), 1460),
 }
 
 

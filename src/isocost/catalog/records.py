@@ -147,10 +147,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """A rate of a site: PUE, price of electricity in USD/J, or draw as a fraction of maximum power."""
+    """A rate of a site, or a fact of cost: PUE, price of electricity, interest, carbon of a grid."""
 
     id: str
-    kind: str  # "pue", "electricity" or "draw"
+    kind: str  # one of schema.RATE_KINDS
     name: str
     unit: str  # of low, median and high, as in ``units.parse``
     low: float

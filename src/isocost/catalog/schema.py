@@ -113,6 +113,25 @@ _SOURCE = {
     "note": Field(shape="text", attribute="note", required=False),
 }
 
+_YEAR_S = 31_557_600.0
+# What is not a price by the hour: kind -> (unit, least, most). A value outside is a slip of units.
+_COST_KINDS = {
+    "server": ("USD", 100.0, 1e6),  # an accelerator with its share of the server
+    "share": ("1", 0.0, 1.0),
+    "interest": ("1", 0.0, 1.0),  # a year
+    "trend": ("ratio", 0.01, 100.0),  # a year on, over now
+    "lifetime": ("s", 0.1 * _YEAR_S, 100 * _YEAR_S),
+    "commitment": ("s", 1.0, 10 * _YEAR_S),
+    "colocation": ("USD/W/s", 0.0, 1e-6),  # 2,600 USD/kW/month
+    "build": ("USD/W", 0.1, 1e3),
+    "staffing": ("ratio", 0.0, 1.0),  # people per accelerator
+    "salary": ("USD/s", 0.0, 1.0),  # of one person
+    "egress": ("USD/B", 0.0, 1e-8),  # 10 USD/GB
+    "storage": ("USD/B/s", 0.0, 1e-14),  # 26 USD/GB/month
+    "carbon": ("kg/J", 0.0, 1e-6),  # 3,600 g/kWh
+    "embodied": ("kg", 1.0, 1e5),
+}
+
 KINDS: Mapping[str, Kind] = {
     "accelerator": Kind(fields=_ACCELERATOR, build=records.Accelerator, fixed={}),
     "node": Kind(fields=_NODE, build=records.Node, fixed={}),
@@ -121,9 +140,10 @@ KINDS: Mapping[str, Kind] = {
     "pue": _rate("pue", "ratio", 1.0, 5.0),
     "electricity": _rate("electricity", "USD/J", 0.0, _MOST_USD_PER_J),
     "draw": _rate("draw", "1", 0.0, 1.0),
+    **{kind: _rate(kind, unit, least, most) for kind, (unit, least, most) in _COST_KINDS.items()},
     "source": Kind(fields=_SOURCE, build=records.Source, fixed={}),
 }
-RATE_KINDS = ("pue", "electricity", "draw")
+RATE_KINDS = ("pue", "electricity", "draw", *_COST_KINDS)
 PROVENANCE = ("source", "as_of", "grade", "from_memory", "disputed", "note")
 TIER = {
     "reach": _count("reach_gpus", 1, 10 * _MOST_GPUS, required=False),

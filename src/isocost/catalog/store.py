@@ -20,7 +20,7 @@ from isocost.catalog.reference import sum_up
 from isocost.errors import InputError, Problem, nearest
 
 _DATA = Path(__file__).parent.parent / "data"
-_FILES = ("accelerators.toml", "nodes.toml", "fabrics.toml", "offers.toml", "facilities.toml")
+_FILES = ("accelerators.toml", "nodes.toml", "fabrics.toml", "offers.toml", "facilities.toml", "regions.toml", "costs.toml")
 _Record = TypeVar("_Record")
 
 
@@ -32,7 +32,7 @@ class Catalog:
     nodes: Mapping[str, Node]
     fabrics: Mapping[str, Fabric]
     offers: tuple[Offer, ...]
-    rates: Mapping[tuple[str, str], Rate]  # by kind ("pue", "electricity", "draw") and id
+    rates: Mapping[tuple[str, str], Rate]  # by kind ("pue", "electricity", "carbon", "interest", ...) and id
     own_sources: Mapping[str, Source]  # of the user's files; the shipped ones come from ``load_sources``
     priced_only: frozenset[str]  # accelerators with a price and no record
 
@@ -49,7 +49,7 @@ class Catalog:
         return _look_up("fabric", name, self.fabrics)
 
     def rate(self, kind: str, name: str) -> Rate:
-        """Return a site rate: kind "pue", "electricity" or "draw", and its id, such as "hyperscale" or "us"."""
+        """Return a rate by kind ("pue", "electricity", "carbon", ...) and id ("hyperscale", "us", ...)."""
         return _look_up(kind, name, {key: rate for (of, key), rate in self.rates.items() if of == kind})
 
     def node_of(self, accelerator: Accelerator) -> Node:
