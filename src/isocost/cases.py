@@ -1,4 +1,4 @@
-"""A case is one configuration with every choice made; here its choices become the columns of numbers that the laws read."""
+"""A case is one configuration with every choice made; here its choices become the numbers that the laws read."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ class MemoryColumns:
 def stage_layers(layers: int, pp: int, vp: int) -> tuple[int, int]:
     """Blocks of the fullest stage and of the stage with the head.
 
-    Equal where the blocks divide; where they would with the embedding or the head (or both) counted as one, the end stages carry one fewer
-    (``account_for_embedding_in_pipeline_split``); otherwise whole blocks, rounded up.
+    Equal where the blocks divide; where they would with the embedding or the head (or both) counted as one, the end
+    stages carry one fewer (``account_for_embedding_in_pipeline_split``); otherwise whole blocks, rounded up.
     """
     for ends in (0, 2, 1):
         if (layers + ends) % (pp * vp) == 0:
@@ -120,9 +120,9 @@ def stage_layers(layers: int, pp: int, vp: int) -> tuple[int, int]:
 
 # Silicon generations: kernels are written for a generation, not for a product.
 GENERATIONS = {
-    "v100": "volta", "a100": "ampere", "a800": "ampere", "a10": "ampere", "l4": "ada", "h100": "hopper", "h800": "hopper",
-    "h200": "hopper", "h20": "hopper", "gh200": "hopper", "b200": "blackwell", "gb200": "blackwell", "b300": "blackwell",
-    "gb300": "blackwell", "tpu": "tpu",
+    "v100": "volta", "a100": "ampere", "a800": "ampere", "a10": "ampere", "l4": "ada", "l40s": "ada",
+    "h100": "hopper", "h800": "hopper", "h200": "hopper", "h20": "hopper", "gh200": "hopper", "tpu": "tpu",
+    "b200": "blackwell", "gb200": "blackwell", "b300": "blackwell", "gb300": "blackwell",
 }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def levels_of(case: Case) -> dict[str, str]:
 
 
 def deduplicates(case: Case) -> bool:
-    """Whether expert dispatch sends a token once to each domain: Megatron-Bridge's DeepSeek recipes do, its others use all-to-all."""
+    """Whether a token goes once to each domain: Megatron-Bridge's DeepSeek recipes do so, its others use all-to-all."""
     return case.recipe.deduplicated_dispatch and any(block.mla for block in case.architecture.blocks)
 
 

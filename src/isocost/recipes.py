@@ -42,8 +42,8 @@ class AttentionKernel:
     score_bytes: float  # traffic a score, forward
 
 
-# Unfused kernels write scores, mask, softmax and dropout to memory; 30 bytes a score with the fused masked softmax, 66 eager:
-# both from a trial on the Hagemann and vTrain rows, refined by the fitted factor on ``attention_score``.
+# Unfused kernels write scores, mask, softmax and dropout to memory; 30 bytes a score with the fused masked softmax,
+# 66 eager: both from a trial on the Hagemann and vTrain rows, refined by the fitted factor on ``attention_score``.
 ATTENTION_KERNELS = {
     "unfused": AttentionKernel(square=1.0, score_bytes=66.0),
     "fused-softmax": AttentionKernel(square=1.0, score_bytes=30.0),

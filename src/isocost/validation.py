@@ -130,13 +130,17 @@ def validate(runs: str | Path | None = None, catalog: Catalog | None = None) -> 
                 fits=bool(outcome.fits_probability[i] >= EVEN_ODDS),
             )  # fmt: skip
     rows = []
-    for run, a in zip(table.runs, found, strict=True):
-        if isinstance(a, Assumed):
+    for run, outcome_or_reason in zip(table.runs, found, strict=True):
+        if isinstance(outcome_or_reason, Assumed):
             rows.append(predicted[run.id])
-        else:
-            rows.append(Row(id=run.id, status=score.UNSUPPORTED, reason=a.reason, measured_step_s=run.step_s))
+            continue
+        reason = outcome_or_reason.reason
+        rows.append(Row(id=run.id, status=score.UNSUPPORTED, reason=reason, measured_step_s=run.step_s))
     return Validation(
-        path=table.path, rows=(*rows, *_invalid(table)), scores=_scores(table.runs, rows, table), warnings=table.warnings
+        path=table.path,
+        rows=(*rows, *_invalid(table)),
+        scores=_scores(table.runs, rows, table),
+        warnings=table.warnings,
     )
 
 

@@ -1,4 +1,4 @@
-"""Fit the shipped constants and their intervals: ``python -m isocost.calibrate RUNS.csv -o DIRECTORY`` (``make calibrate``)."""
+"""Fit the shipped constants and their intervals, as `make calibrate` does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ def main() -> None:
     """Read the evidence, fit, write constants.toml and intervals.toml."""
     parser = argparse.ArgumentParser(prog="python -m isocost.calibrate", description=__doc__)
     parser.add_argument("runs", type=Path, help="measured runs in the evidence format")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="directory of constants.toml and intervals.toml")
-    parser.add_argument("--no-intervals", action="store_true", help="fit the constants only (seconds instead of minutes)")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="directory of constants.toml and intervals.toml"
+    )
+    parser.add_argument(
+        "--no-intervals", action="store_true", help="fit the constants only (seconds instead of minutes)"
+    )
     arguments = parser.parse_args()
     publish(arguments.runs, arguments.output, intervals=not arguments.no_intervals)
 

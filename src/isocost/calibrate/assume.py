@@ -11,7 +11,7 @@ from isocost.calibrate.run import Run
 from isocost.case_memory import resolve_recompute
 from isocost.cases import Case
 from isocost.catalog.store import Catalog
-from isocost.recipes import ATTENTION_KERNELS, Recipe, recipe, recipe_of
+from isocost.recipes import ATTENTION_KERNELS, recipe, recipe_of
 from isocost.workload.architecture import Architecture, Block
 
 
@@ -42,32 +42,32 @@ USUAL_SHARDING = {"megatron": "zero1", "torch-fsdp": "zero3", "torchtitan": "zer
 
 def architecture_of(run: Run) -> Architecture:
     """The architecture a row describes. MLA ranks, which the format has no columns for, are those of DeepSeek-V3."""
-    assert run.heads and run.head_dim and run.hidden and run.layers and run.vocab and run.ffn_hidden
+    heads, width, ffn_hidden, layers = run.heads or 1, run.head_dim or 1, run.ffn_hidden or 1, run.layers or 1
     attention = run.attention or "full"
     gated = run.ffn_gated is not False
     base = Block(
-        count=run.layers,
-        heads=run.heads,
-        kv_heads=run.kv_heads or run.heads,
-        head_dim=run.head_dim,
-        v_head_dim=run.head_dim,
-        ffn_hidden=run.ffn_hidden,
+        count=layers,
+        heads=heads,
+        kv_heads=run.kv_heads or heads,
+        head_dim=width,
+        v_head_dim=width,
+        ffn_hidden=ffn_hidden,
         ffn_gated=gated,
     )
     if attention == "mla":
         base = replace(base, q_lora_rank=1536, kv_lora_rank=512, qk_rope_head_dim=64, v_head_dim=128)
     blocks = [base]
     if run.experts:
-        width = run.moe_ffn_hidden or run.ffn_hidden
+        expert_width = run.moe_ffn_hidden or ffn_hidden
         dense = run.dense_layers or 0
         routed = replace(
             base,
-            count=run.layers - dense,
+            count=layers - dense,
             ffn_hidden=0,
             experts=run.experts,
             experts_topk=run.experts_topk or 1,
-            moe_ffn_hidden=width,
-            shared_ffn_hidden=width * (run.shared_experts or 0),
+            moe_ffn_hidden=expert_width,
+            shared_ffn_hidden=expert_width * (run.shared_experts or 0),
         )
         blocks = [routed] if not dense else [replace(base, count=dense), routed]
     window = re.fullmatch(r"sliding:(\d+)(?:,(alternating|(\d+):1))?", attention)
@@ -83,8 +83,8 @@ def architecture_of(run: Run) -> Architecture:
     return Architecture(
         name=run.model or "unnamed",
         model_type="custom",
-        hidden=run.hidden,
-        vocab=run.vocab,
+        hidden=run.hidden or 1,
+        vocab=run.vocab or 1,
         blocks=tuple(blocks),
         tied_embeddings=bool(run.tied_embeddings),
         layer_norm=not gated,

@@ -30,7 +30,10 @@ class Evidence:
 
     def rows(self, keep: NDArray[np.bool_]) -> Evidence:
         """The rows where ``keep`` holds."""
-        return ready([r for r, k in zip(self.runs, keep, strict=True) if k], [c for c, k in zip(self.cases, keep, strict=True) if k])
+        return ready(
+            [r for r, k in zip(self.runs, keep, strict=True) if k],
+            [c for c, k in zip(self.cases, keep, strict=True) if k],
+        )
 
 
 def ready(runs: Sequence[Run], cases: Sequence[Case]) -> Evidence:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from isocost.calibrate.priors import PRIORS
 from isocost.cases import Case, Columns, levels_of
@@ -33,7 +32,7 @@ def predict(columns: Columns, coefficients: Coefficients) -> StepTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Index:
-    """Which constants make each coefficient of each row: the log of a coefficient is the sum of the logs of its constants."""
+    """Which constants make each coefficient of each row: its log is the sum of the logs of its constants."""
 
     names: tuple[str, ...]
     prior: Array  # log
@@ -41,12 +40,15 @@ class Index:
     uses: dict[
         str, NDArray[np.int64]
     ]  # coefficient -> (depth, rows) positions in names; the last name is the constant 1
+    fixed: dict[str, Array] = field(default_factory=dict)  # log of the factor of each row that is not fitted
 
     def coefficients(self, logs: Array) -> Coefficients:
         """Coefficients of all rows."""
         padded = np.append(logs, 0.0)
-        values: dict[str, Any] = {name: np.exp(padded[rows].sum(axis=0)) for name, rows in self.uses.items()}
-        return Coefficients(**values)
+        logs_of: dict[str, Any] = dict(self.fixed)
+        for name, rows in self.uses.items():
+            logs_of[name] = logs_of.get(name, 0.0) + padded[rows].sum(axis=0)
+        return Coefficients(**{name: np.exp(value) for name, value in logs_of.items()})
 
 
 def index(cases: Sequence[Case], least_rows: int = 1) -> Index:
@@ -80,7 +82,7 @@ def index(cases: Sequence[Case], least_rows: int = 1) -> Index:
 
 def weights(groups: Sequence[str]) -> Array:
     """Weight of a row: a group (source and chip) of n rows counts as min(n, 60)^0.75."""
-    labels, inverse, counts = np.unique(np.array(groups), return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(np.array(groups), return_inverse=True, return_counts=True)
     return (np.minimum(counts, 60) ** 0.75 / counts)[inverse]
 
 
@@ -94,8 +96,8 @@ def pruned(idx: Index, keep: Sequence[str]) -> Index:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Problem:
-    """Residuals and their derivatives: robust log errors of the rows, then distances of the constants from their priors."""
+class Problem:
+    """Residuals and derivatives: robust log errors of the rows, then distances of the constants from their priors."""
 
     columns: Columns
     measured_s: Array
@@ -103,6 +105,7 @@ class _Problem:
     idx: Index
 
     def error(self, coefficients: Coefficients) -> Array:
+        """Log ratio of predicted to measured."""
         return np.log(predict(self.columns, coefficients).total_s / self.measured_s)
 
     def robust(self, error: Array) -> tuple[Array, Array]:
@@ -113,11 +116,12 @@ class _Problem:
         return np.sign(error) * size * np.sqrt(self.weight), slope * np.sqrt(self.weight)
 
     def residuals(self, logs: Array) -> Array:
+        """What the fit squares and sums."""
         robust, _ = self.robust(self.error(self.idx.coefficients(logs)))
         return np.concatenate([robust, (logs - self.idx.prior) / self.idx.sd])
 
     def jacobian(self, logs: Array) -> Array:
-        """One evaluation a coefficient, not a constant: a row's error moves with the log of each of its constants alike."""
+        """One evaluation a coefficient, not a constant: a row's error moves alike with each of its constants."""
         coefficients = self.idx.coefficients(logs)
         base = self.error(coefficients)
         _, slope = self.robust(base)
@@ -136,7 +140,9 @@ def fit(
     columns: Columns, measured_s: Array, weight: Array, idx: Index, start: Array | None = None, steps: int = 40
 ) -> Array:
     """Logs of the constants that explain the measured steps best, given the priors."""
-    problem = _Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx)
+    from scipy.optimize import least_squares  # only the fit of all runs needs it: it is no dependency of the package
+
+    problem = Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx)
     first = idx.prior if start is None else start
     found = least_squares(problem.residuals, first, jac=problem.jacobian, max_nfev=steps, method="lm", x_scale=idx.sd)
     return np.asarray(found.x)
@@ -144,5 +150,5 @@ def fit(
 
 def posterior_sd(columns: Columns, measured_s: Array, weight: Array, idx: Index, logs: Array) -> Array:
     """Spread of the logs of the constants after the fit (Gauss-Newton curvature)."""
-    jacobian = _Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx).jacobian(logs)
+    jacobian = Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx).jacobian(logs)
     return np.sqrt(np.diag(np.linalg.inv(jacobian.T @ jacobian)))

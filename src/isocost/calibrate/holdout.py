@@ -1,4 +1,4 @@
-"""Errors on rows that a fit did not see: each stack, chip or source left out in turn, and random groups of one source."""
+"""Errors on rows that a fit did not see: a stack, chip or source left out, or random groups within a source."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def by_scale(run: Run, case: Case) -> str:
 
 
 def by_shape(run: Run, case: Case) -> str:
-    """One of ten folds of (source, model, sequence, GPUs): another layout of a known model must not vouch for its neighbour."""
+    """One of ten folds of (source, model, sequence, GPUs): a layout must not vouch for its neighbour."""
     return _fold(f"{run.source}|{run.model}|{run.hidden}|{run.layers}|{run.seq_len}|{run.gpus}")
 
 
@@ -49,8 +49,10 @@ def _fold(key: str) -> str:
     return str(zlib.crc32(key.encode()) % FOLDS)
 
 
-def left_out(evidence: Evidence, group: Callable[[Run, Case], str], start: tuple[Index, Array], only: Iterable[str] = ()) -> Array:
-    """Log ratio of predicted to measured step time of every row, from a fit without its group (NaN outside ``only``)."""
+def left_out(
+    evidence: Evidence, group: Callable[[Run, Case], str], start: tuple[Index, Array], only: Iterable[str] = ()
+) -> Array:
+    """Log of predicted over measured step time of every row, by a fit without its group; NaN outside ``only``."""
     labels = np.array([group(r, c) for r, c in zip(evidence.runs, evidence.cases, strict=True)])
     whole, logs = start
     known = dict(zip(whole.names, logs, strict=True))
@@ -70,5 +72,7 @@ def left_out(evidence: Evidence, group: Callable[[Run, Case], str], start: tuple
 def errors(evidence: Evidence, logs: dict[str, float]) -> Array:
     """Log ratio of predicted to measured under constants fitted elsewhere: a constant not among them is 1."""
     idx = index(evidence.cases)
-    values = np.array([logs.get(name, 0.0 if "|" in name else prior) for name, prior in zip(idx.names, idx.prior, strict=True)])
+    values = np.array(
+        [logs.get(name, 0.0 if "|" in name else prior) for name, prior in zip(idx.names, idx.prior, strict=True)]
+    )
     return np.log(predict(evidence.columns, idx.coefficients(values)).total_s / evidence.measured_s)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from isocost.evaluate.groups import exchange_s, gather_s
 from isocost.evaluate.inputs import Coefficients, Gemm, Kinds, Machine, Model, Policy, Split
 from isocost.laws import operators as op
-from isocost.evaluate.groups import exchange_s, gather_s
 from isocost.laws.collectives import members_per_domain
 from isocost.laws.kernels import flash_attention_forward_s, gemm_s, grouped_gemm_s
 from isocost.num import Num, safe_div, smooth_max
@@ -118,7 +118,7 @@ def block_times(
     host_s = c.host_s * np.power(split.tp, HOST_TP_POWER) * (1.0 + routed * (c.host_expert - 1.0))
 
     def whole(part: Num) -> Num:
-        return np.sum(kinds.count * part, axis=0)
+        return np.asarray(np.sum(kinds.count * part, axis=0))
 
     def phase(gemm: Num, expert: Num, attention: Num, pointwise: Num, host: Num, traffic: Num) -> Phase:
         gpu = gemm + expert + attention + pointwise + (tp_s + cp_s + ep_s) * traffic
@@ -133,17 +133,17 @@ def block_times(
     weight_s = trained * (wgrad + expert_s)
     f = phase(forward, expert_s, c.attention_forward * core_s + score_s, pointwise_s, host_s, 1.0)
     b = phase(
-        dgrad + trained * wgrad, (1.0 + trained) * expert_s, c.attention_backward * BACKWARD_FLOP * core_s + 1.5 * score_s,
-        c.backward_pointwise * pointwise_s, c.host_backward * host_s, 1.0,
+        dgrad + trained * wgrad, (1.0 + trained) * expert_s, c.attention_backward * BACKWARD_FLOP * core_s + 1.5 *
+        score_s, c.backward_pointwise * pointwise_s, c.host_backward * host_s, 1.0,
     )  # fmt: skip
     again = (c.attention_forward * core_s + score_s) * np.maximum(r, policy.replay_attention_frac)
     replay = phase(forward * r, expert_s * r, again, pointwise_s * r, host_s * r, r)
     head_s, end_params = _ends(model, split, machine, tokens, c)
     layers = np.maximum(model.layers, 1.0)
     return BlockTimes(
-        forward=f, backward=b, weight_s=whole(weight_s), replay=replay, head_s=head_s,
-        dense_params=whole(weights), expert_params=whole(expert_params),
-        end_params=end_params, layer_forward_s=f.total_s / layers, layer_backward_s=(b.total_s + replay.total_s) / layers,
+        forward=f, backward=b, weight_s=whole(weight_s), replay=replay, head_s=head_s, dense_params=whole(weights),
+        expert_params=whole(expert_params), end_params=end_params, layer_forward_s=f.total_s / layers,
+        layer_backward_s=(b.total_s + replay.total_s) / layers,
     )  # fmt: skip
 
 
@@ -152,8 +152,8 @@ def _experts(
 ) -> tuple[Num, Num, Num]:
     """Forward time of the routed experts, their parameters on this rank, and the values of their activations a token.
 
-    With balanced routing every rank ends with as many token copies as it sent. ``lanes`` tensor ranks hold different tokens when the
-    experts are whole on a rank.
+    With balanced routing every rank ends with as many token copies as it sent. ``lanes`` tensor ranks hold different
+    tokens when the experts are whole on a rank.
     """
     routed = np.where(kinds.experts > 0, 1.0, 0.0)
     lanes = split.tp / split.expert_tp
@@ -180,10 +180,11 @@ def _attention(
     keys = np.where(policy.square_attention > 0, model.seq_len, keys)
     x = machine.attention
     core = flash_attention_forward_s(
-        sequences=split.micro_batch, queries=model.seq_len / split.cp, keys=keys, kv_tokens=np.minimum(model.seq_len, 2.0 * keys),
-        heads=kinds.heads / split.tp, kv_heads=np.maximum(kinds.kv_heads / split.tp, 1.0), head_dim=kinds.head_dim,
-        v_head_dim=kinds.v_head_dim, value_bytes=2.0, rate_flop_per_s=x.rate_flop_per_s, bytes_per_s=x.bytes_per_s,
-        keys_half=x.keys_half, rows_half=x.rows_half, kv_reads=x.kv_reads, launch_s=x.launch_s,
+        sequences=split.micro_batch, queries=model.seq_len / split.cp, keys=keys, kv_tokens=np.minimum(model.seq_len,
+        2.0 * keys), heads=kinds.heads / split.tp, kv_heads=np.maximum(kinds.kv_heads / split.tp, 1.0),
+        head_dim=kinds.head_dim, v_head_dim=kinds.v_head_dim, value_bytes=2.0, rate_flop_per_s=x.rate_flop_per_s,
+        bytes_per_s=x.bytes_per_s, keys_half=x.keys_half, rows_half=x.rows_half, kv_reads=x.kv_reads,
+        launch_s=x.launch_s,
     )  # fmt: skip
     # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
     core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))

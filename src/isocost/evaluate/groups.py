@@ -14,7 +14,7 @@ from isocost.num import Num
 
 
 def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
-    """All-gather of ``payload_bytes`` over ``members`` ranks ``stride`` apart; a reduce-scatter takes as long, an all-reduce twice."""
+    """All-gather over ``members`` ranks ``stride`` apart; a reduce-scatter takes as long, an all-reduce twice."""
     return ring_all_gather_s(
         payload_bytes=payload_bytes, members=members, start_s=machine.start_s, half_size_bytes=machine.half_size_bytes,
         local_copy=machine.local_copy,

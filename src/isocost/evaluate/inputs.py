@@ -1,6 +1,7 @@
 """The columns the evaluation reads: every choice already resolved to a number.
 
-Shapes: ``Kinds`` is (kinds, rows); all others are (rows,) or scalars, and broadcast. Rows are combinations of a search, or measured runs.
+Shapes: ``Kinds`` is (kinds, rows); all others are (rows,) or scalars, and broadcast. Rows are combinations of a
+search, or measured runs.
 """
 
 from __future__ import annotations

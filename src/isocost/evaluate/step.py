@@ -69,7 +69,8 @@ def step_time(
 
     nic = machine.nic_bytes_per_s * c.fabric
     tokens = split.micro_batch * model.seq_len / split.cp
-    # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or without.
+    # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or
+    # without.
     send = send_s(2.0 * tokens * model.hidden / split.tp, split.tp * split.cp * tail.dp, machine, nic)
     pp_s = p2p_exposed_s(
         micro_batches=m, pp=tail.pp, vp=tail.vp, p2p_s=send, ramp_hops=tail.ramp_hops, steady_hops=tail.steady_hops,

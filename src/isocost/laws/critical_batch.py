@@ -28,16 +28,17 @@ def expected_loss(*, params: Num, tokens: Num) -> Num:
     Source: kaplan2020, table 2.
     """
     by_size = np.power(np.divide(PARAMS_AT_ONE, params), PARAMS_POWER / TOKENS_POWER)
-    return np.power(by_size + np.divide(TOKENS_AT_ONE, tokens), TOKENS_POWER)
+    loss: Num = np.power(by_size + np.divide(TOKENS_AT_ONE, tokens), TOKENS_POWER)
+    return loss
 
 
 @term(unit="ratio", source="kaplan2020, mccandlish2018", domain={"loss": (1.5, 4.0)})
 def critical_batch_tokens(*, loss: Num) -> Num:
     """2.1e8 / loss^(1 / 0.21)
 
-    Tokens of a batch at which a run needs twice the steps and twice the tokens of its two ideals. Below it, doubling the
-    batch nearly halves the steps; above it, accelerators are added for little. Published runs of the largest models (4 to
-    16 million tokens) sit at or below it.
+    Tokens of a batch at which a run needs twice the steps and twice the tokens of its two ideals. Below it, doubling
+    the batch nearly halves the steps; above it, accelerators are added for little. Published runs of the largest
+    models (4 to 16 million tokens) sit at or below it.
 
     loss: nats a token at the end of the run.
     Ignores: that the batch may grow during the run, and that the optimizer and data move it.

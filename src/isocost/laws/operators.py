@@ -12,10 +12,11 @@ from isocost.term import term
 def mean_keys(*, seq_len: Num, window: Num) -> Num:
     """keys = window - window^2 / (2 seq_len).
 
-    Mean number of keys a query attends to under a causal mask with a sliding window (window = seq_len: no window, half the
-    sequence). The first ``window`` queries see a triangle, all later ones the full window.
+    Mean number of keys a query attends to under a causal mask with a sliding window (window = seq_len: no window,
+    half the sequence). The first ``window`` queries see a triangle, all later ones the full window.
 
-    Ignores: the diagonal itself (half a key) and blocks of the kernel that are computed but masked (about half a tile of 128 a row).
+    Ignores: the diagonal itself (half a key) and blocks of the kernel that are computed but masked (about half a tile
+    of 128 a row).
 
     Args:
         seq_len: tokens of one sequence.
@@ -31,8 +32,9 @@ def mean_keys(*, seq_len: Num, window: Num) -> Num:
 def misaligned_factor(*, extent: Num, slowdown: Num) -> Num:
     """factor = slowdown where extent is no multiple of 8, else 1.
 
-    Time of a matrix product over that of an aligned one. Tensor cores load 16 bytes at a time: a 16-bit matrix whose rows are no
-    multiple of 8 values falls back to narrow loads. The usual victim is a head with an unpadded vocabulary (50257).
+    Time of a matrix product over that of an aligned one. Tensor cores load 16 bytes at a time: a 16-bit matrix whose
+    rows are no multiple of 8 values falls back to narrow loads. The usual victim is a head with an unpadded
+    vocabulary (50257).
 
     Ignores: multiples of 64 and 128, which gain a few percent more on some shapes.
 
@@ -59,11 +61,11 @@ def pointwise_bytes(
     """bytes = value_bytes tokens (10 hidden / (tp if sequence_parallel else 1) + 2 attention_width + ffn_width).
 
     Forward traffic of a block's pointwise operators: residual additions, dropout and copies on the hidden width,
-    rotary embedding and layout changes on the attention width, activation and gating on the feed-forward width. Tensor parallelism
-    divides the last two; the first only with sequence parallelism.
+    rotary embedding and layout changes on the attention width, activation and gating on the feed-forward width.
+    Tensor parallelism divides the last two; the first only with sequence parallelism.
 
-    Ignores: norms (their kernels differ by an order of magnitude, see ``norm_bytes``); cache reuse between neighbours, which a
-    stack's fitted pointwise factor carries.
+    Ignores: norms (their kernels differ by an order of magnitude, see ``norm_bytes``); cache reuse between
+    neighbours, which a stack's fitted pointwise factor carries.
 
     Args:
         tokens: tokens of the micro-batch on this rank.
@@ -84,8 +86,8 @@ def pointwise_bytes(
 def norm_bytes(*, tokens: Num, hidden: Num, norms: Num, tp: Num, sequence_parallel: Num, bytes_per_value: Num) -> Num:
     """bytes = norms tokens hidden bytes_per_value / (tp if sequence_parallel else 1).
 
-    Forward traffic of the normalisations of a block. A fused kernel reads and writes each 16-bit value once (4 bytes); an eager
-    RMSNorm upcasts to 32 bit and runs six kernels (about 40 bytes a value).
+    Forward traffic of the normalisations of a block. A fused kernel reads and writes each 16-bit value once (4
+    bytes); an eager RMSNorm upcasts to 32 bit and runs six kernels (about 40 bytes a value).
 
     Ignores: the statistics (one value a token).
 

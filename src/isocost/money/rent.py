@@ -53,8 +53,8 @@ def rent_usd(*, accelerator_s: Num, price_usd_per_s: Num) -> Num:
 def facility_power_w(*, gpus: Num, tdp_w: Num, power_over_tdp: Num, pue: Num, draw_frac: Num = 1.0) -> Num:
     """gpus * TDP * power_over_tdp * draw * PUE
 
-    Power at the meter. A server may draw its maximum, TDP times what host, fans and network add; training draws a part of
-    it; cooling and conversion add the rest. With ``draw_frac`` 1 it is what the site has to be built for.
+    Power at the meter. A server may draw its maximum, TDP times what host, fans and network add; training draws a
+    part of it; cooling and conversion add the rest. With ``draw_frac`` 1 it is what the site has to be built for.
 
     gpus: accelerators. tdp_w: of one. power_over_tdp: maximum server power over the TDP of its accelerators.
     pue: power of the site over power of its servers. draw_frac: mean draw over the server's maximum.
