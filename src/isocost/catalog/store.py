@@ -20,7 +20,9 @@ from isocost.catalog.reference import sum_up
 from isocost.errors import InputError, Problem, nearest
 
 _DATA = Path(__file__).parent.parent / "data"
-_FILES = ("accelerators.toml", "nodes.toml", "fabrics.toml", "offers.toml", "facilities.toml", "regions.toml", "costs.toml")
+_FILES = tuple(
+    f"{name}.toml" for name in ("accelerators", "nodes", "fabrics", "offers", "facilities", "regions", "costs")
+)
 _Record = TypeVar("_Record")
 
 
