@@ -74,6 +74,7 @@ class Case:
     shard_group: int
     sequence_parallel: bool
     schedule: str
+    tp_overlap: bool = False  # asynchronous tensor parallelism
 
     @property
     def gpus(self) -> int:
@@ -146,6 +147,7 @@ def levels_of(case: Case) -> dict[str, str]:
         "compiled": "yes" if case.recipe.compiled else "no",
         "graphs": "yes" if case.recipe.cuda_graphs else "no",
         "cast": case.fp8_recipe or case.precision,
+        "tp_overlap": "yes" if case.tp_overlap else "no",
         "dispatch": "deduplicated" if deduplicates(case) else "plain",
         "quantised": "no" if case.precision in SIXTEEN_BIT else "yes",
     }

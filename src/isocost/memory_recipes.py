@@ -94,7 +94,7 @@ _FLASH = AttentionMemory(score_bytes=0.0, score_dropout_bytes=0.0, lse_bytes=4.0
 ATTENTION = {
     "unfused": AttentionMemory(score_bytes=6.0, score_dropout_bytes=3.0, lse_bytes=0.0, expand_kv=1.0),
     "fused-softmax": AttentionMemory(score_bytes=2.0, score_dropout_bytes=3.0, lse_bytes=0.0, expand_kv=1.0),
-    **dict.fromkeys(("flash", "flash1", "flash2", "flash3", "cudnn", "splash"), _FLASH),
+    **dict.fromkeys(("flash", "flash1", "flash2", "flash2-alibi", "flash3", "cudnn", "splash"), _FLASH),
 }
 
 NORM_EXTRA_BYTES = {"fused": 0.0, "eager": 8.0, "composite": 12.0}  # per value of the stream, both norms of a block

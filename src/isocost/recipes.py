@@ -49,6 +49,7 @@ ATTENTION_KERNELS = {
     "fused-softmax": AttentionKernel(square=1.0, score_bytes=30.0),
     "flash1": AttentionKernel(square=0.0, score_bytes=0.0),
     "flash2": AttentionKernel(square=0.0, score_bytes=0.0),
+    "flash2-alibi": AttentionKernel(square=0.0, score_bytes=0.0),  # a bias added to every score, as MPT models need
     "flash3": AttentionKernel(square=0.0, score_bytes=0.0),
     "cudnn": AttentionKernel(square=0.0, score_bytes=0.0),
     "splash": AttentionKernel(square=0.0, score_bytes=0.0),

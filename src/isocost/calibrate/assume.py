@@ -30,6 +30,7 @@ class Unsupported:
     reason: str
 
 
+NOT_FLASH = ("unfused", "fused-softmax")
 REQUIRED = (
     "accelerator", "gpus", "layers", "hidden", "heads", "head_dim", "ffn_hidden", "vocab",
     "seq_len", "global_batch_seqs", "micro_batch", "tp", "pp", "dp", "precision",
@@ -138,14 +139,15 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     if stack is None:
         stack = recipe("megatron-core")
         assumed["stack"] = f"{stack.id} (stack not known)"
-    notes = run.notes or ""
-    if stack.stack == "torchtitan" and "eager" in notes:
+    # Two switches that early rows of the format have in their notes only.
+    notes = (run.notes or "").lower()
+    compiled = run.compiled if run.compiled is not None else "eager" not in notes
+    if stack.stack == "torchtitan" and not compiled:
         stack = recipe("torchtitan-eager")
+    overlap = run.tp_overlap if run.tp_overlap is not None else "asynctp" in notes
     kernel = str(fill("attention_kernel", stack.attention_kernel, f"as {stack.id} runs"))
-    if kernel == "flash":
-        kernel = (
-            stack.attention_kernel if stack.attention_kernel in ("flash1", "flash2", "flash3", "cudnn") else "flash2"
-        )
+    if kernel == "flash":  # a row that names no version: the one the stack ran
+        kernel = stack.attention_kernel if stack.attention_kernel not in NOT_FLASH else "flash2"
     norm = str(fill("norm_kernel", stack.norm_kernel, f"as {stack.id} runs"))
     sharding = str(fill("sharding", USUAL_SHARDING.get(stack.stack, "none"), "usual for the stack"))
     tp = run.tp or 1
@@ -178,5 +180,6 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
         recompute=run.recompute or "none", sharding=sharding, seq_len=run.seq_len or 1,
         global_batch_seqs=run.global_batch_seqs or 1, micro_batch=run.micro_batch or 1, tp=tp, pp=pp, vp=vp, cp=cp,
         ep=run.ep or 1, dp=dp, shard_group=group, sequence_parallel=parallel, schedule=schedule,
+        tp_overlap=overlap,
     )  # fmt: skip
     return Assumed(case=case, assumed=assumed)

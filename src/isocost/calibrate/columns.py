@@ -165,9 +165,11 @@ SECTIONS: tuple[tuple[str, tuple[Column, ...]], ...] = (
             _text(
                 "attention_kernel",
                 "Attention kernel.",
-                values="unfused fused-softmax flash1 flash2 flash3 flash cudnn splash",
+                values="unfused fused-softmax flash1 flash2 flash2-alibi flash3 flash cudnn splash",
             ),
-            _text("norm_kernel", "Normalisation kernel.", values="eager fused"),
+            _text("norm_kernel", "Normalisation kernel.", values="eager fused compiled"),
+            _flag("compiled", "The blocks are compiled (torch.compile, XLA)."),
+            _flag("tp_overlap", "Tensor-parallel traffic is split and overlapped with its products (asynchronous TP)."),
         ),
     ),
     (

@@ -60,6 +60,8 @@ class Run:
     fp8_recipe: str | None = None
     attention_kernel: str | None = None
     norm_kernel: str | None = None
+    compiled: bool | None = None
+    tp_overlap: bool | None = None
     memory_definition: str | None = None
     outcome: str | None = None
     step_s: float | None = None

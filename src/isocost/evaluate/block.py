@@ -179,16 +179,19 @@ def _attention(
     keys = op.mean_keys(seq_len=model.seq_len, window=window) * np.where(model.packed > 0, c.packed_keys, 1.0)
     keys = np.where(policy.square_attention > 0, model.seq_len, keys)
     x = machine.attention
+    # Around the context-parallel ring the kernel runs once a step: its fixed cost of a row comes cp times.
     core = flash_attention_forward_s(
         sequences=split.micro_batch, queries=model.seq_len / split.cp, keys=keys, kv_tokens=np.minimum(model.seq_len,
         2.0 * keys), heads=kinds.heads / split.tp, kv_heads=np.maximum(kinds.kv_heads / split.tp, 1.0),
         head_dim=kinds.head_dim, v_head_dim=kinds.v_head_dim, value_bytes=2.0, rate_flop_per_s=x.rate_flop_per_s,
-        bytes_per_s=x.bytes_per_s, keys_half=x.keys_half, rows_half=x.rows_half, kv_reads=x.kv_reads,
+        bytes_per_s=x.bytes_per_s, keys_half=x.keys_half * split.cp, rows_half=x.rows_half, kv_reads=x.kv_reads,
         launch_s=x.launch_s,
     )  # fmt: skip
     # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
     core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))
     tokens = split.micro_batch * model.seq_len / split.cp
+    merged = op.ring_merge_bytes(cp=split.cp, tokens=tokens, attention_width=kinds.heads * kinds.v_head_dim / split.tp)
+    core = core + merged / machine.hbm_bytes_per_s
     scores = tokens * model.seq_len * kinds.heads / split.tp
     return core, policy.score_bytes * c.attention_score * scores / machine.hbm_bytes_per_s
 

@@ -82,6 +82,25 @@ def pointwise_bytes(
     return value_bytes * tokens * (10.0 * shared + 2.0 * attention_width + ffn_width)
 
 
+@term(unit="B", source="liu2023ring")
+def ring_merge_bytes(*, cp: Num, tokens: Num, attention_width: Num) -> Num:
+    """bytes = 10 (cp - 1) tokens attention_width.
+
+    Traffic of merging the partial results of ring attention, forward. Every step after the first rescales the running output
+    by the new maximum: it is read and written in 32 bit and the partial result read in 16 bit, 10 bytes a value.
+
+    Ignores: the maxima and sums themselves (two values a row), and stacks that fuse the merge into the next kernel.
+
+    Args:
+        cp: context-parallel ranks.
+        tokens: tokens of the micro-batch on this rank.
+        attention_width: heads x head_dim of the output on this rank.
+
+    Source: liu2023ring (the algorithm); the bytes follow its operators.
+    """
+    return 10.0 * (cp - 1.0) * tokens * attention_width
+
+
 @term(unit="B", source="korthikanti2022")
 def norm_bytes(*, tokens: Num, hidden: Num, norms: Num, tp: Num, sequence_parallel: Num, bytes_per_value: Num) -> Num:
     """bytes = norms tokens hidden bytes_per_value / (tp if sequence_parallel else 1).
