@@ -55,6 +55,7 @@ class Case:
     nic_bytes_per_s: float
     nic_latency_s: float = 5e-6  # of a step across nodes on the nearest tier: a 2-hop RDMA write
     site: str  # whose fabric: "" when unknown
+    user: str = ""  # name of the calibration whose constants apply on top, where its stack or chip is that of the case
     recipe: Recipe
     precision: str
     fp8_recipe: str
@@ -141,6 +142,8 @@ def levels_of(case: Case) -> dict[str, str]:
         "rate": f"{chip}@{rate}",
         "stack": case.recipe.id,
         "site": case.site,
+        "user": f"{case.user}:{case.recipe.id}" if case.user else "",
+        "user_chip": f"{case.user}@{chip}" if case.user else "",
         "attention": case.attention_kernel,
         "attention_on": f"{case.attention_kernel}@{generation(chip)}",
         "norm": case.norm_kernel,

@@ -95,6 +95,22 @@ def pruned(idx: Index, keep: Sequence[str]) -> Index:
     return Index(names=tuple(keep), prior=idx.prior[old], sd=idx.sd[old], uses=uses)
 
 
+def sensitivity(columns: Columns, idx: Index, logs: Array) -> Array:
+    """Derivative of the log of every row's step by the log of every constant.
+
+    One evaluation a coefficient, not a constant: a row's step moves alike with each of its constants.
+    """
+    coefficients = idx.coefficients(logs)
+    base = np.log(predict(columns, coefficients).total_s)
+    out = np.zeros((base.size, logs.size + 1))
+    for name, places in idx.uses.items():
+        moved = replace(coefficients, **{name: getattr(coefficients, name) * np.exp(STEP)})
+        by_coefficient = (np.log(predict(columns, moved).total_s) - base) / STEP
+        for row in places:
+            np.add.at(out, (np.arange(base.size), row), by_coefficient)
+    return out[:, :-1]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Problem:
     """Residuals and derivatives: robust log errors of the rows, then distances of the constants from their priors."""
@@ -121,19 +137,13 @@ class Problem:
         return np.concatenate([robust, (logs - self.idx.prior) / self.idx.sd])
 
     def jacobian(self, logs: Array) -> Array:
-        """One evaluation a coefficient, not a constant: a row's error moves alike with each of its constants."""
-        coefficients = self.idx.coefficients(logs)
-        base = self.error(coefficients)
-        _, slope = self.robust(base)
-        n = base.size
-        out = np.zeros((n + logs.size, logs.size + 1))
-        for name, places in self.idx.uses.items():
-            moved = replace(coefficients, **{name: getattr(coefficients, name) * np.exp(STEP)})
-            by_coefficient = slope * (self.error(moved) - base) / STEP
-            for row in places:
-                np.add.at(out, (np.arange(n), row), by_coefficient)
+        """Derivatives of the residuals by the constants."""
+        _, slope = self.robust(self.error(self.idx.coefficients(logs)))
+        n = slope.size
+        out = np.zeros((n + logs.size, logs.size))
+        out[:n] = slope[:, None] * sensitivity(self.columns, self.idx, logs)
         out[n + np.arange(logs.size), np.arange(logs.size)] = 1.0 / self.idx.sd
-        return out[:, :-1]
+        return out
 
 
 def fit(
