@@ -1,0 +1,217 @@
+"""Goodput inputs of a plan: what the plan knows, and a dated default for everything else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from isocost.errors import InputError, Problem
+from isocost.goodput import engine
+from isocost.goodput.causes import DAY_S, Cluster, Draws, causes_of, rate_prior, sigma
+from isocost.goodput.facility import Facility, clock_frac, outages_per_s
+from isocost.goodput.facts import Reliability, load_reliability
+from isocost.goodput.gamma import Gamma
+from isocost.goodput.inputs import GoodputInputs
+from isocost.laws import checkpoint, failures, storage, stragglers
+from isocost.num import Num
+
+SAVES = ("synchronous", "asynchronous", "in-memory")
+_MONTH_S = 30.0 * DAY_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The inputs of a plan, and what was assumed for them beyond ``GoodputInputs``."""
+
+    inputs: GoodputInputs
+    spares: Num
+    node_rate: Gamma  # of a node of 8 GPUs
+    write_bytes_per_s: Num
+    read_bytes_per_s: Num
+
+
+def from_plan(
+    *,
+    gpus: Num,
+    gpus_per_node: Num,
+    step_s: Num,
+    tokens: Num,
+    tokens_per_step: Num,
+    state_bytes: Num,
+    facility: Facility | None = None,
+    saves: str = "asynchronous",
+    interval_s: Num | None = None,
+    write_bytes_per_s: Num | None = None,
+    read_bytes_per_s: Num | None = None,
+    storage_bytes: Num = np.inf,
+    checkpoints_kept: Num = 2.0,
+    bring_up_s: Num | None = None,
+    age_s: Num | None = None,
+    lemon_factor: Num = 1.0,
+    node_rate: Gamma | None = None,
+    exclude: Collection[str] = (),
+    draws: int | None = None,
+    seed: int = 0,
+    overrides: Mapping[str, Num] | None = None,
+) -> Planned:
+    """Return the goodput inputs of a plan.
+
+    gpus, gpus_per_node, step_s, tokens, tokens_per_step: the plan. state_bytes: of a checkpoint, 13 to 14 a parameter.
+    facility: tier, cooling, support, spares. saves: how checkpoints are written; ``interval_s`` None is the best.
+    write_bytes_per_s, read_bytes_per_s, storage_bytes: of the storage for this job; None is the vendor's guidance for
+    so many GPUs. bring_up_s: None is the one of the support level. age_s: of a new cluster at the first step; None is
+    past infant mortality. node_rate: a posterior from own events, over the published prior; exclude: published rates left
+    out of the prior. draws: one draw a run of every uncertain default; None takes medians. overrides: fields of
+    ``GoodputInputs`` set last.
+    """
+    facts, place = load_reliability(), facility or Facility()
+    problems = place.problems()
+    named = {
+        "gpus": gpus, "gpus_per_node": gpus_per_node, "step_s": step_s, "tokens": tokens,
+        "tokens_per_step": tokens_per_step,
+    }  # fmt: skip
+    problems += [problem for name, value in named.items() for problem in _not_positive(name, value)]
+    if saves not in SAVES:
+        problems.append(Problem("saves", "is unknown", saves, ", ".join(SAVES)))
+    if problems:
+        raise InputError([*problems, *_too_large(state_bytes, checkpoints_kept, storage_bytes)])
+    nodes = np.ceil(np.divide(gpus, gpus_per_node))
+    compute_s = np.ceil(np.divide(tokens, tokens_per_step)) * step_s
+    rate = node_rate or rate_prior(facts, exclude=exclude)
+    write = _rate_of(facts, "write", nodes, gpus) if write_bytes_per_s is None else write_bytes_per_s
+    read = _rate_of(facts, "read", nodes, gpus) if read_bytes_per_s is None else read_bytes_per_s
+    kept = {"state_bytes": state_bytes, "storage_bytes": storage_bytes, "checkpoints_kept": checkpoints_kept}
+
+    def build(take: Draws, interval: Num, memory_interval: Num) -> tuple[GoodputInputs, Num]:
+        cluster = Cluster(
+            nodes=nodes, gpus_per_node=gpus_per_node, facility=place, node_rate_per_s=take.rate_per_s(rate),
+            early_rate_per_s=0.0 if age_s is None else _early(facts, take, gpus_per_node, age_s, compute_s),
+            lemon_factor=lemon_factor,
+        )  # fmt: skip
+        causes, spares = causes_of(facts, cluster, take)
+        fields: dict[str, Num] = {
+            "compute_s": compute_s, "nodes": nodes, "interval_s": interval, **kept,
+            **_saves(facts, take, saves, gpus, state_bytes, write, memory_interval),
+            **_starts(facts, take, state_bytes, read),
+            **_slower(facts, take, place, tokens_per_step, step_s, read),
+            **_beside(facts, take, place),
+            "bring_up_s": take.take(facts.support_level(place.support).bring_up) if bring_up_s is None else bring_up_s,
+        }  # fmt: skip
+        spread = {
+            "detect_sigma": sigma(facts.default("diagnose")), "diagnose_sigma": sigma(facts.default("diagnose")),
+            "by_hand_sigma": sigma(facts.default("manual")),
+        }  # fmt: skip
+        return GoodputInputs(causes=causes, **{**fields, **spread, **(overrides or {})}), spares  # type: ignore[arg-type]
+
+    best, best_memory = _best(build(Draws(), compute_s, step_s if saves == "in-memory" else 0.0)[0], step_s)
+    if saves != "in-memory":
+        best_memory = np.float64(0.0)
+    take = Draws(number=draws, rng=np.random.default_rng(seed))
+    inputs, spares = build(take, best if interval_s is None else interval_s, best_memory)
+    return Planned(inputs=inputs, spares=spares, node_rate=rate, write_bytes_per_s=write, read_bytes_per_s=read)
+
+
+def _best(run: GoodputInputs, step_s: Num) -> tuple[Num, Num]:
+    """Return the best intervals between saves to storage and in memory, for the medians: nobody knows the draws."""
+    memory_per_s = np.maximum(engine.stops(run).memory_per_s, 1e-30)
+    memory = checkpoint.exact_interval_s(save_s=run.memory_save_s, mttf_s=np.divide(1.0, memory_per_s))
+    return np.maximum(engine.best_interval_s(run), step_s), np.clip(memory, step_s, run.compute_s)
+
+
+def _not_positive(name: str, value: Num) -> list[Problem]:
+    try:
+        column = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return [Problem(name, "is not a number", value, "more than 0, in SI units")]
+    if not np.all(np.isfinite(column)) or not np.all(column > 0):
+        return [Problem(name, "is not positive", float(np.min(column)), "more than 0")]
+    return []
+
+
+def _too_large(state_bytes: Num, kept: Num, room: Num) -> list[Problem]:
+    """Return the complaint of ``GoodputInputs`` about storage, for the report that lists everything."""
+    try:
+        GoodputInputs(
+            compute_s=1.0, nodes=1.0, interval_s=1.0, state_bytes=state_bytes, checkpoints_kept=kept, storage_bytes=room
+        )
+    except InputError as error:
+        return list(error.problems)
+    return []
+
+
+def _rate_of(facts: Reliability, way: str, nodes: Num, gpus: Num) -> Num:
+    return storage.storage_bytes_per_s(
+        nodes=nodes,
+        node_bytes_per_s=facts.default(f"node-{way}").median,
+        file_system_bytes_per_s=facts.default(f"file-system-{way}").median * gpus,
+    )
+
+
+def _early(facts: Reliability, take: Draws, gpus_per_node: Num, age_s: Num, run_s: Num) -> Num:
+    return failures.early_life_failures_per_s(
+        early_failure_frac=take.take(facts.default("early-failure")), gpus_per_node=gpus_per_node, age_s=age_s,
+        run_s=run_s, decay_s=take.take(facts.default("early-decay")),
+    )  # fmt: skip
+
+
+def _saves(
+    facts: Reliability, take: Draws, saves: str, gpus: Num, state_bytes: Num, write: Num, memory_interval: Num
+) -> dict[str, Num]:
+    write_s = storage.transfer_s(payload_bytes=state_bytes, bytes_per_s=write)
+    if saves == "synchronous":
+        return {"save_s": write_s}
+    stall_s = checkpoint.copy_s(
+        state_bytes=state_bytes, gpus=gpus, copy_bytes_per_s=take.take(facts.default("copy-rate")),
+        start_s=take.take(facts.default("copy-start")),
+    )  # fmt: skip
+    fields: dict[str, Num] = {"save_s": stall_s, "persist_s": write_s}
+    if saves == "in-memory":
+        fields |= {"memory_interval_s": memory_interval, "memory_save_s": take.take(facts.default("memory-save"))}
+    return fields
+
+
+def _starts(facts: Reliability, take: Draws, state_bytes: Num, read: Num) -> dict[str, Num]:
+    restart_s = take.take(facts.default("restart"))
+    return {
+        "restart_s": restart_s,
+        "start_up_s": restart_s,
+        "reload_s": storage.transfer_s(payload_bytes=state_bytes, bytes_per_s=read),
+        "warm_up_s": take.take(facts.default("warm-up")),
+    }
+
+
+def _slower(
+    facts: Reliability, take: Draws, place: Facility, tokens_per_step: Num, step_s: Num, read: Num
+) -> dict[str, Num]:
+    needed = storage.training_read_bytes_per_s(
+        tokens_per_s=np.divide(tokens_per_step, step_s), token_bytes=facts.default("token-bytes").median
+    )
+    heat = take.take(facts.default("throttle-air" if place.cooling == "air" else "throttle-liquid"))
+    capped = stragglers.throttle_excess(compute_frac=1.0, slow_clock_frac=clock_frac(place.power_frac))
+    return {
+        "data_stall_excess": storage.data_stall_excess(needed_bytes_per_s=needed, available_bytes_per_s=read),
+        "throttle_excess": np.divide(heat, 1.0 - heat) + capped,
+        "straggler_excess": take.take(facts.default("straggler")),
+        "evaluation_excess": take.take(facts.default("evaluation")),
+    }
+
+
+def _beside(facts: Reliability, take: Draws, place: Facility) -> dict[str, Num]:
+    asked = place.maintenance_s_per_month
+    outage_s = take.take(facts.default("outage"))
+    return {
+        "maintenance_per_s": 1.0 / _MONTH_S,
+        "maintenance_s": take.take(facts.default("maintenance")) if asked is None else asked,
+        "rollbacks_per_s": take.take(facts.default("rollback")) / DAY_S,
+        "rollback_s": take.take(facts.default("rollback-time")),
+        "outages_per_s": outages_per_s(place.available_frac(), outage_s),
+        "outage_s": outage_s + take.take(facts.default("outage-recovery")),
+    }
+
+
+def with_interval(run: GoodputInputs) -> GoodputInputs:
+    """Return the inputs with the interval between saves of least loss."""
+    return dataclasses.replace(run, interval_s=engine.best_interval_s(run))
