@@ -1,0 +1,299 @@
+"""A user's own stack and site: a handful of multipliers on top of the shipped constants, fitted on the user's runs.
+
+The shipped constants stay as they are. Each multiplier starts at 1 with a spread of its own, so that one run moves
+little and a dozen runs move what they can tell apart. How far the multipliers may move is chosen on layouts left out;
+where no strength does better than leaving them all at 1, they stay at 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocost.calibrate.assume import Assumed, assume_all
+from isocost.calibrate.descend import descend, left_out_errors
+from isocost.calibrate.fit import Index, Problem, sensitivity
+from isocost.calibrate.run import Run
+from isocost.cases import Case, coefficients_of, columns, levels_of
+from isocost.catalog.store import Catalog
+from isocost.constants import Constant
+from isocost.errors import InputError
+from isocost.errors import Problem as Wrong
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# Level at which a coefficient is the user's own, and the spread of its logarithm. What software decides belongs to
+# (user, stack), what the machines decide to (user, chip). Spreads are those of stacks and sites in priors.toml;
+# sustained_frac is tight, or it would absorb every other error.
+USER: Final[Mapping[str, tuple[str, float]]] = {
+    "pointwise": ("user", 0.35),
+    "norm": ("user", 0.5),
+    "host_s": ("user", 0.6),
+    "host_step_s": ("user", 0.5),
+    "tp_exposed": ("user", 0.5),
+    "ep_exposed": ("user", 0.5),
+    "pp_exposed": ("user", 0.5),
+    "dp_exposed": ("user", 0.5),
+    "fsdp_interference": ("user", 0.5),
+    "expert": ("user", 0.3),
+    "fabric": ("user_chip", 0.6),
+    "sustained_frac": ("user_chip", 0.05),
+    "attention_forward": ("user_chip", 0.25),
+    "attention_backward": ("user_chip", 0.25),
+}
+# A stack that the shipped constants know differs less between two users than two stacks do.
+KNOWN_STACK = 0.5
+# Shares of the spreads that are tried on layouts left out; 0 leaves every multiplier at 1.
+STRENGTHS = (1.0, 0.7, 0.5, 0.25, 0.0)
+BLIND_STRENGTH = 0.7  # where too few layouts differ for one to be left out
+LEAST_LAYOUTS = 3
+FOLDS = 20
+# What the multipliers leave unexplained, before the user's own left-out errors say so: the spread of rows of a known
+# stack and chip that no fit saw (median error 5 %), worth so many of the user's layouts.
+SPREAD, SPREAD_ROWS = 0.08, 4
+CARRIES = 0.01  # a row carries a constant when its step moves by this share of the constant's move
+MOST_FACTOR = 5.0  # a step this far from the prediction is a wrong unit or another configuration
+MOST_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unused:
+    """A row that was not used, where it is in the file, and why."""
+
+    line: int
+    id: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One row of the user: measured, and the error (predicted over measured, minus 1) before, after and left out."""
+
+    id: str
+    gpus: int
+    measured_s: float
+    before_frac: float
+    after_frac: float
+    left_out_frac: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SiteCalibration:
+    """Multipliers of one user, what they are worth, and where they apply."""
+
+    name: str
+    created_from: str
+    row_count: int
+    layout_count: int
+    strength: float  # share of the prior spreads that was allowed; 0: nothing was moved
+    constants: Mapping[str, Constant]
+    covariance: Array  # of the logs of the constants, in their order
+    spread: float  # of the log of a step, beyond that of the constants
+    stacks: tuple[str, ...]
+    chips: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    unused: tuple[Unused, ...] = ()
+    notes: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ()
+
+    def applies_to(self, case: Case) -> bool:
+        """Whether both the stack and the chip of a case are those of the user's runs."""
+        return case.recipe.id in self.stacks and case.accelerator.id in self.chips
+
+    def merged(self, constants: Mapping[str, Constant]) -> dict[str, Constant]:
+        """The shipped constants with the user's own on top."""
+        return {**constants, **self.constants}
+
+    def log_spread(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
+        """Standard deviation of the log of each case's step: of the constants, and of what they leave unexplained."""
+        by_constant = self.sensitivities(cases, constants)
+        variance = np.einsum("ij,jk,ik->i", by_constant, self.covariance, by_constant)
+        return np.asarray(np.sqrt(variance + self.spread**2))
+
+    def sensitivities(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
+        """Derivative of the log of each case's step by the log of each of the constants."""
+        names = tuple(self.constants)
+        idx = user_index([replace(case, user=self.name) for case in cases], constants, names=names)
+        logs = np.log([constant.value for constant in self.constants.values()])
+        return sensitivity(columns(cases), idx, logs)
+
+
+def user_index(
+    cases: Sequence[Case], constants: Mapping[str, Constant], *, names: Sequence[str] = (), strength: float = 1.0
+) -> Index:
+    """The user's multipliers of these cases, on top of the shipped product; ``names`` fixes which and their order."""
+    plain = [coefficients_of(replace(case, user=""), dict(constants)) for case in cases]
+    fixed = {name: np.log([row[name] for row in plain]) for name in plain[0]}
+    levels = [levels_of(case) for case in cases]
+    keys = {name: [f"{name}|{level}={row[level]}" for row in levels] for name, (level, _) in USER.items()}
+    moe = any(block.experts for case in cases for block in case.architecture.blocks)
+    of_experts = () if moe else ("expert", "ep_exposed")
+    found = [key for name in USER if name not in of_experts for key in sorted(set(keys[name]))]
+    order = tuple(names) or tuple(found)
+    place = {key: i for i, key in enumerate(order)}
+    sd = [USER[key.split("|")[0]][1] * strength * (KNOWN_STACK if _known(key, constants) else 1.0) for key in order]
+    return Index(
+        names=order, prior=np.zeros(len(order)), sd=np.array(sd), fixed=fixed,
+        uses={name: np.array([[place.get(key, len(order)) for key in keys[name]]]) for name in USER},
+    )  # fmt: skip
+
+
+def _known(key: str, constants: Mapping[str, Constant]) -> bool:
+    """Whether the stack of a multiplier has constants of its own among the shipped ones."""
+    level, value = key.split("|")[1].split("=", 1)
+    return level == "user" and any(name.endswith(f"|stack={value.split(':', 1)[-1]}") for name in constants)
+
+
+def calibrate_site(
+    runs: Sequence[Run], catalog: Catalog, constants: Mapping[str, Constant], *, name: str = "mine", source: str = ""
+) -> SiteCalibration:
+    """Fit the user's multipliers on measured runs, from one row up; the runs that cannot be used are named.
+
+    Raises:
+        InputError: no run can be used.
+    """
+    used, cases, unused = usable(runs, catalog)
+    notes: list[str] = []
+    if len(used) > MOST_ROWS:
+        places = np.linspace(0, len(used) - 1, MOST_ROWS).astype(int)
+        notes.append(f"{MOST_ROWS:,} of {len(used):,} usable rows were used, evenly spread over the file")
+        used, cases = [used[i] for i in places], [cases[i] for i in places]
+    measured_s = np.array([run.step_s or np.nan for run in used])
+    if used:
+        before = _errors(cases, measured_s, constants)
+        wild = np.abs(before) > math.log(MOST_FACTOR)
+        for run, error in zip(np.array(used, object)[wild], before[wild], strict=True):
+            reason = f"is {run.step_s:g} s, {math.exp(-error):.2g} times the prediction: another unit, or another run"
+            unused.append(Unused(line=run.line, id=run.id, column="step_s", reason=reason))
+        used = [run for run, out in zip(used, wild, strict=True) if not out]
+        cases = [case for case, out in zip(cases, wild, strict=True) if not out]
+        measured_s, before = measured_s[~wild], before[~wild]
+    if not used:
+        raise InputError(
+            [Wrong(f"{source or 'runs'}:{row.line}", f"column {row.column}: {row.reason}") for row in unused]
+            or [Wrong(source or "runs", "has no rows", fix="add a measured run: see docs/evidence-format.md")]
+        )
+    return _fitted(used, [replace(case, user=name) for case in cases], measured_s, constants, name, source,
+                   sorted(unused, key=lambda row: row.line), notes)  # fmt: skip
+
+
+def usable(runs: Sequence[Run], catalog: Catalog) -> tuple[list[Run], list[Case], list[Unused]]:
+    """Runs with a step time and a complete case, their cases, and the runs that are neither."""
+    used, cases, unused = [], [], []
+    for run, found in zip(runs, assume_all(runs, catalog), strict=True):
+        if run.outcome == "oom" or not run.step_s:
+            unused.append(Unused(line=run.line, id=run.id, column="step_s", reason="has no step time"))
+        elif isinstance(found, Assumed):
+            used.append(run)
+            cases.append(found.case)
+        else:
+            column = "accelerator" if found.reason.startswith("accelerator") else found.reason.split()[1].strip(",")
+            unused.append(Unused(line=run.line, id=run.id, column=column, reason=found.reason))
+    return used, cases, unused
+
+
+def _errors(cases: Sequence[Case], measured_s: Array, constants: Mapping[str, Constant]) -> Array:
+    problem = _problem(cases, measured_s, constants, 1.0, np.ones(len(cases)))
+    return problem.error(problem.idx.coefficients(problem.idx.prior))
+
+
+def _problem(
+    cases: Sequence[Case], measured_s: Array, constants: Mapping[str, Constant], strength: float, weight: Array
+) -> Problem:
+    idx = user_index(cases, constants, strength=strength)
+    return Problem(columns=columns(cases), measured_s=measured_s, weight=weight, idx=idx)
+
+
+def _fitted(
+    runs: Sequence[Run], cases: Sequence[Case], measured_s: Array, constants: Mapping[str, Constant], name: str,
+    source: str, unused: Sequence[Unused], notes: list[str],
+) -> SiteCalibration:  # fmt: skip
+    layouts = _layouts(cases)
+    full = _problem(cases, measured_s, constants, 1.0, np.ones(len(cases)))
+    before = full.error(full.idx.coefficients(full.idx.prior))
+    strength, left_out = _strength(full, layouts, before)
+    count = int(layouts.max()) + 1
+    notes += _notes(count, strength, before, left_out)
+    # Where nothing is moved, the spreads are those of the most cautious fit that was tried.
+    held = _scaled(full, strength or STRENGTHS[-2])
+    logs = descend(held, held.idx.prior) if strength else held.idx.prior
+    jacobian = held.jacobian(logs)
+    covariance: Array = np.asarray(np.linalg.inv(jacobian.T @ jacobian), float)
+    after = held.error(held.idx.coefficients(logs))
+    return SiteCalibration(
+        name=name, created_from=source, row_count=len(cases), layout_count=count, strength=strength,
+        constants=_constants(held, logs, covariance), covariance=covariance, spread=_spread(left_out),
+        stacks=tuple(sorted({case.recipe.id for case in cases})),
+        chips=tuple(sorted({case.accelerator.id for case in cases})), unused=tuple(unused), notes=tuple(notes),
+        cases=tuple(cases),
+        checks=tuple(
+            Check(
+                id=run.id, gpus=case.gpus, measured_s=run.step_s or math.nan, before_frac=math.expm1(before[i]),
+                after_frac=math.expm1(after[i]), left_out_frac=None if left_out is None else math.expm1(left_out[i]),
+            )
+            for i, (run, case) in enumerate(zip(runs, cases, strict=True))
+        ),
+    )  # fmt: skip
+
+
+def _constants(problem: Problem, logs: Array, covariance: Array) -> dict[str, Constant]:
+    """The multipliers as constants; a row carries one when its step moves with it."""
+    idx = problem.idx
+    rows = (np.abs(sensitivity(problem.columns, idx, logs)) > CARRIES).sum(axis=0)
+    after = np.sqrt(np.diag(covariance))
+    return {
+        name: Constant(value=float(value), prior=1.0, sd=float(sd), posterior_sd=float(spread), rows=int(count))
+        for name, value, sd, spread, count in zip(idx.names, np.exp(logs), idx.sd, after, rows, strict=True)
+    }
+
+
+def _scaled(problem: Problem, strength: float) -> Problem:
+    return replace(problem, idx=replace(problem.idx, sd=problem.idx.sd * strength))
+
+
+def _layouts(cases: Sequence[Case]) -> NDArray[np.int64]:
+    """Number of each case's configuration: a repeat of a run must not vouch for it."""
+    seen: dict[str, int] = {}
+    return np.array([seen.setdefault(repr(case), len(seen)) for case in cases])
+
+
+def _strength(full: Problem, layouts: NDArray[np.int64], before: Array) -> tuple[float, Array | None]:
+    """The strength with the least mean error on layouts left out, and the log errors there; the first wins a tie."""
+    count = int(layouts.max()) + 1
+    if count < LEAST_LAYOUTS:
+        return BLIND_STRENGTH, None
+    folds = layouts % min(count, FOLDS)
+    best: tuple[float, float, Array] | None = None
+    for strength in STRENGTHS:
+        errors = left_out_errors(_scaled(full, strength), folds) if strength else before
+        mean = float(np.abs(np.expm1(errors)).mean())
+        if best is None or mean < best[0]:
+            best = (mean, strength, errors)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _spread(left_out: Array | None) -> float:
+    """Spread of the log of a step beyond the constants: the usual one and the user's left-out errors together."""
+    if left_out is None:
+        return SPREAD
+    squares = float((np.minimum(np.abs(left_out), 3 * SPREAD) ** 2).sum())  # one wild row must not decide
+    return math.sqrt((SPREAD_ROWS * SPREAD**2 + squares) / (SPREAD_ROWS + left_out.size))
+
+
+def _notes(layouts: int, strength: float, before: Array, left_out: Array | None) -> list[str]:
+    if left_out is None:
+        which = "all rows have one layout" if layouts == 1 else "the rows have two layouts"
+        return [f"{which}: the gain cannot be checked on a layout left out, so the constants move with caution"]
+    if strength == 0:
+        return ["no strength did better on layouts left out than no calibration: every multiplier stays at 1"]
+    if strength < 1:
+        return [f"held to {strength:.0%} of the prior spreads, which did best on layouts left out"]
+    return []
