@@ -40,7 +40,7 @@ WAIT = WaitInputs(
 
 
 def test_break_even_by_hand() -> None:
-    """Fixed cost 1 an hour against rent 2 and running cost 0.1: used half the time and a bit, 1 / 1.9; idle draw adds."""
+    """Fixed cost 1 an hour against rent 2 and running cost 0.1: used 1 / 1.9 of the time; idle draw adds."""
     plain = break_even_utilisation(
         owned_fixed_usd_per_s=1.0, rent_usd_per_s=2.0, owned_running_usd_per_s=0.1, owned_idle_usd_per_s=0.0
     )

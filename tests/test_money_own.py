@@ -26,7 +26,7 @@ from isocost.units import parse
 
 HOUR = 3600.0
 CATALOG = load_catalog()
-# An H100 at 39.5k USD ready to run: three years, 30 % resale, 11 % interest, 85 % used, colocation and tariff as listed.
+# An H100 at 39.5k USD ready to run: three years, 30 % resale, 11 % interest, 85 % used, colocation and tariff listed.
 H100 = OwnedInputs(
     server_usd=39_500.0,
     years=3.0,
@@ -64,7 +64,7 @@ def test_effective_interest_by_hand() -> None:
 
 
 def test_overnight_and_annuity_by_hand() -> None:
-    """30k is 75 % of the hardware; a tenth on top is 44k; 40k at 30 % resale, factor 0.4 and 10 % costs 12.4k a year."""
+    """30k is 75 % of the hardware, a tenth on top is 44k; 40k at 30 % resale, factor 0.4 and 10 % is 12.4k a year."""
     capital = overnight_usd(server_usd=30e3, network_frac=0.2, storage_frac=0.05, installation_frac=0.1)
     assert capital == pytest.approx(44e3, rel=1e-14)
     yearly = capital_annuity_usd(overnight_usd=40e3, resale_frac=0.3, recovery_frac=0.4, interest_frac=0.1)
@@ -143,5 +143,5 @@ def test_bad_inputs_come_out_all_at_once() -> None:
 
 def test_one_bad_draw_is_refused() -> None:
     """An array is refused for one entry out of bounds, which is named."""
-    with pytest.raises(InputError, match="owned.utilisation_frac: 1.5 is too large"):
+    with pytest.raises(InputError, match=r"owned\.utilisation_frac: 1\.5 is too large"):
         replace(H100, utilisation_frac=np.array([0.5, 1.5]))

@@ -34,6 +34,8 @@ from isocost.workload.architecture import Architecture, Block
 
 T = TypeVar("T")
 
+# 700 W and 989.4 TFLOP/s: the reference of the sustained rate.
+H100_W_PER_FLOP_S = 700.0 / 989.4e12
 SIXTEEN_BIT = ("bf16", "fp16")
 # Memory bandwidth of streaming kernels over the datasheet, from the bandwidth-bound products of the GEMM table.
 STREAM_FRAC = 0.85
@@ -144,6 +146,7 @@ def levels_of(case: Case) -> dict[str, str]:
         "site": case.site,
         "user": f"{case.user}:{case.recipe.id}" if case.user else "",
         "user_chip": f"{case.user}@{chip}" if case.user else "",
+        "generation": generation(chip),
         "attention": case.attention_kernel,
         "attention_on": f"{case.attention_kernel}@{generation(chip)}",
         "norm": case.norm_kernel,
@@ -224,6 +227,13 @@ def _peak(accelerator: Accelerator, precision: str) -> float:
     return next(rate for rate in (rates_by_precision(accelerator)[name] for name in names) if rate)
 
 
+def relative_power(accelerator: Accelerator) -> float:
+    """Watts per 16-bit flop/s relative to an H100; 1 where the power limit is not known."""
+    if not accelerator.tdp_w:
+        return 1.0
+    return accelerator.tdp_w / _peak(accelerator, "bf16") / H100_W_PER_FLOP_S
+
+
 def _gemm(case: Case, precision: str) -> dict[str, float]:
     acc = case.accelerator
     x = gemm_constants(acc.id, precision, _peak(acc, precision), acc.hbm_bytes_per_s)
@@ -254,6 +264,7 @@ def _links(case: Case) -> dict[str, float]:
         "link_bytes_per_s": acc.scaleup_bytes_per_s * link.bandwidth_frac,
         "nic_bytes_per_s": case.nic_bytes_per_s,
         "domain": acc.scaleup_domain,
+        "relative_power": relative_power(acc),
         "link_latency_s": link.latency_s,
         "nic_latency_s": case.nic_latency_s,
         "start_s": link.start_s,

@@ -169,8 +169,8 @@ def _scores(runs: Sequence[Run], rows: Sequence[Row], table: RunTable) -> score.
     step = column("predicted_step_s")
     keys = [
         score.comparable(
-            source=run.source, model=run.model, gpus=run.gpus, global_batch_seqs=run.global_batch_seqs,
-            seq_len=run.seq_len, precision=run.precision,
+            source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
+            global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision,
         )
         for run in runs
     ]  # fmt: skip

@@ -192,13 +192,14 @@ def comparable(
     *,
     source: str | None,
     model: str | None,
+    accelerator: str | None,
     gpus: int | None,
     global_batch_seqs: int | None,
     seq_len: int | None,
     precision: str | None,
 ) -> tuple[Hashable, ...]:
     """Key of rows that differ by layout only, as far as the format says."""
-    return (source, model, gpus, global_batch_seqs, seq_len, precision)
+    return (source, model, accelerator, gpus, global_batch_seqs, seq_len, precision)
 
 
 def _floats(values: ArrayLike | None, like: Floats | None = None) -> Floats:

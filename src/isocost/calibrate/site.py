@@ -7,6 +7,7 @@ where no strength does better than leaving them all at 1, they stay at 1.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,6 +61,7 @@ SPREAD, SPREAD_ROWS = 0.08, 4
 CARRIES = 0.01  # a row carries a constant when its step moves by this share of the constant's move
 MOST_FACTOR = 5.0  # a step this far from the prediction is a wrong unit or another configuration
 MOST_ROWS = 2000
+NINETY = 1.645  # standard deviations on either side that hold 90 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,14 @@ class Check:
     left_out_frac: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Absolute error of the step time over the user's rows, as a share of the measured one."""
+
+    median_frac: float
+    mean_frac: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SiteCalibration:
     """Multipliers of one user, what they are worth, and where they apply."""
@@ -96,8 +106,13 @@ class SiteCalibration:
     constants: Mapping[str, Constant]
     covariance: Array  # of the logs of the constants, in their order
     spread: float  # of the log of a step, beyond that of the constants
+    band: tuple[float, float]  # 90 % interval of measured over predicted, on layouts like those measured
+    base: str  # fingerprint of the constants it rests on
     stacks: tuple[str, ...]
     chips: tuple[str, ...]
+    before: Errors
+    after: Errors
+    left_out: Errors | None
     checks: tuple[Check, ...] = ()
     unused: tuple[Unused, ...] = ()
     notes: tuple[str, ...] = ()
@@ -117,12 +132,23 @@ class SiteCalibration:
         variance = np.einsum("ij,jk,ik->i", by_constant, self.covariance, by_constant)
         return np.asarray(np.sqrt(variance + self.spread**2))
 
+    def bands(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[Array, Array]:
+        """Lower and upper factor of the 90 % interval of each case's step."""
+        spread = NINETY * self.log_spread(cases, constants)
+        return np.exp(-spread), np.exp(spread)
+
     def sensitivities(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
         """Derivative of the log of each case's step by the log of each of the constants."""
         names = tuple(self.constants)
         idx = user_index([replace(case, user=self.name) for case in cases], constants, names=names)
         logs = np.log([constant.value for constant in self.constants.values()])
         return sensitivity(columns(cases), idx, logs)
+
+
+def fingerprint(constants: Mapping[str, Constant]) -> str:
+    """A short name of a set of constants: a calibration is on top of one set and no other."""
+    text = "\n".join(f"{name}={constants[name].value!r}" for name in sorted(constants))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def user_index(
@@ -227,19 +253,34 @@ def _fitted(
     jacobian = held.jacobian(logs)
     covariance: Array = np.asarray(np.linalg.inv(jacobian.T @ jacobian), float)
     after = held.error(held.idx.coefficients(logs))
+    own = _constants(held, logs, covariance)
+    spread = _spread(left_out)
+    by_row = sensitivity(held.columns, held.idx, logs)
+    usual = float(np.median(np.sqrt(np.einsum("ij,jk,ik->i", by_row, covariance, by_row) + spread**2)))
     return SiteCalibration(
-        name=name, created_from=source, row_count=len(cases), layout_count=count, strength=strength,
-        constants=_constants(held, logs, covariance), covariance=covariance, spread=_spread(left_out),
-        stacks=tuple(sorted({case.recipe.id for case in cases})),
-        chips=tuple(sorted({case.accelerator.id for case in cases})), unused=tuple(unused), notes=tuple(notes),
-        cases=tuple(cases),
-        checks=tuple(
-            Check(
-                id=run.id, gpus=case.gpus, measured_s=run.step_s or math.nan, before_frac=math.expm1(before[i]),
-                after_frac=math.expm1(after[i]), left_out_frac=None if left_out is None else math.expm1(left_out[i]),
-            )
-            for i, (run, case) in enumerate(zip(runs, cases, strict=True))
-        ),
+        name=name, created_from=source, row_count=len(cases), layout_count=count, strength=strength, constants=own,
+        covariance=covariance, spread=spread, band=(math.exp(-NINETY * usual), math.exp(NINETY * usual)),
+        base=fingerprint(constants), stacks=tuple(sorted({case.recipe.id for case in cases})),
+        chips=tuple(sorted({case.accelerator.id for case in cases})), before=_summary(before), after=_summary(after),
+        left_out=None if left_out is None else _summary(left_out), unused=tuple(unused), notes=tuple(notes),
+        cases=tuple(cases), checks=_checks(runs, cases, before, after, left_out),
+    )  # fmt: skip
+
+
+def _summary(errors: Array) -> Errors:
+    frac = np.abs(np.expm1(errors))
+    return Errors(median_frac=float(np.median(frac)), mean_frac=float(frac.mean()))
+
+
+def _checks(
+    runs: Sequence[Run], cases: Sequence[Case], before: Array, after: Array, left_out: Array | None
+) -> tuple[Check, ...]:
+    return tuple(
+        Check(
+            id=run.id, gpus=case.gpus, measured_s=run.step_s or math.nan, before_frac=math.expm1(before[i]),
+            after_frac=math.expm1(after[i]), left_out_frac=None if left_out is None else math.expm1(left_out[i]),
+        )
+        for i, (run, case) in enumerate(zip(runs, cases, strict=True))
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -84,19 +84,34 @@ def kernels(kinds: Kinds, model: Model, split: Split) -> Iterator[tuple[Num, Num
 def product_s(
     gemm: Gemm, c: Coefficients, m: Num, n: Num, k: Num, *, quantised: Num = 1.0, out_bytes: Num = 2.0
 ) -> Num:
-    """Time of one product in a training step: the isolated kernel at the sustained rate."""
+    """Time of one product in a training step."""
     return gemm_s(
-        m=m, n=n, k=k, rate_flop_per_s=gemm.rate_flop_per_s * c.sustained_frac, bytes_per_s=gemm.bytes_per_s,
+        m=m, n=n, k=k, rate_flop_per_s=gemm.rate_flop_per_s, bytes_per_s=gemm.bytes_per_s,
         m_half=gemm.m_half, n_half=gemm.n_half, k_half=gemm.k_half, mn_half=gemm.mn_half,
         quantise_bytes=gemm.quantise_bytes * c.quantise * quantised, launch_s=gemm.launch_s,
         a_bytes=gemm.element_bytes, b_bytes=gemm.element_bytes, out_bytes=out_bytes,
     )  # fmt: skip
 
 
+def _sustained(machine: Machine, c: Coefficients) -> Machine:
+    """The machine at the matrix rates it keeps up through a step."""
+    frac = op.sustained_frac(
+        at_reference_frac=c.sustained_frac, relative_power=machine.relative_power, power_exponent=c.power_exponent
+    )
+    gemm, gemm_16bit, experts = machine.gemm, machine.gemm_16bit, machine.experts
+    return replace(
+        machine,
+        gemm=replace(gemm, rate_flop_per_s=gemm.rate_flop_per_s * frac),
+        gemm_16bit=replace(gemm_16bit, rate_flop_per_s=gemm_16bit.rate_flop_per_s * frac),
+        experts=replace(experts, rate_flop_per_s=experts.rate_flop_per_s * frac),
+    )
+
+
 def block_times(
     kinds: Kinds, model: Model, split: Split, machine: Machine, policy: Policy, c: Coefficients
 ) -> BlockTimes:
     """Time of one micro-batch of every row; see the module docstring."""
+    machine = _sustained(machine, c)
     tokens = split.micro_batch * model.seq_len / split.cp
     forward: Num = 0.0
     dgrad: Num = 0.0
@@ -163,7 +178,7 @@ def _experts(
     seconds = grouped_gemm_s(
         tokens=tokens / lanes, rows=np.maximum(tokens * kinds.experts_topk / lanes, 1.0), experts=local,
         hidden=model.hidden, expert_hidden=width, matrices=kinds.ffn_matrices,
-        rate_flop_per_s=x.rate_flop_per_s * c.sustained_frac, bytes_per_s=x.bytes_per_s, rows_half=x.rows_half,
+        rate_flop_per_s=x.rate_flop_per_s, bytes_per_s=x.bytes_per_s, rows_half=x.rows_half,
         hidden_half=x.hidden_half, width_half=x.width_half, row_bytes=x.row_bytes * c.dispatch,
         token_bytes=x.token_bytes * c.dispatch, launch_s=x.launch_s, weight_bytes=x.weight_bytes,
     )  # fmt: skip

@@ -115,6 +115,7 @@ class Machine:
     link_bytes_per_s: Num
     nic_bytes_per_s: Num
     domain: Num  # accelerators of one scale-up domain
+    relative_power: Num  # watts per 16-bit flop/s over those of an H100
     link_latency_s: Num
     nic_latency_s: Num
     start_s: Num  # of a collective
@@ -140,6 +141,7 @@ class Coefficients:
     """Fitted coefficients, resolved for each row from chip, stack and site (see ``constants``)."""
 
     sustained_frac: Num
+    power_exponent: Num
     attention_forward: Num
     attention_backward: Num
     attention_score: Num

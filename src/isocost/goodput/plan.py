@@ -63,8 +63,8 @@ def from_plan(
     facility: tier, cooling, support, spares. saves: how checkpoints are written; ``interval_s`` None is the best.
     write_bytes_per_s, read_bytes_per_s, storage_bytes: of the storage for this job; None is the vendor's guidance for
     so many GPUs. bring_up_s: None is the one of the support level. age_s: of a new cluster at the first step; None is
-    past infant mortality. node_rate: a posterior from own events, over the published prior; exclude: published rates left
-    out of the prior. draws: one draw a run of every uncertain default; None takes medians. overrides: fields of
+    past infant mortality. node_rate: a posterior from own events, over the published prior; exclude: published rates
+    left out of the prior. draws: one draw a run of every uncertain default; None takes medians. overrides: fields of
     ``GoodputInputs`` set last.
     """
     facts, place = load_reliability(), facility or Facility()

@@ -28,6 +28,26 @@ def mean_keys(*, seq_len: Num, window: Num) -> Num:
     return inside - inside * inside / (2.0 * seq_len)
 
 
+@term(unit="1", source="isocost_fit", domain={"relative_power": (0.3, 3.0), "power_exponent": (0.0, 1.0)})
+def sustained_frac(*, at_reference_frac: Num, relative_power: Num, power_exponent: Num) -> Num:
+    """fraction = at_reference_frac min(relative_power, 2)^power_exponent.
+
+    Matrix rate that a chip sustains through a training step over that of one isolated kernel on a cool chip. A step keeps the
+    matrix units busy for seconds, and the clock settles where the power limit lets it: chips with fewer watts per flop/s give up
+    more. An H100 is the reference; beyond twice its watts per flop/s the clock is at its maximum anyway.
+
+    Ignores: cooling and the spread between chips of one kind (about 3 %), and power that memory and links take.
+
+    Args:
+        at_reference_frac: fraction on the reference chip.
+        relative_power: power limit over 16-bit peak, relative to the reference.
+        power_exponent: how steeply the sustained clock follows power.
+
+    Source: isocost_fit (A100, H100, B200 and GB200 rows; an H100 capped at 500 W).
+    """
+    return at_reference_frac * np.power(np.minimum(relative_power, 2.0), power_exponent)
+
+
 @term(unit="1", source="isocost_fit")
 def misaligned_factor(*, extent: Num, slowdown: Num) -> Num:
     """factor = slowdown where extent is no multiple of 8, else 1.

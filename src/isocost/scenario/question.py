@@ -75,6 +75,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             options=_options(scenario, catalog, accelerators, notes),
             gpu_counts=scenario.gpu_counts or GPU_COUNTS,
             recipe=stack,
+            recipe_assumed=scenario.stack is None,
             global_batch_seqs=scenario.global_batch_seqs,
             precisions=precisions,
             deadline_s=scenario.deadline_s,

@@ -23,7 +23,7 @@ class Bill:
     """What a run of given length costs."""
 
     price_usd: Spread | None
-    energy_j: float | None
+    energy_j: Spread | None
     energy_usd: Spread | None
     cost_usd: Spread | None
 
@@ -75,7 +75,12 @@ def bill(option: Option, place: Site, gpus: int, steps: int, step_s: float) -> B
     cost = price
     if price is not None and option.term == OWNED:
         cost = Spread(low=price.low + energy.low, median=price.median + energy.median, high=price.high + energy.high)
-    return Bill(price_usd=price, energy_j=float(joules["median"]), energy_usd=energy, cost_usd=cost)
+    return Bill(
+        price_usd=price,
+        energy_j=Spread(**{name: float(drawn) for name, drawn in joules.items()}),
+        energy_usd=energy,
+        cost_usd=cost,
+    )
 
 
 def cost_usd_per_s(option: Option, place: Site) -> float:

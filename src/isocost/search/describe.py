@@ -13,8 +13,11 @@ from isocost.catalog.records import rates_by_precision
 from isocost.evaluate.step import StepTime
 from isocost.laws.memory import FIT_SIGMA, MemoryBreakdown, fits_probability
 from isocost.search.bill import bill
+from isocost.search.intervals import peak_interval, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
-from isocost.search.question import Candidate
+from isocost.search.question import DAY_S, HOUR_S, Candidate, Interval
+from isocost.search.tables import with_layout
+from isocost.uncertain import certainty_of
 from isocost.workload.flops import train_flop_per_token
 
 T = TypeVar("T")
@@ -65,6 +68,19 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     flop_per_s = tokens_per_s * train_flop_per_token(question.architecture, question.seq_len, causal=False)
     rate, rate_16bit = rates[t.case.precision], rates["bf16"] or rates["fp16"]
     fits = peak <= ceiling(question, t)
+    case = with_layout(t.case, values)
+    certainty = certainty_of(case)
+    mfu, mfu_16bit = (flop_per_s / peak_rate if peak_rate else None for peak_rate in (rate, rate_16bit))
+    run_s, gpu_s = pool.steps * step_s, gpus * pool.steps * step_s
+    energy = widened(paid.energy_j, certainty.band)
+    intervals = with_time(
+        certainty.band,
+        {"step_s": step_s, "run_s": run_s, "days": run_s / DAY_S, "gpu_hours": gpu_s / HOUR_S},
+        {"tokens_per_s_per_gpu": tokens_per_s, "mfu": mfu, "mfu_16bit": mfu_16bit},
+    )
+    intervals["peak_bytes"] = peak_interval(case, peak, recipe_assumed=question.recipe_assumed)
+    if energy is not None:
+        intervals["energy_j"] = Interval(low=energy.low, high=energy.high)
     return Candidate(
         option=t.option, precision=t.case.precision, global_batch_seqs=batch,
         micro_batches=batch // (values["dp"] * values["micro_batch"]), steps=pool.steps, step_s=step_s, time=time,
@@ -72,9 +88,10 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
         fits_probability=float(
             fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)
         ),
-        mfu=flop_per_s / rate if rate else None, mfu_16bit=flop_per_s / rate_16bit if rate_16bit else None,
-        tokens_per_s_per_gpu=tokens_per_s, run_s=pool.steps * step_s, gpu_s=gpus * pool.steps * step_s,
-        price_usd=paid.price_usd, energy_j=paid.energy_j, energy_usd=paid.energy_usd, cost_usd=paid.cost_usd,
+        mfu=mfu, mfu_16bit=mfu_16bit, tokens_per_s_per_gpu=tokens_per_s, run_s=run_s, gpu_s=gpu_s,
+        price_usd=widened(paid.price_usd, certainty.band), energy_j=None if energy is None else energy.median,
+        energy_usd=widened(paid.energy_usd, certainty.band), cost_usd=widened(paid.cost_usd, certainty.band),
+        certainty=certainty, intervals=intervals,
         power_w=None if site.full_w is None else gpus * site.full_w, binds=largest_cause(time),
         limit=LIMITS[int(pool.limit[row])], **values,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.evaluate.step import StepTime
 from isocost.laws.memory import MemoryBreakdown
 from isocost.recipes import Recipe
+from isocost.uncertain import Certainty
 from isocost.workload.architecture import Architecture
 
 DAY_S = 86400.0
@@ -48,6 +49,7 @@ class Question:
     options: tuple[Option, ...]
     gpu_counts: tuple[int, ...]
     recipe: Recipe
+    recipe_assumed: bool = False  # nobody said which stack: its memory may be that of any of the family
     global_batch_seqs: int | None = None  # None: from the critical-batch law
     precisions: tuple[str, ...] = ("bf16",)
     kind: str = "pretrain"
@@ -69,6 +71,14 @@ class Spread:
 
     low: float
     median: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A 90 % interval."""
+
+    low: float
     high: float
 
 
@@ -105,12 +115,14 @@ class Candidate:
     tokens_per_s_per_gpu: float
     run_s: float
     gpu_s: float
-    price_usd: Spread | None  # None: not priced
+    price_usd: Spread | None  # low and high with those of the step time; None: not priced
     energy_j: float | None  # None: power of the chip is not known
     energy_usd: Spread | None  # information; part of ``cost_usd`` only where the chips are owned
     cost_usd: Spread | None
     power_w: float | None  # at the meter at full draw
     binds: str  # memory, compute, network, batch or host
+    certainty: Certainty
+    intervals: Mapping[str, Interval]  # by name of the figure
     limit: str = ""
 
     @property
