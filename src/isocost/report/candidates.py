@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from isocost.report.table import Column, Table
-from isocost.search.question import Candidate, Option, Spread
+from isocost.search.question import Candidate, Interval, Option, Spread
 from isocost.units import show
 
 LAYOUT: Final = (
@@ -18,6 +18,10 @@ _VALUES: Final = (
     "global_batch_seqs", "micro_batches", "steps", "step_s", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
     "capacity_bytes", "fits", "fits_probability", "run_s", "days", "gpu_hours", "power_w", "energy_j", "binds", "limit",
 )  # fmt: skip
+INTERVALS: Final = (
+    "step_s", "run_s", "days", "gpu_hours", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes", "energy_j",
+)  # fmt: skip
+_WHOLE: Final = 10  # from here on an end of an interval is shown without decimals
 _BAR: Final = 30  # characters of the longest bar
 # What each part of a step is, in the words of the waterfall.
 STEP_PARTS: Final = {
@@ -60,10 +64,25 @@ def layout_text(c: Candidate) -> str:
 
 
 def money(spread: Spread | None) -> str:
-    """Return a cost with its range, or "not priced"."""
+    """Return a cost with its interval, or "not priced"."""
     if spread is None:
         return "not priced"
     return f"{show(spread.median, 'USD')} ({show(spread.low, 'USD')} to {show(spread.high, 'USD')})"
+
+
+def days(c: Candidate) -> str:
+    """Return the length of a run with its interval."""
+    return f"{c.days:,.1f} d ({_round(c.intervals['days'].low)} to {_round(c.intervals['days'].high)})"
+
+
+def _round(x: float) -> str:
+    """Return an end of an interval: whole from ten on, below that two digits."""
+    return f"{x:,.0f}" if x >= _WHOLE else f"{x:.2g}"
+
+
+def between(interval: Interval, unit: str) -> str:
+    """Return an interval in words."""
+    return f"{show(interval.low, unit)} to {show(interval.high, unit)}"
 
 
 def option_dict(option: Option) -> dict[str, Any]:
@@ -94,7 +113,15 @@ def candidate_dict(c: Candidate) -> dict[str, Any]:
             if key in ("accelerator", "fabric", "term", "label")
         },
         **{name: getattr(c, name) for name in LAYOUT + _VALUES},
+        **{f"{name}_{end}": _interval_end(name, end).value(c) for name in INTERVALS for end in ("low", "high")},
         **spreads,
+        "certainty": {
+            "classes": c.certainty.classes,
+            "kind": c.certainty.kind,
+            "rows": c.certainty.rows,
+            "step_s_low_ratio": c.certainty.band.low,
+            "step_s_high_ratio": c.certainty.band.high,
+        },
         "step_time": {f.name: float(getattr(c.time, f.name)) for f in fields(c.time)},
         "memory": {f.name: float(getattr(c.memory, f.name)) for f in fields(c.memory)},
     }
@@ -109,12 +136,41 @@ def _word(name: str, head: str = "") -> Column:
     return Column(head=head or name, key=name, value=lambda c: getattr(c, name), left=True)
 
 
+def _with_ends(name: str, head: str, form: Callable[[float], str], scale: float = 1.0) -> Column:
+    """Return a figure with its interval behind it: "39.3 (34-45)"."""
+
+    def text(c: Candidate) -> str:
+        ends = c.intervals[name]
+        return f"{form(getattr(c, name))} ({_round(ends.low * scale)}-{_round(ends.high * scale)})"
+
+    return Column(head=head, key=name, value=lambda c: getattr(c, name), text=text)
+
+
+def _interval_end(name: str, end: str) -> Column:
+    def value(c: Candidate) -> float | None:
+        return float(getattr(c.intervals[name], end)) if name in c.intervals else None
+
+    return Column(head=f"{name} {end}", key=f"{name}_{end}", value=value, show=lambda x: f"{x:,.3g}")
+
+
 def _end_of(name: str, end: str, head: str) -> Column:
     def value(c: Candidate) -> float | None:
         spread: Spread | None = getattr(c, name)
         return None if spread is None else float(getattr(spread, end))
 
     return Column(head=head, key=f"{name}_{end}", value=value, show=lambda x: show(x, "USD"))
+
+
+def _median_cost(c: Candidate) -> float | None:
+    return None if c.cost_usd is None else c.cost_usd.median
+
+
+def _cost(c: Candidate) -> str:
+    """Return the cost with its interval behind it: "$13.6M ($9.1M-$28M)"."""
+    cost = c.cost_usd
+    return (
+        "" if cost is None else f"{show(cost.median, 'USD')} ({show(cost.low, 'USD', 2)}-{show(cost.high, 'USD', 2)})"
+    )
 
 
 def degrees(c: Candidate) -> str:
@@ -130,9 +186,9 @@ _DEGREES: Final = Column(head="parallel", key="parallel", value=degrees, left=Tr
 PLAN: Final = (
     ACCELERATOR,
     _number("gpus", "GPUs"),
-    _number("days", "days", form=lambda x: f"{x:,.1f}"),
-    _end_of("cost_usd", "median", "cost"),
-    _number("mfu", "MFU", form=lambda x: f"{x:.1%}"),
+    _with_ends("days", "days", lambda x: f"{x:,.1f}"),
+    Column(head="cost", key="cost_usd_median", value=_median_cost, text=_cost),
+    _with_ends("mfu", "MFU", lambda x: f"{x:.1%}", 100.0),
     _number("peak_bytes", "peak", "B"),
     _DEGREES,
     _number("micro_batch", "mbs"),
@@ -149,6 +205,7 @@ PLAN_CSV: Final = (
     Column(head="fabric", key="fabric", value=lambda c: c.option.fabric.id),
     Column(head="term", key="term", value=lambda c: c.option.term),
     *(_number(name, name) for name in LAYOUT + _VALUES),
+    *(_interval_end(name, end) for name in INTERVALS for end in ("low", "high")),
     *(_end_of(name, end, f"{name} {end}") for name in ("cost_usd", "energy_usd") for end in ("low", "median", "high")),
 )
 

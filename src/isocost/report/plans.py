@@ -12,13 +12,16 @@ from isocost.report.candidates import (
     LAYOUT,
     PLAN,
     PLAN_CSV,
+    between,
     candidate_dict,
+    days,
     layout_text,
     memory_stack,
     money,
     option_dict,
     waterfall,
 )
+from isocost.report.certainty import certainty_dict, how_sure
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
@@ -107,7 +110,7 @@ class Plan(Result):
         price = "" if option.median_usd_per_s is None else f" at {show(option.median_usd_per_s, 'USD/s')} each"
         return (
             f"{chosen.gpus:,} x {option.accelerator.name}{price} ({option.label.split(', ', 1)[-1]}), "
-            f"{chosen.days:,.1f} d, {money(chosen.cost_usd)}; {layout_text(chosen)}; bound by {chosen.binds}"
+            f"{days(chosen)}, {money(chosen.cost_usd)}; {layout_text(chosen)}; bound by {chosen.binds}"
         )
 
     def rows(self) -> Table:
@@ -140,6 +143,7 @@ class Plan(Result):
         if chosen is not None:
             which = "the chosen layout"
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
+            sections.append(how_sure(chosen, answer.question))
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         notes = tuple(_note(note) for note in self.assumptions())
@@ -185,6 +189,7 @@ class Plan(Result):
             "chosen": candidate_dict(answer.chosen) if answer.chosen else None,
             "misfit": candidate_dict(self.misfit) if self.misfit else None,
             "why": answer.why,
+            "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,
             "frontier": [candidate_dict(c) for c in answer.frontier],
             "alternatives": [_alternative(a) for a in answer.alternatives],
             "others": [_loser(loser) for loser in answer.others],
@@ -243,7 +248,7 @@ def _loser(loser: Loser) -> dict[str, Any]:
 
 def _time_section(c: Candidate, which: str, why: str) -> Section:
     lead = (
-        f"{show(c.step_s, 's')} a step of {c.global_batch_seqs:,} sequences, {c.micro_batches:,} micro-batches a rank; "
+        f"{show(c.step_s, 's')} ({between(c.intervals['step_s'], 's')}) a step of {c.global_batch_seqs:,} sequences, {c.micro_batches:,} micro-batches a rank; "
         f"{c.steps:,} steps; {c.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
     )
     return Section(title=f"Step time of {which}", body=(lead, *([f"bound by {why}"] if why else []), waterfall(c)))
@@ -253,7 +258,7 @@ def _memory_section(c: Candidate, which: str) -> Section:
     spare = c.capacity_bytes - c.peak_bytes
     left = f"{show(spare, 'B')} to spare" if spare >= 0 else f"{show(-spare, 'B')} too much"
     lead = (
-        f"{show(c.peak_bytes, 'B')} of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
+        f"{show(c.peak_bytes, 'B')} ({between(c.intervals['peak_bytes'], 'B')}) of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
         f"fits with a probability of {c.fits_probability:.0%}"
     )
     return Section(title=f"Memory of {which}", body=(lead, memory_stack(c)))

@@ -1,0 +1,69 @@
+"""How sure a plan is: what about it nobody has measured, how far such predictions were off, and what would narrow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocost.report.candidates import between
+from isocost.report.table import Section
+from isocost.search.question import Candidate, Question
+from isocost.units import show
+
+_KINDS = {"dense": "dense models", "moe": "mixtures of experts"}
+
+
+def how_sure(c: Candidate, question: Question) -> Section:
+    """Return the section on the chosen layout."""
+    return Section(title="How sure", body=tuple(_lines(c, question)))
+
+
+def _lines(c: Candidate, question: Question) -> list[str]:
+    band, certainty = c.certainty.band, c.certainty
+    pairs = zip(certainty.classes, certainty.meaning, strict=True)
+    low, high = (f"{factor - 1:+.0%}" for factor in (band.low, band.high))
+    lines = [
+        f"class: {'; '.join(f'{name} ({meaning})' for name, meaning in pairs)}",
+        f"step time {low} to {high} in 9 cases of 10: as far as predictions of {_KINDS[certainty.kind]} of this class "
+        f"were off, on {certainty.rows:,} runs that the fit had not seen",
+        f"would narrow it: {'; '.join(certainty.narrowed_by)}",
+    ]
+    recipes = "other memory recipes of this family of stacks, and " if question.recipe_assumed else ""
+    stack = " (the stack was not named)" if question.recipe_assumed else ""
+    lines.append(
+        f"peak memory {between(c.intervals['peak_bytes'], 'B')}: {recipes}the spread of its predictions{stack}"
+    )
+    if c.cost_usd is not None:
+        lines.append("cost: the range of prices and the interval of the step time, as independent factors")
+    lines += broken_at_the_end(c, question)
+    return lines
+
+
+def broken_at_the_end(c: Candidate, question: Question) -> list[str]:
+    """Return the limits that the predicted run meets and the far end of its interval does not."""
+    found = []
+    run = c.intervals["run_s"]
+    if question.deadline_s is not None and c.run_s <= question.deadline_s < run.high:
+        found.append(f"deadline: met as predicted, missed at the far end ({show(run.high, 's')})")
+    if question.budget_usd is not None and c.cost_usd and c.cost_usd.median <= question.budget_usd < c.cost_usd.high:
+        found.append(f"budget: met as predicted, exceeded at the far end ({show(c.cost_usd.high, 'USD')})")
+    return found
+
+
+def certainty_dict(c: Candidate, question: Question) -> dict[str, Any]:
+    """Return the same as plain values."""
+    certainty = c.certainty
+    return {
+        "classes": [
+            {"name": name, "meaning": meaning, "narrowed_by": narrowed_by}
+            for name, meaning, narrowed_by in zip(
+                certainty.classes, certainty.meaning, certainty.narrowed_by, strict=True
+            )
+        ],
+        "kind": certainty.kind,
+        "rows": certainty.rows,
+        "interval_frac": 0.9,
+        "step_s_low_ratio": certainty.band.low,
+        "step_s_high_ratio": certainty.band.high,
+        "memory_recipe_assumed": question.recipe_assumed,
+        "missed_at_the_far_end": broken_at_the_end(c, question),
+    }

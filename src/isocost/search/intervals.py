@@ -1,0 +1,41 @@
+"""Intervals of a candidate: that of the step time, with the spread of price or power as an independent factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from isocost.case_memory import peak_range
+from isocost.cases import Case
+from isocost.laws.intervals import combined_ratio
+from isocost.laws.memory import FIT_SIGMA
+from isocost.search.question import Interval, Spread
+from isocost.uncertain import Band
+
+NORMAL_90 = 1.6449  # standard deviations to either end of the middle 90 % of a normal error
+
+
+def with_time(band: Band, longer: Mapping[str, float], slower: Mapping[str, float | None]) -> dict[str, Interval]:
+    """Intervals of what grows with the step time, and of what shrinks with it, by name; unknown figures have none."""
+    found = {name: Interval(low=x * band.low, high=x * band.high) for name, x in longer.items()}
+    inverse = {name: Interval(low=x / band.high, high=x / band.low) for name, x in slower.items() if x is not None}
+    return found | inverse
+
+
+def widened(spread: Spread | None, band: Band) -> Spread | None:
+    """A quantity that is proportional to the time: its own spread and that of the time, as independent factors."""
+    if spread is None or spread.low <= 0.0:  # what may cost nothing does so however long it takes
+        return spread if spread is None else Spread(low=0.0, median=spread.median, high=spread.high * band.high)
+    low = combined_ratio(first=spread.low / spread.median, second=band.low)
+    high = combined_ratio(first=spread.high / spread.median, second=band.high)
+    return Spread(low=float(spread.median / low), median=spread.median, high=float(spread.median * high))
+
+
+def peak_interval(case: Case, peak_bytes: float, *, recipe_assumed: bool) -> Interval:
+    """Where the peak is: the spread of a prediction, and every memory recipe of the stacks that it could be."""
+    spread = math.exp(NORMAL_90 * FIT_SIGMA)
+    low, high = peak_bytes / spread, peak_bytes * spread
+    if recipe_assumed:
+        least, _, most = peak_range(case)
+        low, high = min(low, least), max(high, most)
+    return Interval(low=low, high=high)
