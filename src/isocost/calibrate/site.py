@@ -128,8 +128,8 @@ class SiteCalibration:
 
     def log_spread(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
         """Standard deviation of the log of each case's step: of the constants, and of what they leave unexplained."""
-        by_constant = self.sensitivities(cases, constants)
-        variance = np.einsum("ij,jk,ik->i", by_constant, self.covariance, by_constant)
+        by_constant, covariance = self.linear(cases, constants)
+        variance = np.einsum("ij,jk,ik->i", by_constant, covariance, by_constant)
         return np.asarray(np.sqrt(variance + self.spread**2))
 
     def bands(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[Array, Array]:
@@ -137,12 +137,27 @@ class SiteCalibration:
         spread = NINETY * self.log_spread(cases, constants)
         return np.exp(-spread), np.exp(spread)
 
-    def sensitivities(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
-        """Derivative of the log of each case's step by the log of each of the constants."""
-        names = tuple(self.constants)
-        idx = user_index([replace(case, user=self.name) for case in cases], constants, names=names)
-        logs = np.log([constant.value for constant in self.constants.values()])
-        return sensitivity(columns(cases), idx, logs)
+    def linear(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[Array, Array]:
+        """Derivative of the log of each case's step by the log of each multiplier, and their covariance.
+
+        Multipliers that the cases have and the user's runs have not (another chip, experts) come last, as unsure as
+        before any run.
+        """
+        mine = [replace(case, user=self.name) for case in cases]
+        more = user_index(mine, constants)
+        new = [i for i, key in enumerate(more.names) if key not in self.constants]
+        idx = user_index(mine, constants, names=(*self.constants, *(more.names[i] for i in new)))
+        old = len(self.constants)
+        covariance = np.zeros((len(idx.names), len(idx.names)))
+        covariance[:old, :old] = self.covariance
+        covariance[old:, old:] = np.diag(more.sd[new] ** 2)
+        logs = np.append(np.log([constant.value for constant in self.constants.values()]), np.zeros(len(new)))
+        return sensitivity(columns(mine), idx, logs), covariance
+
+    def names(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[str, ...]:
+        """Names of the multipliers of ``linear``, in its order."""
+        more = user_index([replace(case, user=self.name) for case in cases], constants).names
+        return (*self.constants, *(name for name in more if name not in self.constants))
 
 
 def fingerprint(constants: Mapping[str, Constant]) -> str:
