@@ -125,10 +125,11 @@ def test_rows_without_both_values_do_not_compete() -> None:
 
 
 def test_comparable_rows_share_all_but_the_layout() -> None:
-    """Rows compare only with equal source, model, GPUs, global batch, sequence and precision."""
+    """Rows compare only with equal source, model, kind and number of GPUs, global batch, sequence and precision."""
     base = {
         "source": "s",
         "model": "m",
+        "accelerator": "a",
         "gpus": 8,
         "global_batch_seqs": 4,
         "seq_len": 2048,

@@ -9,11 +9,11 @@ from isocost.calibrate.publish import publish
 
 
 def main() -> None:
-    """Read the evidence, fit, write constants.toml and intervals.toml."""
+    """Read the evidence, fit, write constants.toml, intervals.toml and left_out.csv."""
     parser = argparse.ArgumentParser(prog="python -m isocost.calibrate", description=__doc__)
     parser.add_argument("runs", type=Path, help="measured runs in the evidence format")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="directory of constants.toml and intervals.toml"
+        "-o", "--output", type=Path, required=True, help="directory of constants, intervals and left-out errors"
     )
     parser.add_argument(
         "--no-intervals", action="store_true", help="fit the constants only (seconds instead of minutes)"
