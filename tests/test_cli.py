@@ -103,7 +103,7 @@ def test_the_answer_comes_in_the_order_of_a_readers_questions(capsys: pytest.Cap
     assert text.startswith("64 x H100 SXM5 80GB at $")
     first, *sections = [part.partition("\n")[0] for part in text.split("\n\n")]
     assert "bound by " in first
-    order = ["Frontier", "Near-optimal", "Layouts", "Step time", "Memory", "Assumptions", "Not modelled"]
+    order = ["Frontier", "Near-optimal", "Layouts", "Step time", "Memory", "How sure", "Assumptions", "Not modelled"]
     assert [next(k for k in order if section.startswith(k)) for section in sections] == order
     assert sum(line.startswith("  * h100-sxm5-80gb") for line in text.splitlines()) == 1
     assert "interruptions" in text

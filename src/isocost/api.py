@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,12 @@ def plan(scenario: Given = None, /, **changes: object) -> Plan:
     return ask("plan", scenario, changes)
 
 
-def estimate(scenario: Given = None, /, **changes: object) -> Plan:
-    """Return what a given number of GPUs takes and costs; deadline, budget and power cap are left aside."""
-    return ask("estimate", scenario, changes)
+def estimate(scenario: Given = None, /, *, explain: bool = False, **changes: object) -> Plan:
+    """Return what a given number of GPUs takes and costs; deadline, budget and power cap are left aside.
+
+    ``explain`` adds the terms of its step time and the fitted constants that they rest on.
+    """
+    return ask("estimate", scenario, changes, explained=explain)
 
 
 def ask(
@@ -48,6 +52,8 @@ def ask(
     changes: Mapping[str, object],
     places: Mapping[str, str] | None = None,
     today: datetime.date | None = None,
+    *,
+    explained: bool = False,
 ) -> Plan:
     """Return the answer to a scenario with changes; ``places`` is where the user wrote the changed keys."""
     day = today or datetime.date.today()
@@ -68,11 +74,12 @@ def ask(
         _need_gpus(tables | given)
     checked, catalog = read_scenario(tables | given, {**wrote, **(places or {})}, day)
     question, assumed = question_of(checked, catalog, day)
-    answer = search(question, catalog, shipped())
+    constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+    answer = search(question, catalog, constants)
     misfit = None
     if verb == "estimate" and answer.chosen is None and answer.layouts_considered:
-        misfit = smallest(question, catalog, shipped())
-    return Plan(
+        misfit = smallest(question, catalog, constants)
+    found = Plan(
         scenario=checked,
         catalog=catalog,
         answer=answer,
@@ -81,6 +88,9 @@ def ask(
         today=day,
         verb=verb,
     )
+    if explained and found.feasible:
+        return replace(found, explained=explanation(chosen_of_plan(found), "step_time"))
+    return found
 
 
 def _need_gpus(tables: Mapping[str, object]) -> None:

@@ -47,6 +47,9 @@ MicroBatch = Annotated[Text, _flag("--micro-batch", "N", "Sequences of a micro-b
 Recompute = Annotated[Text, _flag("--recompute", "KIND", "none, selective, full.", _HOW)]
 Sharding = Annotated[Text, _flag("--sharding", "KIND", "none, zero1, zero2, zero3 (FSDP).", _HOW)]
 Schedule = Annotated[Text, _flag("--schedule", "NAME", "1f1b, interleaved, zb-h1, dualpipe, ...", _HOW)]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Add the terms of the step time and their constants.", rich_help_panel=_OUT)
+]
 Format = Annotated[Text, _flag("--format", "NAME", "table, json, csv, md or html.", _OUT)]
 Output = Annotated[
     Text,

@@ -73,7 +73,7 @@ def _answer(context: typer.Context, verb: str) -> None:
     changes = {key: given[key] for key in KEYS if given.get(key) is not None}
     places = {key: f"--{key.replace('_', '-')}" for key in changes}
     with progress("searching", quiet=given["quiet"]):
-        answer = api.ask(verb, given["scenario"], changes, places)
+        answer = api.ask(verb, given["scenario"], changes, places, explained=given.get("explain", False))
     _show(answer, form, given["output"], given["quiet"])
     if not answer.feasible:
         if form != "table" or given["output"]:
@@ -142,6 +142,7 @@ def estimate(
     recompute: flags.Recompute = None,
     sharding: flags.Sharding = None,
     schedule: flags.Schedule = None,
+    explain: flags.Explain = False,
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,

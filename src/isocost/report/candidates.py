@@ -21,6 +21,7 @@ _VALUES: Final = (
 INTERVALS: Final = (
     "step_s", "run_s", "days", "gpu_hours", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes", "energy_j",
 )  # fmt: skip
+_PREFIXES: Final = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _WHOLE: Final = 10  # from here on an end of an interval is shown without decimals
 _BAR: Final = 30  # characters of the longest bar
 # What each part of a step is, in the words of the waterfall.
@@ -63,11 +64,13 @@ def layout_text(c: Candidate) -> str:
     return ", ".join(shown)
 
 
-def money(spread: Spread | None) -> str:
-    """Return a cost with its interval, or "not priced"."""
+def money(spread: Spread | None, join: str = " to ") -> str:
+    """Return a cost with its interval in the unit of the cost, "$13.6M (9.2 to 28)", or "not priced"."""
     if spread is None:
         return "not priced"
-    return f"{show(spread.median, 'USD')} ({show(spread.low, 'USD')} to {show(spread.high, 'USD')})"
+    middle = show(spread.median, "USD")
+    scale = _PREFIXES.get(middle[-1], 1.0)
+    return f"{middle} ({_round(spread.low / scale)}{join}{_round(spread.high / scale)})"
 
 
 def days(c: Candidate) -> str:
@@ -116,7 +119,7 @@ def candidate_dict(c: Candidate) -> dict[str, Any]:
         **{f"{name}_{end}": _interval_end(name, end).value(c) for name in INTERVALS for end in ("low", "high")},
         **spreads,
         "certainty": {
-            "classes": c.certainty.classes,
+            "classes": list(c.certainty.classes),
             "kind": c.certainty.kind,
             "rows": c.certainty.rows,
             "step_s_low_ratio": c.certainty.band.low,
@@ -165,14 +168,6 @@ def _median_cost(c: Candidate) -> float | None:
     return None if c.cost_usd is None else c.cost_usd.median
 
 
-def _cost(c: Candidate) -> str:
-    """Return the cost with its interval behind it: "$13.6M ($9.1M-$28M)"."""
-    cost = c.cost_usd
-    return (
-        "" if cost is None else f"{show(cost.median, 'USD')} ({show(cost.low, 'USD', 2)}-{show(cost.high, 'USD', 2)})"
-    )
-
-
 def degrees(c: Candidate) -> str:
     """Return tp, pp (times vp), cp, ep and dp as one cell, those of 1 left out."""
     pp = f"pp{c.pp}" + (f"x{c.vp}" if c.vp > 1 else "")
@@ -187,7 +182,7 @@ PLAN: Final = (
     ACCELERATOR,
     _number("gpus", "GPUs"),
     _with_ends("days", "days", lambda x: f"{x:,.1f}"),
-    Column(head="cost", key="cost_usd_median", value=_median_cost, text=_cost),
+    Column(head="cost", key="cost_usd_median", value=_median_cost, text=lambda c: money(c.cost_usd, "-")),
     _with_ends("mfu", "MFU", lambda x: f"{x:.1%}", 100.0),
     _number("peak_bytes", "peak", "B"),
     _DEGREES,

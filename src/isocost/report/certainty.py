@@ -1,4 +1,4 @@
-"""How sure a plan is: what about it nobody has measured, how far such predictions were off, and what would narrow it."""
+"""How sure a plan is: what nobody has measured about it, how far such predictions were off, what would narrow it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ def _lines(c: Candidate, question: Question) -> list[str]:
         f"were off, on {certainty.rows:,} runs that the fit had not seen",
         f"would narrow it: {'; '.join(certainty.narrowed_by)}",
     ]
-    recipes = "other memory recipes of this family of stacks, and " if question.recipe_assumed else ""
-    stack = " (the stack was not named)" if question.recipe_assumed else ""
-    lines.append(
-        f"peak memory {between(c.intervals['peak_bytes'], 'B')}: {recipes}the spread of its predictions{stack}"
-    )
+    peak = f"peak memory {between(c.intervals['peak_bytes'], 'B')}: the spread of its predictions"
+    if question.recipe_assumed:
+        peak += (
+            ", and the other memory recipes of these stacks, as none was named; the probability of fitting is that of "
+            f"{question.recipe.id}"
+        )
+    lines.append(peak)
     if c.cost_usd is not None:
         lines.append("cost: the range of prices and the interval of the step time, as independent factors")
     lines += broken_at_the_end(c, question)

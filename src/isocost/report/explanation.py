@@ -16,13 +16,16 @@ from isocost.evaluate.block import block_times, kernels
 from isocost.evaluate.inputs import Coefficients, Kinds, Model, Split
 from isocost.evaluate.peak import block_peak, peak_memory
 from isocost.evaluate.step import step_time
-from isocost.report.candidates import MEMORY_PARTS, STEP_PARTS
+from isocost.report.candidates import MEMORY_PARTS, STEP_PARTS, money
 from isocost.report.catalogs import cite
+from isocost.report.fitted import Used, constant_dict, fitted_section, used_constants
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
 from isocost.search.bill import bill, site
+from isocost.search.intervals import widened
 from isocost.search.question import Option, Question
 from isocost.term import Node, bibliography, recording, render, to_dict
+from isocost.uncertain import certainty_of
 from isocost.units import show, unit_of
 
 # The dense products of a block, in the order in which ``kernels`` yields them.
@@ -56,6 +59,7 @@ class Explanation(Result):
     lead: str
     root: Node
     sources: tuple[str, ...]
+    fitted: tuple[Used, ...] = ()  # constants behind a step time
 
     def rows(self) -> Table:
         """Return the tree as rows, parents first."""
@@ -66,12 +70,15 @@ class Explanation(Result):
         sections = [Section(title="Terms", body=(render(self.root),))]
         if self.sources:
             sections.append(Section(title="Sources", body=self.sources))
+        if self.fitted:
+            sections.append(fitted_section(self.fitted))
         return Report(lead=self.lead, sections=tuple(sections))
 
     def markdown(self) -> str:
         """Return the tree as a block of code, the sources as a list."""
         sources = "\n".join(f"- {source}" for source in self.sources)
-        return f"**{self.lead}**\n\n```\n{render(self.root)}\n```\n\n{sources}\n"
+        fitted = Report(lead="", sections=(fitted_section(self.fitted),)).markdown()[4:] if self.fitted else ""
+        return f"**{self.lead}**\n\n```\n{render(self.root)}\n```\n\n{sources}\n{fitted}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as nested objects."""
@@ -81,6 +88,7 @@ class Explanation(Result):
             "summary": self.lead,
             "tree": to_dict(self.root),
             "sources": self.sources,
+            "constants": [constant_dict(used) for used in self.fitted],
         }
 
 
@@ -124,7 +132,8 @@ def explanation(chosen: Chosen, topic: str) -> Explanation:
     lead, root = TOPICS[topic](chosen)
     keys = [key for key in bibliography(root) if key != CONSTANTS]
     cited = tuple(f"[{key}] {text}" if (text := cite(chosen.catalog, key)) != key else key for key in keys)
-    return Explanation(topic=topic, lead=lead, root=root, sources=cited)
+    fitted = used_constants(chosen.case, chosen.constants) if topic == "step_time" else ()
+    return Explanation(topic=topic, lead=lead, root=root, sources=cited, fitted=fitted)
 
 
 def _coefficients(chosen: Chosen) -> Coefficients:
@@ -174,8 +183,10 @@ def _of_cost(chosen: Chosen) -> tuple[str, Node]:
         result = bill(chosen.option, place, chosen.gpus, chosen.steps, step_s)
     cost = result.cost_usd
     root = Node(name="cost_usd", unit="USD", formula="rent, and energy where owned", value=cost and cost.median)
-    root.children = [*_prices(chosen.option), power, paid]
-    lead = "The run is not priced" if cost is None else f"The run costs {show(cost.median, 'USD')}"
+    with recording("interval of the cost: price and step time") as interval:
+        ends = widened(cost, certainty_of(chosen.case).band)
+    root.children = [*_prices(chosen.option), power, paid, *([interval] if ends else [])]
+    lead = f"The run costs {money(ends)}" if ends else "The run is not priced"
     return f"{lead}: {chosen.gpus:,} GPUs for {chosen.steps:,} steps of {show(step_s, 's')}", root
 
 

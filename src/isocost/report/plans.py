@@ -22,6 +22,7 @@ from isocost.report.candidates import (
     waterfall,
 )
 from isocost.report.certainty import certainty_dict, how_sure
+from isocost.report.explanation import Explanation
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
@@ -87,6 +88,7 @@ class Plan(Result):
     assumed: tuple[Assumed, ...]
     today: datetime.date
     verb: str = "plan"
+    explained: Explanation | None = None  # of the step time, where asked for
     misfit: Candidate | None = None  # of an estimate that does not fit: the smallest layout that was asked for
 
     @property
@@ -146,6 +148,8 @@ class Plan(Result):
             sections.append(how_sure(chosen, answer.question))
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
+        if self.explained is not None:
+            sections += self.explained.report().sections
         notes = tuple(_note(note) for note in self.assumptions())
         sections.append(Section(title=f"Assumptions (newest price of {self.facts_as_of})", body=notes))
         sections.append(Section(title="Not modelled", body=answer.not_modelled))
@@ -201,6 +205,7 @@ class Plan(Result):
                 "layouts_evaluated": answer.layouts_evaluated,
                 "seconds": answer.seconds,
             },
+            "explanation": self.explained.to_dict() if self.explained else None,
             "definitions": {"mfu": MFU_DEFINITION},
             "assumptions": [asdict(note) for note in self.assumptions()],
             "not_modelled": list(answer.not_modelled),
@@ -248,8 +253,8 @@ def _loser(loser: Loser) -> dict[str, Any]:
 
 def _time_section(c: Candidate, which: str, why: str) -> Section:
     lead = (
-        f"{show(c.step_s, 's')} ({between(c.intervals['step_s'], 's')}) a step of {c.global_batch_seqs:,} sequences, {c.micro_batches:,} micro-batches a rank; "
-        f"{c.steps:,} steps; {c.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
+        f"{show(c.step_s, 's')} ({between(c.intervals['step_s'], 's')}) a step of {c.global_batch_seqs:,} sequences, "
+        f"{c.micro_batches:,} micro-batches a rank; {c.steps:,} steps; {c.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
     )
     return Section(title=f"Step time of {which}", body=(lead, *([f"bound by {why}"] if why else []), waterfall(c)))
 
@@ -257,8 +262,9 @@ def _time_section(c: Candidate, which: str, why: str) -> Section:
 def _memory_section(c: Candidate, which: str) -> Section:
     spare = c.capacity_bytes - c.peak_bytes
     left = f"{show(spare, 'B')} to spare" if spare >= 0 else f"{show(-spare, 'B')} too much"
+    interval = between(c.intervals["peak_bytes"], "B")
     lead = (
-        f"{show(c.peak_bytes, 'B')} ({between(c.intervals['peak_bytes'], 'B')}) of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
+        f"{show(c.peak_bytes, 'B')} ({interval}) of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
         f"fits with a probability of {c.fits_probability:.0%}"
     )
     return Section(title=f"Memory of {which}", body=(lead, memory_stack(c)))
