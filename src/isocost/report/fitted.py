@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from isocost.cases import Case, levels_of
+import numpy as np
+
+from isocost.cases import Case, coefficients_of, columns, levels_of
 from isocost.constants import Constant, names_of
+from isocost.evaluate.block import block_times
 from isocost.evaluate.inputs import Coefficients
+from isocost.evaluate.step import step_time
 from isocost.report.table import Column, Section, Table
 
+_STEP = 1e-3  # of the logarithm: far above rounding, far below any bend of the laws
+_LEAST = 5e-4  # what moves a step by less would show as nothing
+_NOTE = (
+    "sd: of the logarithm, before and after the fit. step: what 1 % more of the constant does to this step. Constants "
+    "that move it by less than 0.0005 % are left out."
+)
 TITLE = "Fitted constants of this step: a coefficient is the product of its lines"
 
 
@@ -21,16 +32,29 @@ class Used:
     coefficient: str
     level: str  # "" for the base, else what the runs it rests on have in common: "chip=h100-sxm5-80gb"
     constant: Constant
+    elasticity: float  # d ln(step) / d ln(constant)
 
 
 def used_constants(case: Case, constants: Mapping[str, Constant]) -> tuple[Used, ...]:
-    """Return every constant that a case reads, the base of each coefficient before its multipliers."""
-    levels = levels_of(case)
-    return tuple(
-        Used(coefficient=f.name, level=name.partition("|")[2], constant=constants[name])
-        for f in fields(Coefficients)
-        for name in names_of(f.name, levels, constants)
-    )
+    """Return every constant that moves the step of a case, the base of each coefficient before its multipliers."""
+    levels, values, c = levels_of(case), coefficients_of(case, dict(constants)), columns([case])
+
+    def step_s(**moved: float) -> float:
+        found: dict[str, Any] = values | moved
+        k = Coefficients(**found)
+        blocks = block_times(c.kinds, c.model, c.split, c.machine, c.policy, k)
+        return float(np.asarray(step_time(blocks, c.model, c.split, c.tail, c.machine, c.policy, k).total_s)[0])
+
+    base, used = step_s(), []
+    for name, value in values.items():
+        elasticity = math.log(step_s(**{name: value * math.exp(_STEP)}) / base) / _STEP
+        if abs(elasticity) < _LEAST:
+            continue
+        for key in names_of(name, levels, constants):
+            used.append(
+                Used(coefficient=name, level=key.partition("|")[2], constant=constants[key], elasticity=elasticity)
+            )
+    return tuple(used)
 
 
 def constant_dict(used: Used) -> dict[str, Any]:
@@ -45,6 +69,7 @@ def constant_dict(used: Used) -> dict[str, Any]:
         "prior_sd_ln": c.sd,
         "posterior_sd_ln": c.posterior_sd,
         "z_score": c.z_score,
+        "step_elasticity": used.elasticity,
         "rows": c.rows,
         "meaning": c.meaning,
     }
@@ -62,6 +87,7 @@ _COLUMNS = (
     Column(
         head="sd, fitted", key="posterior_sd_ln", value=lambda u: u.constant.posterior_sd, show=lambda x: f"{x:.1%}"
     ),
+    Column(head="step", key="step_elasticity", value=lambda u: u.elasticity, show=lambda x: f"{x:+.3f}%"),
     Column(head="runs", key="rows", value=lambda u: u.constant.rows),
     Column(head="meaning, or the runs it rests on", key="meaning", value=_meaning, left=True),
 )
@@ -69,4 +95,4 @@ _COLUMNS = (
 
 def fitted_section(used: tuple[Used, ...]) -> Section:
     """Return the constants as a table, base constants with their multipliers below."""
-    return Section(title=TITLE, body=(Table(columns=_COLUMNS, rows=used),))
+    return Section(title=TITLE, body=(Table(columns=_COLUMNS, rows=used), _NOTE))
