@@ -134,6 +134,7 @@ def test_comparable_rows_share_all_but_the_layout() -> None:
         "global_batch_seqs": 4,
         "seq_len": 2048,
         "precision": "bf16",
+        "release": "1.0",
     }
     keys = {comparable(**{**base, name: None}) for name in base}  # type: ignore[arg-type]
     assert len(keys) == len(base)

@@ -171,6 +171,7 @@ def _scores(runs: Sequence[Run], rows: Sequence[Row], table: RunTable) -> score.
         score.comparable(
             source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
             global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision,
+            release=run.release,
         )
         for run in runs
     ]  # fmt: skip

@@ -125,6 +125,7 @@ def _lines(
         score.comparable(
             source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
             global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision,
+            release=run.release,
         )
         for run in runs
     ]  # fmt: skip

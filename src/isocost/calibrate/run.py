@@ -72,3 +72,8 @@ class Run:
     complete: bool
     notes: str | None = None
     verified: str | None = None
+
+    @property
+    def release(self) -> str:
+        """Which release of a stack ran: its version and the year."""
+        return f"{self.stack_version or ''} {self.year or ''}"

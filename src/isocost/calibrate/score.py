@@ -197,9 +197,10 @@ def comparable(
     global_batch_seqs: int | None,
     seq_len: int | None,
     precision: str | None,
+    release: str,
 ) -> tuple[Hashable, ...]:
-    """Key of rows that differ by layout only, as far as the format says."""
-    return (source, model, accelerator, gpus, global_batch_seqs, seq_len, precision)
+    """Key of rows that differ by layout only, as far as the format says: another release of a stack is no layout."""
+    return (source, model, accelerator, gpus, global_batch_seqs, seq_len, precision, release)
 
 
 def _floats(values: ArrayLike | None, like: Floats | None = None) -> Floats:

@@ -205,7 +205,9 @@ def _attention(
     # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
     core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))
     tokens = split.micro_batch * model.seq_len / split.cp
-    merged = op.ring_merge_bytes(cp=split.cp, tokens=tokens, attention_width=kinds.heads * kinds.v_head_dim / split.tp)
+    merged = op.ring_merge_bytes(
+        cp=split.cp, tokens=tokens, attention_width=kinds.heads * kinds.v_head_dim / split.tp, bytes_per_value=10.0
+    )
     core = core + merged / machine.hbm_bytes_per_s
     scores = tokens * model.seq_len * kinds.heads / split.tp
     return core, policy.score_bytes * c.attention_score * scores / machine.hbm_bytes_per_s

@@ -103,8 +103,8 @@ def pointwise_bytes(
 
 
 @term(unit="B", source="liu2023ring")
-def ring_merge_bytes(*, cp: Num, tokens: Num, attention_width: Num) -> Num:
-    """bytes = 10 (cp - 1) tokens attention_width.
+def ring_merge_bytes(*, cp: Num, tokens: Num, attention_width: Num, bytes_per_value: Num) -> Num:
+    """bytes = bytes_per_value (cp - 1) tokens attention_width.
 
     Traffic of merging the partial results of ring attention, forward. Every step after the first rescales the running output
     by the new maximum: it is read and written in 32 bit and the partial result read in 16 bit, 10 bytes a value.
@@ -115,10 +115,11 @@ def ring_merge_bytes(*, cp: Num, tokens: Num, attention_width: Num) -> Num:
         cp: context-parallel ranks.
         tokens: tokens of the micro-batch on this rank.
         attention_width: heads x head_dim of the output on this rank.
+        bytes_per_value: traffic of one merge, 10 as a rule.
 
     Source: liu2023ring (the algorithm); the bytes follow its operators.
     """
-    return 10.0 * (cp - 1.0) * tokens * attention_width
+    return bytes_per_value * (cp - 1.0) * tokens * attention_width
 
 
 @term(unit="B", source="korthikanti2022")
