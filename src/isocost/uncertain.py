@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isocost.cases import Case
 
 # From the widest surprise to none; a case is of the first class that fits it.
+CALIBRATED = "calibrated"
 NEW_STACK, NEW_CHIP, NEW_SITE, NEW_SCALE, KNOWN = "new stack", "new chip", "new site", "new scale", "known"
 MEANING = {
     NEW_STACK: "no run of this software stack was measured",
@@ -22,6 +23,7 @@ MEANING = {
     NEW_SITE: "the machines and their network are not among those measured",
     NEW_SCALE: "more than twice the accelerators of any measured run of this stack on this chip",
     KNOWN: "runs of this stack on this chip were measured",
+    CALIBRATED: "runs of your own on this stack and chip were measured",
 }
 NARROWED_BY = {
     NEW_STACK: "five step times of this stack",
@@ -29,6 +31,7 @@ NARROWED_BY = {
     NEW_SITE: "two multi-node step times on this fabric",
     NEW_SCALE: "one step time at a quarter of this scale",
     KNOWN: "step times of your own model and layout",
+    CALIBRATED: "the runs that isocost calibrate --plan proposes",
 }
 
 
@@ -38,6 +41,19 @@ class Band:
 
     low: float
     high: float
+
+
+class OwnRuns(Protocol):
+    """What a calibration on the user's own runs says of an interval."""
+
+    @property
+    def row_count(self) -> int:
+        """Runs of the user."""
+        ...
+
+    def interval(self, case: Case, low: float, high: float) -> tuple[float, float] | None:
+        """Factors of the 90 % interval of a case, given those without own runs; None where the runs say nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +108,21 @@ def class_of(case: Case, facts: Mapping[str, Any] | None = None) -> str:
     return classes_of(case, facts)[0]
 
 
-def certainty_of(case: Case) -> Certainty:
-    """The classes of a case and the interval of its step time: the widest of theirs, so that no surprise narrows it."""
+def certainty_of(case: Case, calibration: OwnRuns | None = None) -> Certainty:
+    """The classes of a case and the interval of its step time: the widest of theirs, so that no surprise narrows it.
+
+    With a calibration on the same stack and chip it is the user's own: from how far the runs left the multipliers open.
+    """
+    plain = _uncalibrated(case)
+    own = None if calibration is None else calibration.interval(case, plain.band.low, plain.band.high)
+    if calibration is None or own is None:
+        return plain
+    return Certainty(
+        classes=(CALIBRATED,), kind=plain.kind, rows=calibration.row_count, band=Band(low=own[0], high=own[1])
+    )
+
+
+def _uncalibrated(case: Case) -> Certainty:
     classes = classes_of(case)
     kind = "moe" if any(block.experts for block in case.architecture.blocks) else "dense"
     entries = [_facts()["class"][name][kind] for name in {*classes, KNOWN}]

@@ -22,7 +22,7 @@ from isocost.calibrate.fit import Index, Problem, sensitivity
 from isocost.calibrate.run import Run
 from isocost.cases import Case, coefficients_of, columns, levels_of
 from isocost.catalog.store import Catalog
-from isocost.constants import Constant
+from isocost.constants import Constant, shipped
 from isocost.errors import InputError
 from isocost.errors import Problem as Wrong
 
@@ -131,6 +131,14 @@ class SiteCalibration:
         by_constant, covariance = self.linear(cases, constants)
         variance = np.einsum("ij,jk,ik->i", by_constant, covariance, by_constant)
         return np.asarray(np.sqrt(variance + self.spread**2))
+
+    def interval(self, case: Case, low: float, high: float) -> tuple[float, float] | None:
+        """Factors of the 90 % interval of a case, given those without own runs; None where the runs say nothing."""
+        if not self.strength or not self.applies_to(case):
+            return None
+        own_low, own_high = (float(ends[0]) for ends in self.bands([case], shipped()))
+        # Runs that the model describes as well as it should tell no less than none: the narrower of the two holds.
+        return (max(own_low, low), min(own_high, high)) if self.spread <= SPREAD else (own_low, own_high)
 
     def bands(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[Array, Array]:
         """Lower and upper factor of the 90 % interval of each case's step."""

@@ -37,6 +37,7 @@ Fabric = Annotated[Text, _flag("--fabric", "ID", "The network: 'isocost catalog 
 Term = Annotated[Text, _flag("--term", "TERM", "on_demand, spot, reserved_1y, reserved_3y, capacity_block.", _WHERE)]
 Catalog = Annotated[Text, _flag("--catalog", "FILE,...", "Your own facts and quotes over the shipped ones.", _WHERE)]
 Stack = Annotated[Text, _flag("--stack", "ID", "The software: 'isocost catalog list stacks'.", _HOW)]
+Calibration = Annotated[Text, _flag("--calibration", "FILE", "What 'isocost calibrate' made of your own runs.", _HOW)]
 Precision = Annotated[Text, _flag("--precision", "NAME,...", "bf16, fp16, fp8, mxfp8, nvfp4.", _HOW)]
 Tp = Annotated[Text, _flag("--tp", "N", "Tensor parallel ranks.", _HOW)]
 Pp = Annotated[Text, _flag("--pp", "N", "Pipeline stages.", _HOW)]

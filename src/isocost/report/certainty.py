@@ -7,6 +7,7 @@ from typing import Any
 from isocost.report.candidates import between
 from isocost.report.table import Section
 from isocost.search.question import Candidate, Question
+from isocost.uncertain import CALIBRATED, Certainty
 from isocost.units import show
 
 _KINDS = {"dense": "dense models", "moe": "mixtures of experts"}
@@ -23,8 +24,7 @@ def _lines(c: Candidate, question: Question) -> list[str]:
     low, high = (f"{factor - 1:+.0%}" for factor in (band.low, band.high))
     lines = [
         f"class: {'; '.join(f'{name} ({meaning})' for name, meaning in pairs)}",
-        f"step time {low} to {high} in 9 cases of 10: as far as predictions of {_KINDS[certainty.kind]} of this class "
-        f"were off, on {certainty.rows:,} runs that the fit had not seen",
+        f"step time {low} to {high} in 9 cases of 10: {_because(certainty)}",
         f"would narrow it: {'; '.join(certainty.narrowed_by)}",
     ]
     peak = f"peak memory {between(c.intervals['peak_bytes'], 'B')}: the spread of its predictions"
@@ -38,6 +38,15 @@ def _lines(c: Candidate, question: Question) -> list[str]:
         lines.append("cost: the range of prices and the interval of the step time, as independent factors")
     lines += broken_at_the_end(c, question)
     return lines
+
+
+def _because(certainty: Certainty) -> str:
+    if CALIBRATED in certainty.classes:
+        return f"what {certainty.rows:,} runs of your own leave open about this layout"
+    return (
+        f"as far as predictions of {_KINDS[certainty.kind]} of this class were off, on {certainty.rows:,} runs that "
+        "the fit had not seen"
+    )
 
 
 def broken_at_the_end(c: Candidate, question: Question) -> list[str]:

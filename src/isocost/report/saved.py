@@ -121,7 +121,8 @@ def _chosen(
     question = replace(question, global_batch_seqs=batch)
     case = base_case(question, options[0], row["precision"], nic_bytes_per_s(options[0], row["gpus"]))
     layout = {name: value for name, value in row.items() if name != "precision"}
+    constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     return Chosen(
-        question=question, option=options[0], case=with_layout(case, layout), catalog=catalog, constants=shipped(),
+        question=question, option=options[0], case=with_layout(case, layout), catalog=catalog, constants=constants,
         gpus=row["gpus"], steps=steps,
     )  # fmt: skip

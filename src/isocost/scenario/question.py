@@ -6,6 +6,8 @@ import datetime
 from dataclasses import dataclass
 from typing import Final
 
+from isocost.calibrate.site import SiteCalibration, fingerprint
+from isocost.calibrate.site_file import load_calibration
 from isocost.catalog import Accelerator, Catalog, Offer, peak
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
@@ -58,8 +60,9 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
         assume("on", ", ".join(ACCELERATORS))
     if not scenario.gpu_counts:
         assume("gpus", "64 to 8,192, doubling")
-    stack = _stack(scenario, accelerators)
-    default = "" if scenario.stack else f" ({DEFAULT})"
+    calibration = _calibration(scenario)
+    stack = _stack(scenario, accelerators, calibration)
+    default = "" if scenario.stack else " (of the calibration)" if calibration else f" ({DEFAULT})"
     assume("stack", f"{stack.id}: {stack.title}, {stack.note}{default}", stack.source, stack.as_of, stack.grade)
     precisions = scenario.precisions or _precisions(accelerators)
     if not scenario.precisions:
@@ -67,6 +70,8 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     if scenario.term is None:
         assume("term", TERM)
     assume("step time", f"{len(shipped())} constants fitted on measured runs (isocost validate)", "isocost_fit", "")
+    if calibration is not None:
+        _note_calibration(calibration, scenario.calibration or "", stack, accelerators, notes)
     return (
         Question(
             architecture=scenario.shape,
@@ -75,7 +80,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             options=_options(scenario, catalog, accelerators, notes),
             gpu_counts=scenario.gpu_counts or GPU_COUNTS,
             recipe=stack,
-            recipe_assumed=scenario.stack is None,
+            recipe_assumed=scenario.stack is None and calibration is None,
             global_batch_seqs=scenario.global_batch_seqs,
             precisions=precisions,
             deadline_s=scenario.deadline_s,
@@ -83,6 +88,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             power_w=scenario.power_w,
             fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
             top=scenario.top or TOP,
+            calibration=calibration,
         ),
         tuple(notes),
     )
@@ -94,9 +100,39 @@ def _note_model(scenario: Scenario, notes: list[Assumed]) -> None:
         notes.append(Assumed(name="model", value=model.given, source=model.source, as_of=model.as_of))
 
 
-def _stack(scenario: Scenario, accelerators: list[Accelerator]) -> Recipe:
+def _stack(scenario: Scenario, accelerators: list[Accelerator], own: SiteCalibration | None) -> Recipe:
+    if scenario.stack is None and own is not None and len(own.stacks) == 1:
+        return recipe(own.stacks[0])
     tpus = all(accelerator.id.startswith("tpu") for accelerator in accelerators)
     return recipe(scenario.stack or (TPU_STACK if tpus else STACK))
+
+
+def _calibration(scenario: Scenario) -> SiteCalibration | None:
+    return None if scenario.calibration is None else load_calibration(scenario.calibration)
+
+
+def _note_calibration(
+    own: SiteCalibration, path: str, stack: Recipe, accelerators: list[Accelerator], notes: list[Assumed]
+) -> None:
+    """Say where the user's multipliers apply; where they apply to nothing that is asked, that is an error."""
+    same = stack.id in own.stacks
+    chips = [accelerator.id for accelerator in accelerators if accelerator.id in own.chips]
+    if not same and not chips:
+        message = (
+            f"was made on {', '.join(own.stacks)} on {', '.join(own.chips)}: nothing of it applies to this question"
+        )
+        fix = f"ask about --stack {own.stacks[0]}, or leave the calibration out"
+        raise InputError([Problem("calibration", message, path, fix=fix)])
+    value = f"{own.name}: {own.row_count} runs of {', '.join(own.stacks)} on {', '.join(own.chips)}"
+    if not own.strength:
+        value += "; every multiplier is 1, as nothing did better on layouts left out"
+    elif not same:
+        value += f"; {stack.id} is another stack: only fabric, sustained rate and attention apply"
+    elif len(chips) < len(accelerators):
+        value += "; on other accelerators only what belongs to the stack applies"
+    if own.base != fingerprint(shipped()):
+        value += "; it rests on other constants than this isocost ships: calibrate again"
+    notes.append(Assumed(name="calibration", value=value, source=f"the user's {own.created_from or path}", as_of=""))
 
 
 def _precisions(accelerators: list[Accelerator]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from isocost.workload.architecture import Architecture
 MAX_BYTES: Final = 1_000_000
 RECOMPUTE: Final = ("none", "selective", "full")
 SHARDING: Final = ("none", "zero1", "zero2", "zero3")
-_PATHS: Final = ("model", "catalog")  # relative to the folder of the scenario
+_PATHS: Final = ("model", "catalog", "calibration")  # relative to the folder of the scenario
 _NEEDS_MODEL: Final = (
     "name a shipped model (isocost catalog list models), the path of a config.json, or write an [architecture] table"
 )
@@ -61,6 +61,7 @@ class Scenario:
     sharding: Annotated[str | None, reads(choice(*SHARDING))] = None
     schedule: Annotated[str | None, reads(choice(*SCHEDULES))] = None
     catalog: Annotated[tuple[str, ...], reads(values.read_catalogs)] = ()
+    calibration: Annotated[str | None, reads(values.read_calibration)] = None
     top: Annotated[int | None, reads(count(values.MAX_TOP))] = None
 
     @property

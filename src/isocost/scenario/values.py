@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 from pydantic import PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from isocost.calibrate.site_file import load_calibration
 from isocost.catalog import Catalog
 from isocost.errors import DataError, InputError, Problem, nearest
 from isocost.recipes import recipe
@@ -318,6 +319,14 @@ def read_catalogs(value: object, place: str, context: Context) -> tuple[str, ...
         return str(part)
 
     return _each(value, place, one)
+
+
+def read_calibration(value: object, place: str, context: Context) -> str:
+    """Return the path of a calibration (isocost calibrate makes one); a broken one is refused here."""
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise _refuse(place, "is not the path of a calibration", value)
+    load_calibration(str(value))
+    return str(value)
 
 
 def read_text(value: object, place: str, context: Context) -> str:

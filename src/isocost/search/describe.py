@@ -69,7 +69,7 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     rate, rate_16bit = rates[t.case.precision], rates["bf16"] or rates["fp16"]
     fits = peak <= ceiling(question, t)
     case = with_layout(t.case, values)
-    certainty = certainty_of(case)
+    certainty = certainty_of(case, question.calibration)
     mfu, mfu_16bit = (flop_per_s / peak_rate if peak_rate else None for peak_rate in (rate, rate_16bit))
     run_s, gpu_s = pool.steps * step_s, gpus * pool.steps * step_s
     energy = widened(paid.energy_j, certainty.band)

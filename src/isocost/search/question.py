@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isocost.calibrate.site import SiteCalibration
 from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.evaluate.step import StepTime
 from isocost.laws.memory import MemoryBreakdown
@@ -61,6 +62,7 @@ class Question:
     fit_probability: float = FIT_PROBABILITY
     near_frac: float = 0.05
     top: int = 8
+    calibration: SiteCalibration | None = None  # the user's own multipliers
     pue: str = "colocation"  # ids of the catalogue's site rates
     electricity: str = "us"
 
