@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import runpy
 import signal
@@ -126,6 +127,56 @@ def test_parts_add_up(small: dict[str, Any]) -> None:
     assert sum(chosen["memory"].values()) == pytest.approx(chosen["peak_bytes"], rel=1e-9)
     assert chosen["steps"] * chosen["step_s"] / 86400 == pytest.approx(chosen["days"], rel=1e-12)
     assert chosen["gpus"] == chosen["tp"] * chosen["pp"] * chosen["cp"] * chosen["dp"] == 64
+
+
+def test_every_figure_has_its_interval(small: dict[str, Any]) -> None:
+    """Every figure that rests on step time or memory lies inside its interval, in the plan and on the frontier."""
+    figures = ("step_s", "run_s", "days", "gpu_hours", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes")
+    for plan in (small["chosen"], *small["frontier"], *(row["plan"] for row in small["alternatives"])):
+        for name in (*figures, "energy_j"):
+            assert plan[f"{name}_low"] < plan[name] < plan[f"{name}_high"], name
+        for name in ("price_usd", "cost_usd", "energy_usd"):
+            assert plan[f"{name}_low"] < plan[f"{name}_median"] < plan[f"{name}_high"], name
+        assert plan["days_high"] / plan["days"] == pytest.approx(plan["certainty"]["step_s_high_ratio"], rel=1e-12)
+        assert plan["mfu"] / plan["mfu_low"] == pytest.approx(plan["certainty"]["step_s_high_ratio"], rel=1e-12)
+
+
+def test_the_answer_says_how_sure_it_is(small: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Class, runs behind its errors and what narrows it, in text and JSON; a limit missed at the far end is named."""
+    sure = small["how_sure"]
+    assert [row["name"] for row in sure["classes"]] == small["chosen"]["certainty"]["classes"] == ["new site"]
+    assert sure["classes"][0]["narrowed_by"] == "two multi-node step times on this fabric"
+    assert sure["rows"] > 1000
+    assert (sure["memory_recipe_assumed"], sure["missed_at_the_far_end"]) == (False, [])
+    tight = f"{small['chosen']['run_s'] * 1.01 / 3600:.4f} h"
+    assert run(["plan", *SMALL, "--deadline", tight]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "How sure class: new site (the machines and their network are not among those measured)" in text
+    assert "deadline: met as predicted, missed at the far end" in text
+
+
+def test_estimate_explains_its_constants(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --explain: terms, and every constant that moves the step with value, prior, spread and runs."""
+    assert run(["estimate", *SMALL, "--explain", "--format", "json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    explained = values["explanation"]
+    assert explained["tree"]["value"] == pytest.approx(values["chosen"]["step_s"], rel=1e-9)
+    fitted = next(node for node in explained["tree"]["children"] if node["name"] == "fitted coefficients")
+    products = {node["name"]: node["value"] for node in fitted["children"]}
+    rows = explained["constants"]
+    assert len(rows) > 10
+    for name in {row["coefficient"] for row in rows}:
+        own = [row for row in rows if row["coefficient"] == name]
+        assert [row["level"] == "" for row in own] == [True, *[False] * (len(own) - 1)]
+        assert math.prod(row["value"] for row in own) == pytest.approx(products[name], rel=1e-12)
+    rate = next(row for row in rows if row["coefficient"] == "sustained_frac")
+    assert -1 < rate["step_elasticity"] < -0.3  # a faster matrix rate shortens most of a step
+    assert 0 < rate["posterior_sd_ln"] <= rate["prior_sd_ln"]
+    assert rate["rows"] > 1000
+    assert run(["estimate", *SMALL]) == 0
+    assert "Fitted constants" not in capsys.readouterr().out
+    assert run(["estimate", *SMALL, "--explain"]) == 0
+    assert "Fitted constants of this step" in capsys.readouterr().out
 
 
 def test_flags_override_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

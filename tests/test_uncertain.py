@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
 import pytest
 
 from isocost import uncertain
+from isocost.case_memory import peak_range
 from isocost.cases import Case
 from isocost.catalog import load_catalog
+from isocost.laws.intervals import combined_ratio
 from isocost.recipes import recipe
 from isocost.search import Option, Question
+from isocost.search.intervals import peak_interval, widened, with_time
+from isocost.search.question import Spread
 from isocost.search.tables import base_case
-from isocost.uncertain import KNOWN, MEANING, NARROWED_BY, NEW_CHIP, NEW_SCALE, NEW_SITE, NEW_STACK
+from isocost.uncertain import (
+    CALIBRATED,
+    KNOWN,
+    MEANING,
+    NARROWED_BY,
+    NEW_CHIP,
+    NEW_SCALE,
+    NEW_SITE,
+    NEW_STACK,
+    Band,
+)
 from isocost.workload.presets import preset
 
 CATALOG = load_catalog()
@@ -76,6 +91,48 @@ def test_no_surprise_narrows(model: str) -> None:
 
 
 def test_every_class_has_its_words_and_errors() -> None:
-    """Each class says what it means and what narrows it, and has errors of dense and of expert models."""
-    assert set(MEANING) == set(NARROWED_BY) == set(uncertain._facts()["class"])
+    """Each class says what it means and what narrows it, and has errors of dense and of expert models, or own runs."""
+    assert set(MEANING) == set(NARROWED_BY) == {CALIBRATED, *uncertain._facts()["class"]}
     assert all(set(kinds) == {"dense", "moe"} for kinds in uncertain._facts()["class"].values())
+
+
+def test_independent_factors_combine_in_quadrature() -> None:
+    """Ends of 0.3 and 0.4 in the logarithm make one of 0.5; a certain factor adds nothing; up and down are alike."""
+    assert float(combined_ratio(first=math.exp(0.3), second=math.exp(0.4))) == pytest.approx(math.exp(0.5), rel=1e-14)
+    assert float(combined_ratio(first=math.exp(-0.3), second=math.exp(0.4))) == pytest.approx(math.exp(0.5), rel=1e-14)
+    assert float(combined_ratio(first=1.0, second=1.7)) == pytest.approx(1.7, rel=1e-14)
+
+
+BAND = Band(low=0.8, high=1.25)
+
+
+def test_intervals_of_what_follows_from_the_step() -> None:
+    """What grows with the step has its factors, what shrinks with it their inverses, the unknown no interval."""
+    found = with_time(BAND, {"step_s": 10.0}, {"mfu": 0.4, "mfu_16bit": None})
+    assert set(found) == {"step_s", "mfu"}
+    assert (found["step_s"].low, found["step_s"].high) == (8.0, 12.5)
+    assert (found["mfu"].low, found["mfu"].high) == pytest.approx((0.32, 0.5), rel=1e-15)
+
+
+def test_a_cost_has_the_spread_of_price_and_time() -> None:
+    """Both ends combine those of price and step time; a certain price leaves those of the time; free is free."""
+    cost = widened(Spread(low=50.0, median=100.0, high=200.0), BAND)
+    assert cost is not None
+    wide = math.exp(math.hypot(math.log(2.0), math.log(1.25)))
+    assert (cost.low, cost.median, cost.high) == pytest.approx((100 / wide, 100.0, 100 * wide), rel=1e-14)
+    certain = widened(Spread(low=100.0, median=100.0, high=100.0), BAND)
+    assert certain is not None
+    assert (certain.low, certain.high) == pytest.approx((80.0, 125.0), rel=1e-14)
+    assert widened(Spread(low=0.0, median=0.0, high=0.0), BAND) == Spread(low=0.0, median=0.0, high=0.0)
+    assert widened(None, BAND) is None
+
+
+def test_an_unnamed_stack_widens_the_peak() -> None:
+    """Named, the peak is 9 % off at one standard deviation; unnamed, it may be that of any recipe of the family."""
+    case = _case(dp=8, sharding="zero1")
+    named = peak_interval(case, 1e10, recipe_assumed=False)
+    assert (named.low, named.high) == pytest.approx((1e10 * math.exp(-0.14804), 1e10 * math.exp(0.14804)), rel=1e-4)
+    least, own, most = peak_range(case)
+    assert least < own < most
+    unnamed = peak_interval(case, own, recipe_assumed=True)
+    assert (unnamed.low, unnamed.high) == (min(least, own / (named.high / 1e10)), max(most, own * (named.high / 1e10)))
