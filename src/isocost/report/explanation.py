@@ -184,7 +184,7 @@ def _of_cost(chosen: Chosen) -> tuple[str, Node]:
     cost = result.cost_usd
     root = Node(name="cost_usd", unit="USD", formula="rent, and energy where owned", value=cost and cost.median)
     with recording("interval of the cost: price and step time") as interval:
-        ends = widened(cost, certainty_of(chosen.case).band)
+        ends = widened(cost, certainty_of(chosen.case, chosen.question.calibration).band)
     root.children = [*_prices(chosen.option), power, paid, *([interval] if ends else [])]
     lead = f"The run costs {money(ends)}" if ends else "The run is not priced"
     return f"{lead}: {chosen.gpus:,} GPUs for {chosen.steps:,} steps of {show(step_s, 's')}", root
