@@ -9,6 +9,7 @@ from isocost.version import __version__
 
 if TYPE_CHECKING:
     from isocost.api import (
+        calibrate,
         catalog_check,
         catalog_list,
         catalog_show,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. They are imported when first used, so that ``isocost --help`` comes at once.
 _HOMES = {
+    "calibrate": "api",
     "catalog_check": "api",
     "catalog_list": "api",
     "catalog_show": "api",
@@ -87,6 +89,7 @@ __all__ = [
     "Question",
     "Scenario",
     "__version__",
+    "calibrate",
     "catalog_check",
     "catalog_list",
     "catalog_show",

@@ -14,10 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from isocost.calibrate.site_file import refuse_to_replace
 from isocost.catalog import Catalog, load_catalog
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.report import catalogs
+from isocost.report.calibration import Calibration, calibrated
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.explanation import Explanation, explanation
 from isocost.report.models import ModelSummary
@@ -114,6 +116,36 @@ def explain(of: Plan | str | Path | Mapping[str, Any], topic: str = "step_time")
 def validate(runs: str | Path | None = None) -> Any:
     """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
     return import_module("isocost.validation").validate(runs)
+
+
+def calibrate(
+    runs: str | Path,
+    output: str | Path | None = None,
+    *,
+    plan: str | Path | Plan | None = None,
+    name: str | None = None,
+) -> Calibration:
+    """Return multipliers for your stack and site, fitted on a CSV file of your runs, from one row up.
+
+    Args:
+        runs: measured runs in the evidence format (docs/evidence-format.md).
+        output: file to write, for ``calibration=`` of a plan; only another calibration is replaced.
+        plan: what the next measurements are for: a plan, its JSON file, or a scenario; None for the largest run.
+        name: name of the calibration; None for that of ``output`` or ``runs``.
+    """
+    if output is not None:
+        refuse_to_replace(output)
+    goal = None
+    if plan is not None:
+        saved = isinstance(plan, (str, Path)) and Path(plan).suffix == ".json"
+        chosen = (
+            chosen_of_file(plan) if saved else chosen_of_plan(plan if isinstance(plan, Plan) else ask("plan", plan, {}))
+        )
+        goal = ("the plan", chosen.case)
+    result = calibrated(runs, load_catalog(), name=name or Path(output or runs).stem, plan=goal)
+    if output is not None:
+        result.save(output)
+    return result
 
 
 def load_model(model: str | Path) -> Architecture:

@@ -239,6 +239,9 @@ def usable(runs: Sequence[Run], catalog: Catalog) -> tuple[list[Run], list[Case]
     for run, found in zip(runs, assume_all(runs, catalog), strict=True):
         if run.outcome == "oom" or not run.step_s:
             unused.append(Unused(line=run.line, id=run.id, column="step_s", reason="has no step time"))
+        elif isinstance(found, Assumed) and not run.complete:
+            reason = "says that something of the row is not known (complete = false)"
+            unused.append(Unused(line=run.line, id=run.id, column="complete", reason=reason))
         elif isinstance(found, Assumed):
             used.append(run)
             cases.append(found.case)

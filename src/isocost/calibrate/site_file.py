@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -101,9 +103,29 @@ def is_calibration(path: Path) -> bool:
 def refuse_to_replace(path: str | Path) -> None:
     """Raise ``InputError`` where a file other than a calibration is in the place of a new one."""
     target = Path(path)
-    if target.exists() and not is_calibration(target):
+    try:
+        taken = target.exists() and not is_calibration(target)
+    except (OSError, ValueError) as error:
+        raise InputError([Problem("-o", f"cannot be written: {error}", str(path))]) from None
+    if taken:
         fix = "name another file, or remove it first"
         raise InputError([Problem("-o", "exists and is not a calibration: it is left as it is", str(path), fix=fix)])
+
+
+def save(calibration: SiteCalibration, path: str | Path) -> None:
+    """Write a calibration beside its place and rename it there; only another calibration is replaced."""
+    refuse_to_replace(path)
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_text(calibration_toml(calibration), encoding="utf-8")
+        os.replace(part, target)
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, ValueError):
+            part.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        fix = "name a file in a folder you can write"
+        raise InputError([Problem("-o", f"cannot be written: {reason}", str(path), fix=fix)]) from None
 
 
 def load_calibration(path: str | Path) -> SiteCalibration:
