@@ -21,7 +21,7 @@ from isocost.search.question import Candidate
 from isocost.term import TERMS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "how-to.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "how-to.md", ROOT / "docs" / "intervals.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 NEEDS_A_FILE_OF_YOUR_OWN = "my-quotes.toml"
 

@@ -31,6 +31,7 @@ from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumpt
 from isocost.units import show
 from isocost.version import __version__
 
+BRACKETS = "in brackets: the 90 % interval, see How sure"
 # Assumptions of the search that the question states with more detail, or that stand under the frontier.
 _SAID_ELSEWHERE = ("price of", "software", "MFU")
 _DATE = re.compile(r", (\d{4}(?:-\d{2}){0,2})$")
@@ -159,7 +160,7 @@ class Plan(Result):
         title = "Frontier: days against cost (* chosen)"
         if self.verb == "estimate":
             title = "Estimate (* best)"
-        return Section(title=title, body=(self._frontier(PLAN), f"MFU: {MFU_DEFINITION}"))
+        return Section(title=title, body=(self._frontier(PLAN), BRACKETS, f"MFU: {MFU_DEFINITION}"))
 
     def _rejected(self) -> Section:
         answer = self.answer
