@@ -81,14 +81,12 @@ def kernels(kinds: Kinds, model: Model, split: Split) -> Iterator[tuple[Num, Num
     yield np.where(kinds.experts > 0, 1.0, 0.0), tokens, np.maximum(kinds.experts, 1.0), h
 
 
-def product_s(
-    gemm: Gemm, c: Coefficients, m: Num, n: Num, k: Num, *, quantised: Num = 1.0, out_bytes: Num = 2.0
-) -> Num:
+def product_s(gemm: Gemm, c: Coefficients, m: Num, n: Num, k: Num, *, out_bytes: Num = 2.0) -> Num:
     """Time of one product in a training step."""
     return gemm_s(
         m=m, n=n, k=k, rate_flop_per_s=gemm.rate_flop_per_s, bytes_per_s=gemm.bytes_per_s,
         m_half=gemm.m_half, n_half=gemm.n_half, k_half=gemm.k_half, mn_half=gemm.mn_half,
-        quantise_bytes=gemm.quantise_bytes * c.quantise * quantised, launch_s=gemm.launch_s,
+        quantise_bytes=gemm.quantise_bytes * c.quantise, launch_s=gemm.launch_s,
         a_bytes=gemm.element_bytes, b_bytes=gemm.element_bytes, out_bytes=out_bytes,
     )  # fmt: skip
 
@@ -155,10 +153,13 @@ def block_times(
     replay = phase(forward * r, expert_s * r, again, pointwise_s * r, host_s * r, r)
     head_s, end_params = _ends(model, split, machine, tokens, c)
     layers = np.maximum(model.layers, 1.0)
+    layer_forward_s, layer_backward_s = f.total_s / layers, (b.total_s + replay.total_s) / layers
+    # A multi-token-prediction block is one more block on the last stage; ``_ends`` counts its pass through the head.
+    head_s = head_s + model.mtp_blocks * (layer_forward_s + layer_backward_s)
     return BlockTimes(
         forward=f, backward=b, weight_s=whole(weight_s), replay=replay, head_s=head_s, dense_params=whole(weights),
-        expert_params=whole(expert_params), end_params=end_params, layer_forward_s=f.total_s / layers,
-        layer_backward_s=(b.total_s + replay.total_s) / layers,
+        expert_params=whole(expert_params), end_params=end_params, layer_forward_s=layer_forward_s,
+        layer_backward_s=layer_backward_s,
     )  # fmt: skip
 
 
@@ -191,7 +192,9 @@ def _attention(
 ) -> tuple[Num, Num]:
     """Time of the attention core forward, and of the memory traffic of scores where the kernel writes them."""
     window = np.where(kinds.window > 0, np.minimum(kinds.window, model.seq_len), model.seq_len)
-    keys = op.mean_keys(seq_len=model.seq_len, window=window) * np.where(model.packed > 0, c.packed_keys, 1.0)
+    keys = op.mean_keys(seq_len=model.seq_len, window=window, chunked=kinds.chunked) * np.where(
+        model.packed > 0, c.packed_keys, 1.0
+    )
     keys = np.where(policy.square_attention > 0, model.seq_len, keys)
     x = machine.attention
     # Around the context-parallel ring the kernel runs once a step: its fixed cost of a row comes cp times.
@@ -266,4 +269,4 @@ def _ends(model: Model, split: Split, machine: Machine, tokens: Num, c: Coeffici
     loss = c.loss_bytes * tokens * columns / machine.hbm_bytes_per_s
     # The embedding gathers rows forward and scatters gradients backward; dropout and casts pass over them again.
     embed = 10.0 * tokens * h / machine.hbm_bytes_per_s
-    return head + loss + embed, columns * h
+    return (1.0 + model.mtp_blocks) * (head + loss) + embed, columns * h

@@ -21,6 +21,7 @@ class Kinds:
     head_dim: Num
     v_head_dim: Num
     window: Num
+    chunked: Num  # 1: the window is a fixed chunk
     q_lora_rank: Num
     kv_lora_rank: Num
     rope_head_dim: Num
@@ -46,6 +47,7 @@ class Model:
     tied_embeddings: Num = 0.0  # 1 where the head is the embedding
     position_params: Num = 0.0  # learned positions, on the first rank
     trainable_frac: Num = 1.0  # share of the weights that get gradients (LoRA: near 0)
+    mtp_blocks: Num = 0.0  # multi-token-prediction blocks behind the last, each with a pass through the head
     packed: Num = 0.0  # 1 where sequences are packed from short samples, which attend only to themselves
 
 

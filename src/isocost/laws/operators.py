@@ -9,8 +9,8 @@ from isocost.term import term
 
 
 @term(unit="1", source="dao2022")
-def mean_keys(*, seq_len: Num, window: Num) -> Num:
-    """keys = window - window^2 / (2 seq_len).
+def mean_keys(*, seq_len: Num, window: Num, chunked: Num = 0.0) -> Num:
+    """keys = window - window^2 / (2 seq_len), or window / 2 where the window is a fixed chunk.
 
     Mean number of keys a query attends to under a causal mask with a sliding window (window = seq_len: no window,
     half the sequence). The first ``window`` queries see a triangle, all later ones the full window.
@@ -21,11 +21,12 @@ def mean_keys(*, seq_len: Num, window: Num) -> Num:
     Args:
         seq_len: tokens of one sequence.
         window: tokens a query may look back, at most seq_len.
+        chunked: 1 where attention stays inside chunks of that many tokens (Llama 4) instead of sliding.
 
     Source: dao2022 (the kernel skips fully masked blocks); the sum itself is arithmetic.
     """
     inside = np.minimum(window, seq_len)
-    return inside - inside * inside / (2.0 * seq_len)
+    return np.where(chunked > 0, 0.5 * inside, inside - inside * inside / (2.0 * seq_len))
 
 
 @term(unit="1", source="isocost_fit", domain={"relative_power": (0.3, 3.0), "power_exponent": (0.0, 1.0)})
