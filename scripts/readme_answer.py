@@ -22,7 +22,8 @@ def answer() -> str:
     os.chdir(ROOT)
     text = isocost.plan(SCENARIO).table()
     lead = text[: text.index("\n\nLayouts\n")]
-    return "\n".join(f"    {line}".rstrip() for line in lead.splitlines())
+    sure = text[text.index("How sure\n") : text.index("\n\nAssumptions")]
+    return "\n".join(f"    {line}".rstrip() for line in f"{lead}\n\n{sure}".splitlines())
 
 
 def with_answer(readme: str) -> str:
