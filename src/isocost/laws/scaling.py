@@ -108,7 +108,8 @@ def params_for_tokens(
     Source: hoffmann2022, equation 4, solved for N.
     """
     ratio = np.divide(params_power * params_scale, tokens_power * tokens_scale)
-    return np.power(ratio * np.power(tokens, tokens_power), np.divide(1.0, params_power))
+    best: Num = np.power(ratio * np.power(tokens, tokens_power), np.divide(1.0, params_power))
+    return best
 
 
 @term(
@@ -152,7 +153,7 @@ def effective_amount(*, amount: Num, unique: Num, half: Num) -> Num:
     first few repetitions are nearly as good as new data; the value decays with R*, to nothing.
 
     amount: tokens seen (or parameters). unique: unique tokens U (or the parameters that they can feed). half: R*.
-    Ignores: that stronger weight decay and better data move R*; fitted on models of 7 M to 9 B parameters and 1 to 500 epochs.
+    Ignores: that stronger weight decay and better data move R*; fitted on 7 M to 9 B parameters, 1 to 500 epochs.
     Source: muennighoff2023.
     """
     excess = np.maximum(np.divide(amount, unique) - 1.0, 0.0)
