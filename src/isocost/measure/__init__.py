@@ -1,0 +1,1 @@
+"""Logs and traces of runs as they were: steps, statistics, where the time went."""

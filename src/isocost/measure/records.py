@@ -1,0 +1,165 @@
+"""What a reader gives: step records held as columns, and a reading of a whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[Any]
+
+# Printed throughputs have at most six digits, so single precision holds them; a log of 1 GB has millions of rows.
+DTYPES: Final[Mapping[str, type[np.generic]]] = {
+    "step": np.int64,
+    "step_s": np.float64,
+    "tokens_per_s_per_gpu": np.float32,
+    "tflops_per_gpu": np.float32,
+    "mfu": np.float32,
+    "loss": np.float64,
+    "memory_bytes": np.float32,
+    "skipped": np.float32,
+    "nan": np.float32,
+    "time_stamp": np.float64,
+    "global_batch": np.float32,
+    "samples_per_s": np.float32,
+    "tokens_per_s": np.float32,
+    "rank": np.int32,
+    "line": np.int64,
+}
+NO_RANK: Final = -1
+_ALWAYS: Final = ("step", "rank", "line")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One printed step; what the line does not say is None."""
+
+    step: int
+    step_s: float | None = None
+    tokens_per_s_per_gpu: float | None = None
+    tflops_per_gpu: float | None = None
+    mfu: float | None = None
+    loss: float | None = None
+    memory_bytes: float | None = None
+    skipped: float | None = None  # iterations since the line before that were skipped
+    nan: float | None = None  # iterations since the line before with a NaN
+    time_stamp: float | None = None  # seconds since 1970, or since the start where the log only says that
+    global_batch: float | None = None  # samples in a step
+    samples_per_s: float | None = None  # of the whole job
+    tokens_per_s: float | None = None  # of the whole job
+    rank: int | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Steps(Sequence[StepRecord]):
+    """Step records as columns; a column that no line filled is absent. Behaves as a sequence of records."""
+
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.columns["step"])
+
+    def column(self, name: str) -> Column:
+        """Return a column as float64, NaN where unknown."""
+        found = self.columns.get(name)
+        return np.full(len(self), np.nan) if found is None else found.astype(np.float64)
+
+    def has(self, name: str) -> bool:
+        """Return whether any line has a value for the column."""
+        return name in self.columns
+
+    def take(self, where: Column) -> Steps:
+        """Return the rows of a mask or of indices."""
+        return Steps(columns={name: column[where] for name, column in self.columns.items()})
+
+    @overload
+    def __getitem__(self, place: int) -> StepRecord: ...
+    @overload
+    def __getitem__(self, place: slice) -> Steps: ...
+    def __getitem__(self, place: int | slice) -> StepRecord | Steps:
+        if isinstance(place, slice):
+            return Steps(columns={name: column[place] for name, column in self.columns.items()})
+        values = {name: _plain(column[place]) for name, column in self.columns.items()}
+        values["rank"] = None if values["rank"] == NO_RANK else values["rank"]
+        return StepRecord(**values)
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        return (self[place] for place in range(len(self)))
+
+
+def _plain(value: np.generic) -> Any:
+    if isinstance(value, np.integer):
+        return int(value)
+    if np.isnan(value):
+        return None
+    return float(str(value)) if isinstance(value, np.float32) else float(value)  # 0.1, not 0.10000000149
+
+
+class StepsBuilder:
+    """Collects blocks of rows; memory is that of the filled columns."""
+
+    def __init__(self) -> None:
+        self._blocks: list[dict[str, Column]] = []
+        self.rows = 0
+
+    def add(self, values: Mapping[str, Column], rows: int) -> None:
+        """Add a block of rows; columns without a finite value are not kept."""
+        kept = {}
+        for name, column in values.items():
+            if name in _ALWAYS or not np.isnan(column).all():
+                kept[name] = column.astype(DTYPES[name], copy=False)
+        if rows:
+            self._blocks.append(kept)
+            self.rows += rows
+
+    def build(self) -> Steps:
+        """Return all rows as columns."""
+        names = {name for block in self._blocks for name in block} | set(_ALWAYS)
+        built = {}
+        for name in [name for name in DTYPES if name in names]:
+            whole = np.empty(self.rows, dtype=DTYPES[name])
+            start = 0
+            for block in self._blocks:
+                rows = len(block["step"])
+                whole[start : start + rows] = (
+                    block.pop(name)
+                    if name in block and name != "step"
+                    else block.get(name, np.nan if name not in _ALWAYS else NO_RANK)
+                )
+                start += rows
+            built[name] = whole
+        self._blocks = []
+        return Steps(columns=built)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A line that is no step but says what the job was doing: a checkpoint, an evaluation, a start."""
+
+    kind: str  # checkpoint, evaluation, start
+    line: int
+    time_stamp: float | None = None
+    duration_s: float | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """A file as read: its steps, what was dropped and why, and the facts its header states."""
+
+    format: str
+    lines: int
+    records: Steps
+    dropped: Mapping[str, int] = field(default_factory=dict)  # lines that looked like a step, by reason
+    facts: Mapping[str, float] = field(default_factory=dict)  # gpus, tp, pp, global_batch, seq_len, parameters, ...
+    marks: tuple[Mark, ...] = ()
+    notes: tuple[str, ...] = ()  # what was odd about the file
+
+    @property
+    def steps_seen(self) -> int:
+        """Lines that looked like a step, used or not."""
+        return len(self.records) + sum(self.dropped.values())
