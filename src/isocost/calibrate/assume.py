@@ -33,7 +33,7 @@ class Unsupported:
 NOT_FLASH = ("unfused", "fused-softmax")
 REQUIRED = (
     "accelerator", "gpus", "layers", "hidden", "heads", "head_dim", "ffn_hidden", "vocab",
-    "seq_len", "global_batch_seqs", "micro_batch", "tp", "pp", "dp", "precision",
+    "seq_len", "global_batch_seqs", "tp", "pp", "dp", "precision",
 )  # fmt: skip
 
 
@@ -165,6 +165,8 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
         assumed["vpp"] = f"{vp} (two blocks a virtual stage, as tuned runs have)"
     schedule = str(fill("schedule", "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b", "from pp and vpp"))
     dp = run.dp or 1
+    if run.micro_batch is None:
+        assumed["micro_batch"] = "1 (as large models run)"
     group = dp * cp
     if run.shard_group and run.shard_group.isdigit():
         group = int(run.shard_group)

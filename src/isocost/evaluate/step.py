@@ -87,7 +87,10 @@ def step_time(
     reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, split.ep * split.expert_tp, machine, nic)
     hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
     behind_s = np.maximum(c.dp_exposed * reduce_s, reduce_s - hidden_s)
-    dp_s = np.where(tail.zero3 > 0, m * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c), behind_s)
+    # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
+    rounds = np.where(tail.pp > 1, 1.0, m)
+    gathered_s = rounds * paced * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c)
+    dp_s = np.where(tail.zero3 > 0, gathered_s, behind_s)
 
     optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
     domains = np.maximum(tail.dp * split.tp * split.cp * tail.pp / machine.domain, 1.0)
