@@ -8,20 +8,26 @@ print(plan.table())
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from isocost.calibrate.evidence import measured
+from isocost.calibrate.refit import GROUPS, left_out_groups
+from isocost.calibrate.runs import read_runs
+from isocost.calibrate.site import SiteCalibration
 from isocost.calibrate.site_file import refuse_to_replace
+from isocost.cases import Case
 from isocost.catalog import Catalog, load_catalog
 from isocost.constants import shipped
-from isocost.errors import InputError, Problem
+from isocost.errors import InputError, Problem, nearest
 from isocost.report import catalogs
-from isocost.report.calibration import Calibration, calibrated
+from isocost.report.calibration import Calibration, own_runs, proposed
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.explanation import Explanation, explanation
+from isocost.report.leave_out import LeaveOut
 from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
 from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
@@ -118,6 +124,33 @@ def validate(runs: str | Path | None = None) -> Any:
     return import_module("isocost.validation").validate(runs)
 
 
+def left_out(
+    by: str,
+    *,
+    runs: str | Path | None = None,
+    only: Sequence[str] = (),
+    calibrated: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> LeaveOut:
+    """Return the errors of each source, stack or chip by a fit without it; minutes, as each is a fit of all others.
+
+    Args:
+        by: source, stack or chip.
+        runs: a CSV file of measured runs; None for the shipped ones.
+        only: names of the groups to leave out; empty for all.
+        calibrated: also calibrate on so many runs of each group, and judge on its others.
+        say: is told which group comes next.
+    """
+    if by not in GROUPS:
+        raise InputError([Problem("--leave-out", "is not a group", by, ", ".join(GROUPS), nearest(by, GROUPS))])
+    if calibrated < 0:
+        raise InputError([Problem("--calibrated", "is not a number of runs", calibrated, "a whole number from 1")])
+    shipped_runs = import_module("isocost.validation").shipped_runs
+    evidence = measured(read_runs(shipped_runs() if runs is None else runs).runs, load_catalog())
+    groups = left_out_groups(evidence, by, shipped(), only=only, calibrated=calibrated, say=say)
+    return LeaveOut(by=by, calibrated=calibrated, groups=tuple(groups))
+
+
 def calibrate(
     runs: str | Path,
     output: str | Path | None = None,
@@ -135,17 +168,27 @@ def calibrate(
     """
     if output is not None:
         refuse_to_replace(output)
-    goal = None
-    if plan is not None:
-        saved = isinstance(plan, (str, Path)) and Path(plan).suffix == ".json"
-        chosen = (
-            chosen_of_file(plan) if saved else chosen_of_plan(plan if isinstance(plan, Plan) else ask("plan", plan, {}))
-        )
-        goal = ("the plan", chosen.case)
-    result = calibrated(runs, load_catalog(), name=name or Path(output or runs).stem, plan=goal)
+    own, warnings = own_runs(runs, load_catalog(), name=name or Path(output or runs).stem)
+    result = proposed(own, warnings, None if plan is None else ("the plan", _goal(plan, own)))
     if output is not None:
         result.save(output)
     return result
+
+
+def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
+    """The case of a plan, which must be of a stack and a chip of the user's runs."""
+    if isinstance(plan, Plan):
+        case = chosen_of_plan(plan).case
+    elif Path(plan).suffix == ".json":
+        case = chosen_of_file(plan).case
+    else:
+        named = "stack" in load_tables(plan)
+        case = chosen_of_plan(ask("plan", plan, {} if named else {"stack": own.stacks[0]})).case
+    if not own.applies_to(case):
+        message = f"is for {case.recipe.id} on {case.accelerator.id}: the runs say little about it"
+        allowed = f"{', '.join(own.stacks)} on {', '.join(own.chips)}"
+        raise InputError([Problem("--plan", message, allowed=allowed, fix="plan on the stack and chip of your runs")])
+    return case
 
 
 def load_model(model: str | Path) -> Architecture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +61,17 @@ def left_out(
         held = labels == label
         if held.all():
             continue
-        rest = evidence.rows(~held)
-        idx = index(rest.cases)
-        first = np.array([known.get(name, prior) for name, prior in zip(idx.names, idx.prior, strict=True)])
-        found = fit(rest.columns, rest.measured_s, weights(rest.groups), idx, start=first, steps=WARM_STEPS)
-        out[held] = errors(evidence.rows(held), dict(zip(idx.names, found, strict=True)))
+        out[held] = errors(evidence.rows(held), without(evidence, held, known))
     return out
+
+
+def without(evidence: Evidence, held: NDArray[np.bool_], known: Mapping[str, float]) -> dict[str, float]:
+    """Logs of the constants fitted without the rows ``held``, from the constants of all rows."""
+    rest = evidence.rows(~held)
+    idx = index(rest.cases)
+    first = np.array([known.get(name, prior) for name, prior in zip(idx.names, idx.prior, strict=True)])
+    found = fit(rest.columns, rest.measured_s, weights(rest.groups), idx, start=first, steps=WARM_STEPS)
+    return dict(zip(idx.names, found.tolist(), strict=True))
 
 
 def errors(evidence: Evidence, logs: dict[str, float]) -> Array:

@@ -99,7 +99,7 @@ def next_runs(
             Proposal(
                 case=tried[k], differs=differs(plan, tried[k]), gpus=tried[k].gpus, step_s=float(seconds[k]),
                 gpu_hours=float(gpu_hours[k]), half_width_frac=_half_width(goal, covariance, calibration.spread),
-                tells=told_name, reason=f"tells {told_name}: {PRIORS[told_name].meaning}",
+                tells=told_name, reason=f"{told_name}: {PRIORS[told_name].meaning}",
             )
         )  # fmt: skip
     return now, tuple(found)

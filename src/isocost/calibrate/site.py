@@ -122,6 +122,10 @@ class SiteCalibration:
         """Whether both the stack and the chip of a case are those of the user's runs."""
         return case.recipe.id in self.stacks and case.accelerator.id in self.chips
 
+    def of_user(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases as the user's own, so that the multipliers apply where stack or chip are the user's."""
+        return [replace(case, user=self.name) for case in cases]
+
     def merged(self, constants: Mapping[str, Constant]) -> dict[str, Constant]:
         """The shipped constants with the user's own on top."""
         return {**constants, **self.constants}
@@ -151,7 +155,7 @@ class SiteCalibration:
         Multipliers that the cases have and the user's runs have not (another chip, experts) come last, as unsure as
         before any run.
         """
-        mine = [replace(case, user=self.name) for case in cases]
+        mine = self.of_user(cases)
         more = user_index(mine, constants)
         new = [i for i, key in enumerate(more.names) if key not in self.constants]
         idx = user_index(mine, constants, names=(*self.constants, *(more.names[i] for i in new)))
@@ -164,7 +168,7 @@ class SiteCalibration:
 
     def names(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[str, ...]:
         """Names of the multipliers of ``linear``, in its order."""
-        more = user_index([replace(case, user=self.name) for case in cases], constants).names
+        more = user_index(self.of_user(cases), constants).names
         return (*self.constants, *(name for name in more if name not in self.constants))
 
 
@@ -229,8 +233,8 @@ def calibrate_site(
             [Wrong(f"{source or 'runs'}:{row.line}", f"column {row.column}: {row.reason}") for row in unused]
             or [Wrong(source or "runs", "has no rows", fix="add a measured run: see docs/evidence-format.md")]
         )
-    return _fitted(used, [replace(case, user=name) for case in cases], measured_s, constants, name, source,
-                   sorted(unused, key=lambda row: row.line), notes)  # fmt: skip
+    own = fit_rows(used, cases, measured_s, constants, name=name, source=source)
+    return replace(own, unused=tuple(sorted(unused, key=lambda row: row.line)), notes=(*notes, *own.notes))
 
 
 def usable(runs: Sequence[Run], catalog: Catalog) -> tuple[list[Run], list[Case], list[Unused]]:
@@ -263,16 +267,17 @@ def _problem(
     return Problem(columns=columns(cases), measured_s=measured_s, weight=weight, idx=idx)
 
 
-def _fitted(
-    runs: Sequence[Run], cases: Sequence[Case], measured_s: Array, constants: Mapping[str, Constant], name: str,
-    source: str, unused: Sequence[Unused], notes: list[str],
+def fit_rows(
+    runs: Sequence[Run], cases: Sequence[Case], measured_s: Array, constants: Mapping[str, Constant], *,
+    name: str = "mine", source: str = "",
 ) -> SiteCalibration:  # fmt: skip
+    """Fit the user's multipliers on runs whose cases are known."""
+    cases = [replace(case, user=name) for case in cases]
     layouts = _layouts(cases)
     full = _problem(cases, measured_s, constants, 1.0, np.ones(len(cases)))
     before = full.error(full.idx.coefficients(full.idx.prior))
     strength, left_out = _strength(full, layouts, before)
     count = int(layouts.max()) + 1
-    notes += _notes(count, strength, before, left_out)
     # Where nothing is moved, the spreads are those of the most cautious fit that was tried.
     held = _scaled(full, strength or STRENGTHS[-2])
     logs = descend(held, held.idx.prior) if strength else held.idx.prior
@@ -288,7 +293,7 @@ def _fitted(
         covariance=covariance, spread=spread, band=(math.exp(-NINETY * usual), math.exp(NINETY * usual)),
         base=fingerprint(constants), stacks=tuple(sorted({case.recipe.id for case in cases})),
         chips=tuple(sorted({case.accelerator.id for case in cases})), before=_summary(before), after=_summary(after),
-        left_out=None if left_out is None else _summary(left_out), unused=tuple(unused), notes=tuple(notes),
+        left_out=None if left_out is None else _summary(left_out), notes=tuple(_notes(count, strength, left_out)),
         cases=tuple(cases), checks=_checks(runs, cases, before, after, left_out),
     )  # fmt: skip
 
@@ -355,7 +360,7 @@ def _spread(left_out: Array | None) -> float:
     return math.sqrt((SPREAD_ROWS * SPREAD**2 + squares) / (SPREAD_ROWS + left_out.size))
 
 
-def _notes(layouts: int, strength: float, before: Array, left_out: Array | None) -> list[str]:
+def _notes(layouts: int, strength: float, left_out: Array | None) -> list[str]:
     if left_out is None:
         which = "all rows have one layout" if layouts == 1 else "the rows have two layouts"
         return [f"{which}: the gain cannot be checked on a layout left out, so the constants move with caution"]

@@ -267,6 +267,13 @@ def validate(
             "--runs", metavar="FILE.csv", help="Your measured runs, in the format of docs/evidence-format.md."
         ),
     ] = None,
+    leave_out: Annotated[
+        str | None, typer.Option("--leave-out", metavar="GROUP", help="Refit without each source, stack or chip.")
+    ] = None,
+    only: Annotated[str | None, typer.Option("--only", metavar="NAME", help="Leave out this group only.")] = None,
+    calibrated: Annotated[
+        int, typer.Option("--calibrated", metavar="N", help="With --leave-out: then calibrate on N runs of it.")
+    ] = 0,
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,
@@ -275,6 +282,16 @@ def validate(
     from isocost import api
 
     form = chosen_format(format, output)
+    if leave_out or only or calibrated:
+        by = leave_out or "stack"
+
+        def say(text: str) -> None:
+            if not quiet:
+                typer.echo(f"isocost: {text}", err=True)
+
+        names = [only] if only else []
+        _show(api.left_out(by, runs=runs, only=names, calibrated=calibrated, say=say), form, output, quiet)
+        return
     with progress("predicting every run", quiet=quiet):
         result = api.validate(runs)
     _show(result, form, output, quiet)

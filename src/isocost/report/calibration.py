@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from isocost.calibrate.next_runs import Proposal, next_runs
+from isocost.calibrate.next_runs import SETUP_S, STEPS, Proposal, next_runs
 from isocost.calibrate.runs import read_runs
 from isocost.calibrate.site import SiteCalibration, Unused, calibrate_site
 from isocost.calibrate.site_file import calibration_toml, save, usable_name
@@ -108,7 +108,8 @@ class Calibration(Result):
         yield Section(title="Multipliers on the shipped constants", body=(table,))
         title = f"What to measure next for {self.plan}, now ±{self.half_width_frac:.1%}"
         if self.proposals:
-            yield Section(title=title, body=(Table(columns=NEXT, rows=self.proposals),))
+            how = f"each {STEPS} steps after {SETUP_S / 60:.0f} minutes of start-up; each as if those above were made"
+            yield Section(title=title, body=(Table(columns=NEXT, rows=self.proposals), how))
         else:
             yield Section(title=title, body=("no small run would narrow it by much",))
 
@@ -146,10 +147,8 @@ class Calibration(Result):
         }
 
 
-def calibrated(
-    runs: str | Path, catalog: Catalog, *, name: str | None = None, plan: tuple[str, Case] | None = None
-) -> Calibration:
-    """Calibrate on a file of runs; ``plan`` is what the proposals are for, its largest run where there is none.
+def own_runs(runs: str | Path, catalog: Catalog, *, name: str) -> tuple[SiteCalibration, tuple[str, ...]]:
+    """Calibrate on a file of runs; with it what its reader warned of.
 
     Raises:
         InputError: no row of the file can be used.
@@ -164,12 +163,15 @@ def calibrated(
         problems = [Problem(f"{runs}:{row.line}", f"column {row.column}: {row.reason}") for row in refused]
         fix = "add a measured run: see docs/evidence-format.md"
         raise InputError(problems or [Problem(str(runs), "has no rows", fix=fix)])
-    own = calibrate_site(
-        table.runs, catalog, shipped(), name=usable_name(name or Path(runs).stem), source=Path(runs).name
-    )
-    own = replace(own, unused=tuple(sorted((*refused, *own.unused), key=lambda row: row.line)))
+    own = calibrate_site(table.runs, catalog, shipped(), name=usable_name(name), source=Path(runs).name)
+    unused = tuple(sorted((*refused, *own.unused), key=lambda row: row.line))
+    return replace(own, unused=unused), table.warnings
+
+
+def proposed(own: SiteCalibration, warnings: tuple[str, ...], plan: tuple[str, Case] | None) -> Calibration:
+    """The calibration, and what to measure next for ``plan``: the user's largest run where there is none."""
     if plan is None:
         k = max(range(len(own.cases)), key=lambda i: (own.cases[i].gpus, own.checks[i].measured_s))
         plan = (f"your largest run, {own.checks[k].id}", own.cases[k])
     now, proposals = next_runs(own, plan[1], shipped())
-    return Calibration(calibration=own, warnings=table.warnings, plan=plan[0], half_width_frac=now, proposals=proposals)
+    return Calibration(calibration=own, warnings=warnings, plan=plan[0], half_width_frac=now, proposals=proposals)
