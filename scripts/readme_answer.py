@@ -22,7 +22,7 @@ def answer() -> str:
     os.chdir(ROOT)
     text = isocost.plan(SCENARIO).table()
     lead = text[: text.index("\n\nLayouts\n")]
-    sure = text[text.index("How sure\n") : text.index("\n\nAssumptions")]
+    sure = text[text.index("\n\nHow sure\n") + 2 : text.index("\n\nAssumptions")]
     return "\n".join(f"    {line}".rstrip() for line in f"{lead}\n\n{sure}".splitlines())
 
 
