@@ -2,7 +2,8 @@
 # make test       linters, types, layers, then the tests
 # make lint       the checks without the tests
 # make bench      the figures of speed, printed
-# make calibrate  refit the constants from the evidence
+# make calibrate  refit the constants and intervals from the evidence, rewrite the pages (minutes)
+# make pages      rewrite the pages and tables that are generated
 # make clean      remove what the build made
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq  # errors only
 
-.PHONY: plan test lint bench calibrate clean
+.PHONY: plan test lint bench calibrate pages clean
 .DEFAULT_GOAL := plan
 
 plan: $(VENV)/.installed
@@ -30,8 +31,13 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
+# One thread, so that sums are taken in one order: the same evidence and code give the same bytes.
 calibrate: $(VENV)/.installed-dev
-	@$(BIN)/python -m isocost.calibrate
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m isocost.calibrate evidence/training_runs.csv -o src/isocost/data
+	@$(MAKE) --no-print-directory pages
+
+pages: $(VENV)/.installed-dev
+	@set -e; for script in accuracy_page constants_page readme_answer; do $(BIN)/python scripts/$$script.py; done
 
 $(BIN)/python:
 	@python=; for candidate in python3.11 python3 python3.13 python3.12; do \

@@ -60,7 +60,7 @@ def test_equal_errors_leave_the_choice_of_layout_alone(evidence: Evidence) -> No
     """An error common to all rows makes no layout regretted."""
     lines = left_out_lines(evidence, {"known": np.full(len(evidence.runs), 0.1)})
     with_layouts = [line for line in lines if line.layouts]
-    assert len(with_layouts) > 3
+    assert {line.group for line in with_layouts} >= {"all"}
     assert {line.layouts_within_frac for line in with_layouts} == {1.0}
     assert {line.worst_regret_frac for line in with_layouts} == {0.0}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import numpy as np
 
 from isocost.calibrate import score
 from isocost.calibrate.assume import Assumed, assume_all
+from isocost.calibrate.left_out import layout_key
 from isocost.calibrate.run import Run
 from isocost.calibrate.runs import RunTable, read_runs
+from isocost.cases import Case
 from isocost.catalog.records import PRECISIONS, rates_by_precision
 from isocost.catalog.store import Catalog, load_catalog
 from isocost.errors import InputError, Problem
@@ -51,6 +53,8 @@ class Validation:
     rows: tuple[Row, ...]
     scores: score.Scores
     warnings: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = ()  # those read, and the cases of those predicted by id: for whoever asks further
+    cases: Mapping[str, Case] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -141,6 +145,8 @@ def validate(runs: str | Path | None = None, catalog: Catalog | None = None) -> 
         rows=(*rows, *_invalid(table)),
         scores=_scores(table.runs, rows, table),
         warnings=table.warnings,
+        runs=table.runs,
+        cases={run.id: a.case for run, a in good},
     )
 
 
@@ -167,14 +173,7 @@ def _scores(runs: Sequence[Run], rows: Sequence[Row], table: RunTable) -> score.
     peak = [run.peak_mem_gb * 1e9 if run.peak_mem_gb and run.complete else np.nan for run in runs] + blank
     status = [row.status for row in rows] + [score.INVALID] * len(table.invalid)
     step = column("predicted_step_s")
-    keys = [
-        score.comparable(
-            source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
-            global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision,
-            release=run.release,
-        )
-        for run in runs
-    ]  # fmt: skip
+    keys = [layout_key(run) for run in runs]
     count = len(runs)
     has_peak = [i for i in range(len(labels)) if np.isfinite(peak[i])]
     memory = column("predicted_peak_mem_bytes")

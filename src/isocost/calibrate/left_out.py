@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any
@@ -88,6 +88,14 @@ def quantile(values: Array, weight: Array, share: float) -> float:
     return float(np.interp(share, reached, values[order]))
 
 
+def layout_key(run: Run) -> Hashable:
+    """What rows that differ by layout only have in common."""
+    return score.comparable(
+        source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
+        global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision, release=run.release,
+    )  # fmt: skip
+
+
 def left_out_lines(evidence: Evidence, errors: Mapping[str, Array]) -> list[Line]:
     """Errors by class, kind and group."""
     weight = weights(evidence.groups)
@@ -121,14 +129,7 @@ def _lines(
 
     shipped, honest = scored(np.full(error.size, low), np.full(error.size, high)), scored(*ends)
     runs = [evidence.runs[row] for row in rows]
-    keys = [
-        score.comparable(
-            source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
-            global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision,
-            release=run.release,
-        )
-        for run in runs
-    ]  # fmt: skip
+    keys = [layout_key(run) for run in runs]
     regret = {
         line.label: line
         for line in score.layout_regret(predicted=predicted, measured=measured, keys=keys, labels=list(labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from isocost.calibrate.score import Accuracy, FitScore, Miss, Regret, Scores
 
 UNKNOWN = "-"
+_FIGURE = re.compile(r"|-|[-+]?[0-9.,]+(e[-+]?[0-9]+)?( %)?( / [0-9.]+ %)?")
 _LABEL_WIDTH = 60  # longest label printed in full; sources are citations and can be long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A titled table of finished text cells; the first column is text, the others numbers."""
+    """A titled table of finished text cells; the first column is text."""
 
     title: str
     head: tuple[str, ...]
@@ -31,9 +33,12 @@ class Table:
 
     def markdown(self) -> str:
         """A pipe table under a heading."""
-        rule = ["---", *["---:"] * (len(self.head) - 1)]
+        rule = ["---", *("---:" if self._figures(column) else "---" for column in range(1, len(self.head)))]
         lines = [self.head, rule, *[[cell.replace("|", "\\|") for cell in row] for row in self.rows]]
         return "\n".join([f"### {self.title}", "", *("| " + " | ".join(line) + " |" for line in lines)])
+
+    def _figures(self, column: int) -> bool:
+        return all(_FIGURE.fullmatch(row[column]) for row in self.rows)
 
 
 def accuracy_tables(scores: Scores) -> tuple[Table, ...]:
