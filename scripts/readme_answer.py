@@ -1,4 +1,4 @@
-"""Print the example plan into README.md, between its markers: run after anything that moves an answer.
+"""Print the examples into README.md and docs/calibration.md, between their markers: run when an answer moves.
 
 python scripts/readme_answer.py
 """
@@ -13,6 +13,7 @@ import isocost
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+CALIBRATION = ROOT / "docs" / "calibration.md"
 SCENARIO = "examples/llama-3.1-70b.toml"
 BEGIN, END = "<!-- answer:begin (python scripts/readme_answer.py) -->", "<!-- answer:end -->"
 
@@ -26,11 +27,20 @@ def answer() -> str:
     return "\n".join(f"    {line}".rstrip() for line in f"{lead}\n\n{sure}".splitlines())
 
 
-def with_answer(readme: str) -> str:
-    """Return the README with the answer between its markers."""
-    block = f"{BEGIN}\n\n{answer()}\n\n{END}"
-    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, readme, flags=re.DOTALL)
+def calibration_answer() -> str:
+    """Return what calibrating on the example runs prints, as an indented block."""
+    os.chdir(ROOT)
+    text = isocost.calibrated("examples/my_runs.csv", name="my_site").table()
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+
+
+def with_answer(page: str, shown: str | None = None) -> str:
+    """Return a page with an answer between its markers: that of the README unless another is given."""
+    block = f"{BEGIN}\n\n{answer() if shown is None else shown}\n\n{END}"
+    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
     README.write_text(with_answer(README.read_text(encoding="utf-8")), encoding="utf-8")
+    page = CALIBRATION.read_text(encoding="utf-8")
+    CALIBRATION.write_text(with_answer(page, calibration_answer()), encoding="utf-8")

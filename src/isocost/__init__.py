@@ -9,7 +9,7 @@ from isocost.version import __version__
 
 if TYPE_CHECKING:
     from isocost.api import (
-        calibrate,
+        calibrated,
         catalog_check,
         catalog_list,
         catalog_show,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. They are imported when first used, so that ``isocost --help`` comes at once.
 _HOMES = {
-    "calibrate": "api",
+    "calibrated": "api",
     "catalog_check": "api",
     "catalog_list": "api",
     "catalog_show": "api",
@@ -91,7 +91,7 @@ __all__ = [
     "Question",
     "Scenario",
     "__version__",
-    "calibrate",
+    "calibrated",
     "catalog_check",
     "catalog_list",
     "catalog_show",

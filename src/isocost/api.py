@@ -31,6 +31,7 @@ from isocost.report.leave_out import LeaveOut
 from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
 from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
+from isocost.report.stacks import StackEntry
 from isocost.scenario import Scenario, load_tables, read_scenario, scenario_tables
 from isocost.scenario.question import default_seq_len, question_of
 from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
@@ -151,7 +152,7 @@ def left_out(
     return LeaveOut(by=by, calibrated=calibrated, groups=tuple(groups))
 
 
-def calibrate(
+def calibrated(
     runs: str | Path,
     output: str | Path | None = None,
     *,
@@ -204,12 +205,12 @@ def model_summary(model: str | Path | Architecture, seq_len: int | str | None = 
 
 
 def catalog_list(kind: str, catalog: Catalog | None = None) -> Listing:
-    """Return all entries of a kind: accelerators, nodes, fabrics, offers, rates, stacks or models."""
+    """Return all entries of a kind: accelerators, nodes, fabrics, offers, rates, stacks (or recipes), or models."""
     return catalogs.listing(catalog or load_catalog(), kind)
 
 
-def catalog_show(name: str, catalog: Catalog | None = None) -> Entry:
-    """Return one entry of the catalogue in full, with its sources and prices."""
+def catalog_show(name: str, catalog: Catalog | None = None) -> Entry | StackEntry:
+    """Return one entry of the catalogue in full, with its sources and prices; a kind may stand before its name."""
     return catalogs.entry(catalog or load_catalog(), name)
 
 

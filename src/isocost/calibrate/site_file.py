@@ -78,7 +78,7 @@ def calibration_toml(calibration: SiteCalibration) -> str:
             f"sd = {constant.sd:.6g}",
             f"posterior_sd = {constant.posterior_sd:.6g}",
             f"rows = {constant.rows}",
-            "covariance = [" + ", ".join(f"{x:.9g}" for x in row) + "]",
+            "covariance = [" + ", ".join(f"{x + 0.0:.9g}" for x in row) + "]",
         ]
     return "\n".join(lines) + "\n"
 

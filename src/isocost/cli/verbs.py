@@ -110,6 +110,12 @@ def plan(
     recompute: flags.Recompute = None,
     sharding: flags.Sharding = None,
     schedule: flags.Schedule = None,
+    attention_kernel: flags.AttentionKernel = None,
+    norm_kernel: flags.NormKernel = None,
+    gradient_precision: flags.GradientPrecision = None,
+    compiled: flags.Compiled = None,
+    cuda_graphs: flags.CudaGraphs = None,
+    tp_overlap: flags.TpOverlap = None,
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,
@@ -144,6 +150,12 @@ def estimate(
     recompute: flags.Recompute = None,
     sharding: flags.Sharding = None,
     schedule: flags.Schedule = None,
+    attention_kernel: flags.AttentionKernel = None,
+    norm_kernel: flags.NormKernel = None,
+    gradient_precision: flags.GradientPrecision = None,
+    compiled: flags.Compiled = None,
+    cuda_graphs: flags.CudaGraphs = None,
+    tp_overlap: flags.TpOverlap = None,
     explain: flags.Explain = False,
     format: flags.Format = None,
     output: flags.Output = None,
@@ -187,7 +199,7 @@ def model(
 def catalog_list(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help="accelerators, nodes, fabrics, offers, rates, stacks or models."),
+        typer.Argument(metavar="KIND", help="accelerators, nodes, fabrics, offers, rates, recipes or models."),
     ],
     catalog: flags.Catalog = None,
     format: flags.Format = None,
@@ -203,7 +215,7 @@ def catalog_list(
 
 @catalog.command("show", epilog="Example: isocost catalog show h100-sxm5-80gb")
 def catalog_show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Any id that 'isocost catalog list' shows.")],
+    name: Annotated[list[str], typer.Argument(metavar="[KIND] ID", help="Any id that 'isocost catalog list' shows.")],
     catalog: flags.Catalog = None,
     format: flags.Format = None,
     output: flags.Output = None,
@@ -213,7 +225,7 @@ def catalog_show(
     from isocost import api
 
     form = chosen_format(format, output)
-    _show(api.catalog_show(name, _catalogue(catalog)), form, output, quiet)
+    _show(api.catalog_show(" ".join(name), _catalogue(catalog)), form, output, quiet)
 
 
 @catalog.command("check", epilog="Example: isocost catalog check --catalog my-quotes.toml --strict")
@@ -253,7 +265,7 @@ def calibrate(
 
     form = chosen_format(format, None)
     with progress("calibrating", quiet=quiet):
-        result = api.calibrate(runs, output, plan=plan, name=name)
+        result = api.calibrated(runs, output, plan=plan, name=name)
     _show(result, form, None, quiet)
     if output is None and not quiet:
         typer.echo("isocost: nothing was written; add -o my_site.toml to keep it", err=True)
