@@ -76,6 +76,7 @@ def stock_warning(unique_tokens: float) -> tuple[str, ...]:
 
 
 def check_amounts(**given: float | None) -> None:
+    """Refuse amounts that are given and not above zero, all at once."""
     problems = [
         Problem(name, "is not positive", value, fix="give an amount above zero")
         for name, value in given.items()

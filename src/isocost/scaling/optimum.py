@@ -144,7 +144,7 @@ def _limited(at: Surface, flop: float, unique: float, start: Num) -> Num:
 
 
 def least(cost: Callable[[Num], Num], start: Num, widest: float = _WIDEST) -> Num:
-    """Return the size of least cost, by rounds of a narrowing grid of logarithms; a column of starts is a column of sizes.
+    """Return the size of least cost, by rounds of a narrowing grid of logarithms; a column of starts gives a column.
 
     The last axis is the grid's. What cannot be (a cost of infinity) is never chosen unless all is.
     """

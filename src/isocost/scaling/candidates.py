@@ -1,0 +1,216 @@
+"""Candidates for training: every architecture on every offer, evaluated once, and the most tokens that limits allow.
+
+The planner enters as a function from an architecture and a row of tokens to time and cost on every offer, so that
+utilisation, memory, goodput and price all move the optimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocost.errors import InputError, Problem
+from isocost.laws.scaling import SERVE_FLOP, TRAIN_FLOP
+from isocost.scaling.law import Law, surface
+from isocost.scaling.shapes import law_params
+from isocost.scaling.solver import Array
+from isocost.workload.architecture import Architecture
+
+# Tokens a parameter that candidates are asked for: below one no model is trained, above the last the laws are silent.
+LEAST_RATIO, MOST_RATIO = 1.0, 10000.0
+GRID: Final = 25
+LIMITS: Final = ("budget", "deadline", "range")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluated:
+    """Time and cost of training one architecture: a row an offer, a column an amount of tokens; infinity: it cannot."""
+
+    offers: tuple[str, ...]
+    run_s: Array
+    cost_usd: Array
+    mfu: Array | None = None
+
+
+class Evaluator(Protocol):
+    """What the joint optimum asks of a planner."""
+
+    def __call__(self, architecture: Architecture, tokens: Array) -> Evaluated:
+        """Return time and cost on every offer for every amount of tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What there is: money for training, data and serving together; time; unique tokens; tokens to be served."""
+
+    budget_usd: float
+    deadline_s: float = np.inf
+    unique_tokens: float = np.inf
+    served_tokens: float = 0.0
+    serving_cost: float = 1.0  # of a FLOP that serves over one that trains
+    usd_per_unique_token: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is not positive, all at once."""
+        problems = [
+            Problem(name, "is not positive", value, fix="give an amount above zero")
+            for name, value in (
+                ("budget", self.budget_usd),
+                ("deadline", self.deadline_s),
+                ("data", self.unique_tokens),
+                ("serving cost", self.serving_cost),
+            )
+            if not value > 0.0
+        ]
+        problems += [
+            Problem(name, "is negative", value, fix="give zero or more")
+            for name, value in (("serve", self.served_tokens), ("price of a token", self.usd_per_unique_token))
+            if not value >= 0.0
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One model with its tokens and offer. ``binds`` is what keeps it from more tokens."""
+
+    architecture: Architecture
+    params: float  # as the law counts them
+    tokens: float
+    offer: str
+    run_s: float
+    train_usd: float
+    data_usd: float
+    serving_usd: float
+    loss: float
+    binds: str
+    mfu: float | None = None
+
+    @property
+    def total_usd(self) -> float:
+        """Training, data and serving."""
+        return self.train_usd + self.data_usd + self.serving_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """All candidates evaluated once: (architecture, offer, tokens)."""
+
+    architectures: tuple[Architecture, ...]
+    offers: tuple[str, ...]
+    tokens: Array  # (architecture, tokens)
+    run_s: Array
+    cost_usd: Array
+    mfu: Array | None = None
+
+    def faster(self, frac: float) -> Table:
+        """Return the table with all runs faster, and cheaper, by a share."""
+        return replace(self, run_s=self.run_s / (1.0 + frac), cost_usd=self.cost_usd / (1.0 + frac))
+
+
+def tabulate(architectures: Sequence[Architecture], evaluator: Evaluator) -> Table:
+    """Ask the planner about every architecture, once each."""
+    if not architectures:
+        raise InputError([Problem("sizes", "has no model to choose from", fix="give one size or more")])
+    ratios = np.geomspace(LEAST_RATIO, MOST_RATIO, GRID)
+    tokens = np.array([law_params(each) * ratios for each in architectures])
+    found = [evaluator(each, row) for each, row in zip(architectures, tokens, strict=True)]
+    return Table(
+        architectures=tuple(architectures),
+        offers=found[0].offers,
+        tokens=tokens,
+        run_s=np.stack([each.run_s for each in found]),
+        cost_usd=np.stack([each.cost_usd for each in found]),
+        mfu=None if any(each.mfu is None for each in found) else np.stack([np.asarray(each.mfu) for each in found]),
+    )
+
+
+def isocost_line(table: Table, limits: Limits, law: Law) -> tuple[Choice, ...]:
+    """Return every architecture on its best offer with the most tokens that the limits allow."""
+    at = surface(law)
+    params = np.array([law_params(each, law.counts) for each in table.architectures])
+    train, data, serving = _spend(table, limits, params).values()
+    total = train + data + serving
+    most = {
+        "budget": _crossing(table.tokens, total, limits.budget_usd),
+        "deadline": _crossing(table.tokens, table.run_s, limits.deadline_s),
+    }
+    most["range"] = np.broadcast_to(table.tokens[:, None, -1], most["budget"].shape)
+    stacked = np.stack([most[name] for name in LIMITS])
+    tokens = stacked.min(axis=0)
+    offer = tokens.argmax(axis=1)
+    row = np.arange(len(params))
+    reached = tokens[row, offer]
+    binds = stacked.argmin(axis=0)[row, offer]
+    loss = at.loss(params, np.maximum(reached, 1.0), limits.unique_tokens)
+    found = []
+    for k in np.flatnonzero(reached > 0.0):
+        spent = spent_at(table, limits, params, int(k), int(offer[k]), float(reached[k]))
+        found.append(
+            Choice(
+                architecture=table.architectures[k],
+                params=float(params[k]),
+                tokens=float(reached[k]),
+                offer=table.offers[offer[k]],
+                loss=float(np.asarray(loss)[k]),
+                binds=LIMITS[int(binds[k])],
+                **spent,
+            )
+        )
+    return tuple(found)
+
+
+def _spend(table: Table, limits: Limits, params: Array) -> Mapping[str, Array]:
+    """Return cost by part, (architecture, offer, tokens)."""
+    unique = np.minimum(table.tokens, limits.unique_tokens)
+    a_flop_usd = table.cost_usd / (TRAIN_FLOP * params[:, None, None] * table.tokens[:, None, :])
+    served = SERVE_FLOP * params * limits.served_tokens * limits.serving_cost
+    with np.errstate(invalid="ignore"):  # an offer that cannot train costs infinity, and serves for nothing of it
+        serving = np.where(np.isfinite(a_flop_usd), a_flop_usd * served[:, None, None], np.inf)
+    data = np.broadcast_to((unique * limits.usd_per_unique_token)[:, None, :], table.cost_usd.shape)
+    return {"train_usd": table.cost_usd, "data_usd": data, "serving_usd": serving}
+
+
+def spent_at(table: Table, limits: Limits, params: Array, k: int, offer: int, tokens: float) -> dict[str, Any]:
+    """Return time and cost by part of one architecture on one offer at an amount between those of the grid."""
+    columns = {name: part[k, offer] for name, part in _spend(table, limits, params).items()}
+    columns["run_s"] = table.run_s[k, offer]
+    if table.mfu is not None:
+        columns["mfu"] = table.mfu[k, offer]
+    good = np.isfinite(columns["train_usd"]) & np.isfinite(columns["run_s"])
+    place = np.log(table.tokens[k][good])
+    found: dict[str, Any] = {}
+    for name, column in columns.items():
+        values = column[good]
+        positive = bool((values > 0.0).all())
+        between = np.interp(np.log(tokens), place, np.log(values) if positive else values)
+        found[name] = float(np.exp(between) if positive else between)
+    return found
+
+
+def _crossing(tokens: Array, values: Array, limit: float) -> Array:
+    """Return the most tokens whose value stays within a limit, straight between points in logarithms; 0 if none."""
+    if not np.isfinite(limit):
+        good = np.isfinite(values)
+        return np.asarray(np.where(good, tokens[:, None, :], 0.0).max(axis=-1))
+    inside = values <= limit
+    last = inside.shape[-1] - 1 - inside[..., ::-1].argmax(axis=-1)
+    some = inside.any(axis=-1)
+    after = np.minimum(last + 1, inside.shape[-1] - 1)
+
+    def pick(array: Array, place: NDArray[np.int64]) -> Array:
+        return np.asarray(np.take_along_axis(array, place[..., None], axis=-1)[..., 0])
+
+    grid = np.broadcast_to(np.log(tokens)[:, None, :], values.shape)
+    low, high = pick(values, last), pick(values, after)
+    between = some & (after > last) & np.isfinite(high) & (low > 0.0)
+    low, high = np.where(between, low, 1.0), np.where(between, high, 2.0)
+    share = np.where(between, np.log(limit / low) / np.log(high / low), 0.0)
+    start, end = pick(grid, last), pick(grid, after)
+    return np.where(some, np.exp(start + share * (end - start)), 0.0)

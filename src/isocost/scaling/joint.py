@@ -1,0 +1,181 @@
+"""Where the isocost line touches the loss surface: model, tokens and cluster for a budget, a deadline and data.
+
+Each architecture is evaluated once; limits, marginal values and other laws are then read off the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from isocost.scaling.candidates import Choice, Limits, Table, isocost_line, spent_at
+from isocost.scaling.law import Law, drawn
+from isocost.scaling.limits import check_amounts, warnings
+from isocost.scaling.optimum import Interval, interval
+from isocost.scaling.serving import tokens_to_reach
+from isocost.scaling.shapes import law_params
+
+MORE_FRAC: Final = 0.1  # of money, data and speed in the marginal values
+MORE_MFU: Final = 0.05
+MORE_S: Final = 10 * 86400.0
+NEAR_NATS: Final = 0.01
+_DRAWS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marginal:
+    """What a little more of something buys: the change of the loss, and the model that would be trained."""
+
+    more: str
+    loss: float
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A smaller model with nearly the loss."""
+
+    choice: Choice
+    loss: float  # more than that of the chosen one
+    size_frac: float
+    tokens_frac: float
+    serving_frac: float  # cost to serve a token, over that of the chosen one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """The recommended model and what it was chosen from; ``chosen`` is ``None`` where nothing fits: see ``relax``."""
+
+    law: Law
+    limits: Limits
+    chosen: Choice | None
+    loss_interval: Interval | None
+    line: tuple[Choice, ...]  # the isocost line: the most tokens of every size
+    alternatives: tuple[Alternative, ...]
+    marginals: tuple[Marginal, ...]
+    relax: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def joint_optimum(table: Table, limits: Limits, law: Law) -> Joint:
+    """Return the model of least loss within the limits, the isocost line, and what a little more of each would buy."""
+    line = isocost_line(table, limits, law)
+    if not line:
+        return Joint(
+            law=law,
+            limits=limits,
+            chosen=None,
+            loss_interval=None,
+            line=(),
+            alternatives=(),
+            marginals=(),
+            relax=_relax(table, limits),
+            notes=(),
+        )
+    chosen = _best(line)
+    draw = drawn(law, _DRAWS)
+    spread = None if draw is None else interval(draw.loss(chosen.params, chosen.tokens, limits.unique_tokens))
+    unique = limits.unique_tokens if np.isfinite(limits.unique_tokens) else None
+    edge = (chosen.params in (line[0].params, line[-1].params)) and len(line) > 1
+    notes = ("the best size is at the end of the sizes that were tried: widen them",) if edge else ()
+    return Joint(
+        law=law,
+        limits=limits,
+        chosen=chosen,
+        loss_interval=spread,
+        line=line,
+        alternatives=_alternatives(line, chosen),
+        marginals=_marginals(table, limits, law, chosen),
+        relax=(),
+        notes=(*notes, *warnings(law, chosen.params, chosen.tokens, None, unique)),
+    )
+
+
+def _best(line: Sequence[Choice]) -> Choice:
+    return min(line, key=lambda choice: (choice.loss, choice.params))
+
+
+def _alternatives(line: Sequence[Choice], chosen: Choice) -> tuple[Alternative, ...]:
+    """Return smaller models within a hundredth of a nat, smallest first."""
+    near = [c for c in line if c.params < chosen.params and c.loss - chosen.loss <= NEAR_NATS]
+    return tuple(
+        Alternative(
+            choice=each,
+            loss=each.loss - chosen.loss,
+            size_frac=each.params / chosen.params,
+            tokens_frac=each.tokens / chosen.tokens,
+            serving_frac=each.params / chosen.params,
+        )
+        for each in sorted(near, key=lambda c: c.params)
+    )
+
+
+def _marginals(table: Table, limits: Limits, law: Law, chosen: Choice) -> tuple[Marginal, ...]:
+    tried = {"10 % more money": (table, replace(limits, budget_usd=limits.budget_usd * (1.0 + MORE_FRAC)))}
+    if np.isfinite(limits.deadline_s):
+        tried["10 more days"] = (table, replace(limits, deadline_s=limits.deadline_s + MORE_S))
+    if np.isfinite(limits.unique_tokens):
+        more_data = replace(limits, unique_tokens=limits.unique_tokens * (1.0 + MORE_FRAC))
+        tried["10 % more data"] = (table, more_data)
+    if chosen.mfu:
+        tried["5 points more MFU"] = (table.faster(MORE_MFU / chosen.mfu), limits)
+    else:
+        tried["10 % more speed"] = (table.faster(MORE_FRAC), limits)
+    found = []
+    for more, (with_table, with_limits) in tried.items():
+        best = _best(isocost_line(with_table, with_limits, law))
+        found.append(Marginal(more=more, loss=best.loss - chosen.loss, choice=best))
+    return tuple(found)
+
+
+def _relax(table: Table, limits: Limits) -> tuple[str, ...]:
+    """Return by how much each limit would have to give for the least model that was tried."""
+    in_time = np.where(table.run_s[..., 0] <= limits.deadline_s, table.cost_usd[..., 0], np.inf).min()
+    in_money = np.where(table.cost_usd[..., 0] <= limits.budget_usd, table.run_s[..., 0], np.inf).min()
+    said = []
+    if np.isfinite(in_time):
+        said.append(f"budget + {in_time / limits.budget_usd - 1.0:.0%} (${in_time:,.0f})")
+    if np.isfinite(in_money):
+        said.append(f"deadline + {(in_money - limits.deadline_s) / 86400.0:,.1f} d")
+    return (*said, "smaller models: these start at " + f"{law_params(table.architectures[0]):.3g} parameters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cheapest:
+    """The cheapest way to a loss, and every size that reaches it within the deadline."""
+
+    law: Law
+    loss: float
+    chosen: Choice | None
+    line: tuple[Choice, ...]
+
+
+def cheapest_to(table: Table, limits: Limits, law: Law, loss: float) -> Cheapest:
+    """Return the cheapest model, tokens and offer that reach a loss within the deadline, whatever the budget."""
+    check_amounts(loss=loss)
+    params = np.array([law_params(each, law.counts) for each in table.architectures])
+    needed = np.asarray(tokens_to_reach(law, loss, params))
+    found = []
+    for k in range(len(params)):
+        if not table.tokens[k, 0] <= needed[k] <= table.tokens[k, -1] or needed[k] > limits.unique_tokens:
+            continue
+        for offer, label in enumerate(table.offers):
+            if not np.isfinite(table.cost_usd[k, offer]).all():
+                continue
+            spent = spent_at(table, limits, params, k, offer, float(needed[k]))
+            if spent["run_s"] <= limits.deadline_s:
+                choice = Choice(
+                    architecture=table.architectures[k],
+                    params=float(params[k]),
+                    tokens=float(needed[k]),
+                    offer=label,
+                    loss=loss,
+                    binds="loss",
+                    **spent,
+                )
+                found.append(choice)
+    best = min(found, key=lambda c: c.total_usd) if found else None
+    return Cheapest(law=law, loss=loss, chosen=best, line=tuple(found))
