@@ -10,6 +10,7 @@ _WHAT = "What to train"
 _GOAL = "Goal"
 _WHERE = "Where"
 _HOW = "How (left out: the search chooses)"
+_STACK = "Switches of the stack (left out: as its recipe has them)"
 _OUT = "Output"
 
 
@@ -51,6 +52,14 @@ Schedule = Annotated[Text, _flag("--schedule", "NAME", "1f1b, interleaved, zb-h1
 Explain = Annotated[
     bool, typer.Option("--explain", help="Add the terms of the step time and their constants.", rich_help_panel=_OUT)
 ]
+AttentionKernel = Annotated[Text, _flag("--attention-kernel", "NAME", "flash2, flash3, cudnn, unfused, ...", _STACK)]
+NormKernel = Annotated[Text, _flag("--norm-kernel", "NAME", "fused, eager, compiled.", _STACK)]
+GradientPrecision = Annotated[
+    Text, _flag("--gradient-precision", "NAME", "Of their reduction: bf16, fp16, fp32.", _STACK)
+]
+Compiled = Annotated[Text, _flag("--compiled", "BOOL", "Blocks are compiled: true or false.", _STACK)]
+CudaGraphs = Annotated[Text, _flag("--cuda-graphs", "BOOL", "Launches are recorded once: true or false.", _STACK)]
+TpOverlap = Annotated[Text, _flag("--tp-overlap", "BOOL", "Asynchronous tensor parallelism: true or false.", _STACK)]
 Format = Annotated[Text, _flag("--format", "NAME", "table, json, csv, md or html.", _OUT)]
 Output = Annotated[
     Text,

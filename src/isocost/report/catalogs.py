@@ -12,6 +12,7 @@ from isocost.catalog import Accelerator, Catalog, Fact, Finding, Offer, Tier, ch
 from isocost.errors import InputError, Problem, nearest
 from isocost.recipes import Recipe, recipes
 from isocost.report.result import SCHEMA_VERSION, Result
+from isocost.report.stacks import StackEntry, stack_entry
 from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.units import show, unit_of
 from isocost.workload.params import parameter_count
@@ -91,7 +92,11 @@ RATES = (
 STACKS = (
     _get("id", left=True),
     _get("title", left=True),
-    _get("attention_kernel", "attention"),
+    _get("attention_kernel", "attention", left=True),
+    _get("norm_kernel", "norm", left=True),
+    _get("gradient_bytes", "gradient B"),
+    _get("compiled"),
+    _get("cuda_graphs", "graphs"),
     _get("as_of", "as of"),
 )
 MODELS = (
@@ -136,6 +141,7 @@ KINDS: Mapping[str, tuple[tuple[Column, ...], Callable[[Catalog], Iterable[Any]]
     "offers": (OFFERS, lambda catalog: catalog.offers),
     "rates": (RATES, lambda catalog: catalog.rates.values()),
     "stacks": (STACKS, lambda catalog: recipes().values()),
+    "recipes": (STACKS, lambda catalog: recipes().values()),
     "models": (MODELS, _models),
 }
 
@@ -241,8 +247,19 @@ def _tier(tier: Tier) -> str:
     return f"{reach} {show(tier.latency_s, 's')}{thinner}"
 
 
-def entry(catalog: Catalog, name: str) -> Entry:
-    """Return the entry called ``name``, of whatever kind; an unknown name is an error that names the nearest."""
+# Words for a kind in front of a name, as in "recipe torchtitan".
+_KIND_WORDS = {"recipe": "stack", "stack": "stack", "accelerator": "accelerator", "node": "node", "fabric": "fabric",
+               "offer": "offer", "rate": "rate", "model": "model"}  # fmt: skip
+
+
+def entry(catalog: Catalog, name: str) -> Entry | StackEntry:
+    """Return the entry called ``name``, of whatever kind; an unknown name is an error that names the nearest.
+
+    A kind may stand before the name: "recipe torchtitan".
+    """
+    first, _, rest = name.strip().partition(" ")
+    only = _KIND_WORDS.get(first.casefold().removesuffix("s"), "") if rest.strip() else ""
+    name = rest.strip() if only else name
     of_kind: dict[str, Mapping[str, Any]] = {
         "accelerator": catalog.accelerators,
         "node": catalog.nodes,
@@ -252,26 +269,28 @@ def entry(catalog: Catalog, name: str) -> Entry:
         "stack": recipes(),
     }
     wanted = name.strip().casefold()
+    of_kind = {kind: entries for kind, entries in of_kind.items() if only in ("", kind)}
     for kind, entries in of_kind.items():
         found = entries.get(name) or entries.get(wanted)
+        if isinstance(found, Recipe):
+            return stack_entry(catalog, found)
         if found is not None:
             return _entry(catalog, kind, found)
-    if wanted in preset_names():
+    models = preset_names() if only in ("", "model") else ()
+    if wanted in models:
         facts = preset_facts(wanted)
         values = {"note": facts.note, **{key: value for key, value in facts.config.items() if key != "id"}}
         fact = Fact(sources=(facts.source,), as_of=facts.as_of, grade=facts.grade)
         return Entry(kind="model", name=wanted, values=values, fact=fact, citations=(facts.source,))
-    known = [*preset_names(), *(key for entries in of_kind.values() for key in entries)]
-    fix = "isocost catalog list accelerators | nodes | fabrics | offers | rates | stacks | models"
+    known = [*models, *(key for entries in of_kind.values() for key in entries)]
+    kinds = f"{only}s" if only else "accelerators | nodes | fabrics | offers | rates | stacks | models"
+    fix = f"isocost catalog list {kinds}"
     raise InputError([Problem("name", "is not in the catalogue", name, nearest=nearest(name, known), fix=fix)])
 
 
 def _entry(catalog: Catalog, kind: str, found: Any) -> Entry:
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name not in ("id", "fact")}
-    if isinstance(found, Recipe):
-        fact = Fact(sources=(found.source,), as_of=found.as_of, grade=found.grade)
-    else:
-        fact = found.fact
+    fact = found.fact
     offers = catalog.offers_for(found.id) if isinstance(found, Accelerator) else ()
     citations = tuple(cite(catalog, key) for key in fact.sources)
     name = f"{found.kind}.{found.id}" if kind == "rate" else found.id

@@ -13,6 +13,7 @@ from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.recipes import Recipe, recipe
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
+from isocost.scenario.switches import switched
 from isocost.search.question import Option, Question
 from isocost.units import show
 from isocost.workload.architecture import Architecture
@@ -63,7 +64,10 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     calibration = _calibration(scenario)
     stack = _stack(scenario, accelerators, calibration)
     default = "" if scenario.stack else " (of the calibration)" if calibration else f" ({DEFAULT})"
-    assume("stack", f"{stack.id}: {stack.title}, {stack.note}{default}", stack.source, stack.as_of, stack.grade)
+    run = switched(stack, scenario)
+    stack, changes = run.recipe, "".join(f"; {change} as given" for change in run.changed)
+    value = f"{stack.id}: {stack.title}, {stack.note}{default}{changes}"
+    assume("stack", value, stack.source, stack.as_of, stack.grade)
     precisions = scenario.precisions or _precisions(accelerators)
     if not scenario.precisions:
         assume("precision", ", ".join(precisions))
@@ -80,6 +84,9 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             options=_options(scenario, catalog, accelerators, notes),
             gpu_counts=scenario.gpu_counts or GPU_COUNTS,
             recipe=stack,
+            attention_kernel=run.attention_kernel,
+            norm_kernel=run.norm_kernel,
+            tp_overlap=run.tp_overlap,
             recipe_assumed=scenario.stack is None and calibration is None,
             global_batch_seqs=scenario.global_batch_seqs,
             precisions=precisions,

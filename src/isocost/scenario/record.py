@@ -16,12 +16,15 @@ from isocost.catalog import Catalog, load_catalog
 from isocost.catalog.records import TERMS, TRAINING_PRECISIONS
 from isocost.errors import DataError, InputError, Problem
 from isocost.laws.pipeline import SCHEDULES
+from isocost.recipes import ATTENTION_KERNELS
 from isocost.scenario import values
 from isocost.scenario.values import ALIASES, Context, Model, choice, choices, count, quantity, reads
 from isocost.workload.architecture import Architecture
 
 MAX_BYTES: Final = 1_000_000
 RECOMPUTE: Final = ("none", "selective", "full")
+NORM_KERNELS: Final = ("fused", "eager", "compiled")
+GRADIENT_PRECISIONS: Final = ("bf16", "fp16", "fp32")
 SHARDING: Final = ("none", "zero1", "zero2", "zero3")
 _PATHS: Final = ("model", "catalog", "calibration")  # relative to the folder of the scenario
 _NEEDS_MODEL: Final = (
@@ -60,6 +63,12 @@ class Scenario:
     recompute: Annotated[str | None, reads(choice(*RECOMPUTE))] = None
     sharding: Annotated[str | None, reads(choice(*SHARDING))] = None
     schedule: Annotated[str | None, reads(choice(*SCHEDULES))] = None
+    attention_kernel: Annotated[str | None, reads(choice(*ATTENTION_KERNELS))] = None
+    norm_kernel: Annotated[str | None, reads(choice(*NORM_KERNELS))] = None
+    gradient_precision: Annotated[str | None, reads(choice(*GRADIENT_PRECISIONS))] = None
+    compiled: Annotated[bool | None, reads(values.read_flag)] = None
+    cuda_graphs: Annotated[bool | None, reads(values.read_flag)] = None
+    tp_overlap: Annotated[bool | None, reads(values.read_flag)] = None
     catalog: Annotated[tuple[str, ...], reads(values.read_catalogs)] = ()
     calibration: Annotated[str | None, reads(values.read_calibration)] = None
     top: Annotated[int | None, reads(count(values.MAX_TOP))] = None

@@ -253,6 +253,14 @@ def read_stack(value: object, place: str, context: Context) -> str:
         raise _refuse(place, "is not a software stack", value, known, close) from None
 
 
+def read_flag(value: object, place: str, context: Context) -> bool:
+    """Return yes or no, from a boolean or its word."""
+    found = {"true": True, "false": False, "yes": True, "no": False}.get(str(value).strip().casefold())
+    if found is None or not isinstance(value, (bool, str)):
+        raise _refuse(place, "is neither true nor false", value, "true, false")
+    return found
+
+
 def read_deadline(value: object, place: str, context: Context) -> float:
     """Return seconds from a duration ("60 d") or from today to a date ("2027-03-01")."""
     day = value.date() if isinstance(value, datetime.datetime) else value

@@ -50,6 +50,9 @@ class Question:
     options: tuple[Option, ...]
     gpu_counts: tuple[int, ...]
     recipe: Recipe
+    attention_kernel: str = ""  # empty: that of the recipe
+    norm_kernel: str = ""
+    tp_overlap: bool = False
     recipe_assumed: bool = False  # nobody said which stack: its memory may be that of any of the family
     global_batch_seqs: int | None = None  # None: from the critical-batch law
     precisions: tuple[str, ...] = ("bf16",)

@@ -119,7 +119,8 @@ def base_case(question: Question, option: Option, precision: str, nic: float) ->
     return Case(
         architecture=question.architecture, kind=question.kind, accelerator=option.accelerator, nic_bytes_per_s=nic,
         nic_latency_s=option.fabric.tiers[0].latency_s, site="", user=user, recipe=recipe, precision=precision,
-        fp8_recipe="", attention_kernel=recipe.attention_kernel, norm_kernel=recipe.norm_kernel, recompute="none",
+        fp8_recipe="", attention_kernel=question.attention_kernel or recipe.attention_kernel,
+        norm_kernel=question.norm_kernel or recipe.norm_kernel, tp_overlap=question.tp_overlap, recompute="none",
         sharding="none", seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1, micro_batch=1,
         tp=1, pp=1, vp=1, cp=1, ep=1, dp=1, shard_group=1, sequence_parallel=False, schedule="none",
     )  # fmt: skip
