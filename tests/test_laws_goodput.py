@@ -74,7 +74,7 @@ def test_exact_interval_solves_its_equation_everywhere() -> None:
 
 
 def test_persistence_and_asynchronous_stall() -> None:
-    """A save that takes longer than the interval stalls by the excess; persistence costs exp(-p / M) of the kept share."""
+    """A save longer than the interval stalls by the excess; persistence costs exp(-p / M) of the kept share."""
     assert checkpoint.asynchronous_stall_s(copy_s=2.0, persist_s=90.0, interval_s=60.0) == 32.0
     assert checkpoint.asynchronous_stall_s(copy_s=2.0, persist_s=30.0, interval_s=60.0) == 2.0
     assert checkpoint.mean_rework_s(interval_s=600.0, persist_s=90.0) == 390.0
@@ -84,7 +84,7 @@ def test_persistence_and_asynchronous_stall() -> None:
 
 
 def test_checkpoint_sizes_and_times_of_published_runs() -> None:
-    """13.07 bytes a parameter is BLOOM's 2.3 TB; at its 57.5 GB/s that is 40 s; 405B at 13.06 is the 5.29 TB of MLPerf."""
+    """13.07 bytes a parameter is BLOOM's 2.3 TB, at 57.5 GB/s 40 s; 405B at 13.06 is the 5.29 TB of MLPerf."""
     assert checkpoint.checkpoint_bytes(params=176e9, param_bytes=13.07) == pytest.approx(2.3e12, rel=1e-3)
     assert checkpoint.checkpoint_bytes(params=405e9, param_bytes=13.06) == pytest.approx(5.29e12, rel=1e-3)
     assert storage.transfer_s(payload_bytes=2.3e12, bytes_per_s=57.5e9) == pytest.approx(40.0)
@@ -102,7 +102,7 @@ def test_storage_is_the_smaller_of_nodes_and_file_system() -> None:
 
 
 def test_text_reads_nothing() -> None:
-    """405B at 165 tokens/s/GPU reads 0.66 kB/s a GPU; any storage keeps up, and half the rate needed doubles the step."""
+    """405B at 165 tokens/s/GPU reads 0.66 kB/s a GPU: no stall; half the rate needed doubles the step."""
     assert storage.training_read_bytes_per_s(tokens_per_s=165.0, token_bytes=4.0) == 660.0
     assert storage.data_stall_excess(needed_bytes_per_s=660.0, available_bytes_per_s=1e8) == 0.0
     assert storage.data_stall_excess(needed_bytes_per_s=2e9, available_bytes_per_s=1e9) == 1.0
@@ -125,7 +125,7 @@ def test_fail_slow_is_bounded_by_its_slowdown() -> None:
 
 
 def test_throttling_grows_only_the_part_that_computes() -> None:
-    """Half the step at 80 % clock takes 12.5 % longer; a cap of half the power leaves 0.794 of the clock at exponent 3."""
+    """Half the step at 80 % clock: 12.5 % longer; half the power leaves 0.794 of the clock at exponent 3."""
     assert stragglers.throttle_excess(compute_frac=0.5, slow_clock_frac=0.8) == pytest.approx(0.125)
     assert stragglers.clock_under_cap_frac(power_frac=0.5, power_exponent=3.0) == pytest.approx(0.5 ** (1 / 3))
     assert stragglers.clock_under_cap_frac(power_frac=1.2, power_exponent=3.0) == 1.0
