@@ -15,7 +15,7 @@ _SUFFIX: Final = {"K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
 
 def figure(text: str | None) -> float:
     """Return the number a text says, NaN where it says none: "1,234", "20.5K", "37.1%" (37.1), "N/A"."""
-    if text is None:
+    if not text:
         return math.nan
     text = text.strip().replace(",", "")
     scale = 1.0
@@ -34,7 +34,11 @@ def figures(texts: Iterable[str | None]) -> Column:
     """Return many numbers at once."""
     texts = list(texts)
     try:
-        return np.array(list(map(float, texts)))  # type: ignore[arg-type]
+        try:
+            return np.array(list(map(float, texts)))  # type: ignore[arg-type]
+        except ValueError:
+            plain = "\n".join(texts).replace(",", "").split("\n")  # type: ignore[arg-type]
+            return np.array(list(map(float, plain)))
     except (TypeError, ValueError):
         return np.array([figure(text) for text in texts])
 

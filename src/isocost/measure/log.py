@@ -13,7 +13,7 @@ from isocost.errors import InputError, Problem
 from isocost.measure.detect import detect, named
 from isocost.measure.header import LOOKED_AT, facts_of
 from isocost.measure.marks import MOST, marks_of
-from isocost.measure.prefix import line_feeds, prefixes, ranks_and_times
+from isocost.measure.prefix import places_of
 from isocost.measure.readers import READERS
 from isocost.measure.readers.base import CUT_OFF, Rows
 from isocost.measure.records import NO_RANK, Column, Mark, Reading, StepsBuilder
@@ -48,9 +48,10 @@ def _read(source: Source, name: str, columns: Mapping[str, str] | None) -> Readi
         first_line = source.lines - block.count("\n") + 1
         if source.characters - len(block) < LOOKED_AT:
             facts_of(block, facts)
-        if len(marks) < MOST:
+        rows = reader.read(block)
+        if len(marks) < MOST and len(rows.places) < block.count("\n"):  # there are lines that are no step
             marks.extend(marks_of(block, first_line))
-        _add(builder, dropped, reader.read(block), block, first_line)
+        _add(builder, dropped, rows, block, first_line)
     _add(builder, dropped, reader.finish(), "", source.lines)
     if not builder.rows and not reader.facts():
         raise InputError([_nothing(source, name, dropped)])
@@ -75,8 +76,7 @@ def _add(builder: StepsBuilder, dropped: Counter[str], rows: Rows, block: str, f
         return
     values: dict[str, Column] = dict(rows.columns)
     if "line" not in values:
-        lines, texts = prefixes(block, line_feeds(block), rows.places)
-        ranks, times = ranks_and_times(texts)
+        lines, ranks, times = places_of(block, rows.places)
         values["line"] = first_line + lines
         values.setdefault("rank", ranks)
         if "time_stamp" not in values:

@@ -1,4 +1,4 @@
-"""Lines that are no step but explain a pause: checkpoints, evaluations, starts."""
+"""Lines that are no step but explain a pause: checkpoints and evaluations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isocost.measure.prefix import time_of
 from isocost.measure.records import Mark
 
 MOST: Final = 100_000  # of a file; a log that says "checkpoint" on every line explains nothing
-_WORDS: Final = ("heckpoint", "alidat", "valuat", "eval_", "val loss", "raining start", "start of training")
+_WORDS: Final = ("heckpoint", "alidat", "valuat", "eval_runtime", "val loss")
 _KINDS: Final = (
     (
         "checkpoint",
@@ -25,10 +25,6 @@ _KINDS: Final = (
     (
         "evaluation",
         re.compile(r"[Ee]valuating|step \d+: train loss [\d.]+, val loss|Eval(?:uation)? (?:done|took|time)"),
-    ),
-    (
-        "start",
-        re.compile(r"before the start of training step|Training starts at step|training \.\.\.$|Running training"),
     ),
 )
 _DURATION: Final = re.compile(r"(?:\bin|\btook|\btime:?|'eval_runtime':)\s+([\d.]+)\s*(ms|seconds|secs|sec|s)?\b")

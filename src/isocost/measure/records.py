@@ -138,9 +138,9 @@ class StepsBuilder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A line that is no step but says what the job was doing: a checkpoint, an evaluation, a start."""
+    """A line that is no step but says what the job was doing: a checkpoint or an evaluation."""
 
-    kind: str  # checkpoint, evaluation, start
+    kind: str  # checkpoint or evaluation
     line: int
     time_stamp: float | None = None
     duration_s: float | None = None

@@ -70,28 +70,38 @@ def rows_of(found: Sequence[tuple[int, Mapping[str, float]]], dropped: Counter[s
 class PatternReader(Reader):
     """A format whose step is one regular expression that starts with a literal.
 
-    Groups are named for columns, with the suffix of their scale; the group ``whole`` is empty on a line that is cut off.
+    A group that does not take part is unknown; without the group ``need`` the line is cut off. Every group has a name.
     """
 
+    word: ClassVar[str]  # that the pattern begins with
     pattern: ClassVar[re.Pattern[str]]
     scales: ClassVar[Mapping[str, tuple[str, float]]]  # group -> column, factor
     need: ClassVar[str]  # the group without which a line is no step
 
     def read(self, block: str) -> Rows:
         """Return the steps of a block."""
-        found = list(self.pattern.finditer(block))
+        found = self.pattern.findall(block)
         if not found:
             return Rows()
-        by_group = dict(
-            zip(self.pattern.groupindex, zip(*(match.groups() for match in found), strict=True), strict=True)
-        )
-        rows = Rows([match.start() for match in found])
+        by_group = dict(zip(self.pattern.groupindex, zip(*found, strict=True), strict=True))
+        rows = Rows(self._places(block, len(found)))
         for group, (column, factor) in self.scales.items():
             if any(by_group[group]):
                 values = figures(by_group[group])
                 rows.columns[column] = values if factor == 1.0 else rescaled(values, factor)
-        rows.keep(np.array([text is not None for text in by_group[self.need]]), CUT_OFF)
+        if not all(by_group[self.need]):
+            rows.keep(np.array([text != "" for text in by_group[self.need]]), CUT_OFF)
         return rows
+
+    def _places(self, block: str, number: int) -> list[int]:
+        """Return where the steps begin; looking for the first word of them is quicker than matching again."""
+        if block.count(self.word) != number:
+            return [match.start() for match in self.pattern.finditer(block)]
+        places, at = [], block.find(self.word)
+        while at >= 0:
+            places.append(at)
+            at = block.find(self.word, at + 1)
+        return places
 
 
 class BarReader(Reader):

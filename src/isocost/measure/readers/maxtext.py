@@ -17,6 +17,7 @@ class MaxText(PatternReader):
     """Reads MaxText's step lines."""
 
     sign = re.compile(r"completed step: \d+, seconds:")
+    word = "completed step:"
     pattern = re.compile(
         r"completed step:[ ]?(?P<step>\d+)(?:,? \[[^\]\n]*\])?"
         r"(?:, seconds: (?P<seconds>[\d.e+-]+)(?=,))?"

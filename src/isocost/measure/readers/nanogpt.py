@@ -20,6 +20,7 @@ class NanoGpt(PatternReader):
     """Reads nanoGPT's iteration lines."""
 
     sign = re.compile(r"iter \d+: loss [\d.naif]+, time [\d.]+ms")
+    word = "iter "
     pattern = re.compile(
         r"iter (?P<step>\d+): (?:loss (?P<loss>[^\s,]+))?(?:, time (?P<time>[\d.]+)ms)?(?:, mfu (?P<mfu>-?[\d.]+)%)?"
     )

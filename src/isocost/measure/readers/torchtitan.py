@@ -24,6 +24,7 @@ class TorchTitan(PatternReader):
     """Reads torchtitan's metrics lines."""
 
     sign = re.compile(r"step:[ \t]*\d+[ \t]+loss:[ \t]*\S+[^\n]*?(?:tps|wps):")
+    word = "step:"
     pattern = re.compile(
         r"step:[ \t]*(?P<step>\d+)[ \t]+loss:[ \t]*(?P<loss>[^\s:]+)"
         r"(?:[ \t]+grad_norm:[ \t]*[^\s:]+)?"

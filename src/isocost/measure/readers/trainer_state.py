@@ -16,7 +16,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-
 from isocost.measure.readers.base import CUT_OFF, Reader, Rows, rows_of
 from isocost.measure.readers.hf_trainer import FACTS
 from isocost.measure.records import Mark

@@ -1,0 +1,257 @@
+"""Statistics of a run: which rows are its steady steps, why each other row is not, and what they say.
+
+Every row gets one reason or none; rows without a reason are the steady window. The order of the tests is that of
+``REASONS``: a row that is impossible is not also slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from isocost.measure.records import NO_RANK, Column, Reading, Steps
+
+WARM_UP_FRAC: Final = 0.01  # slower than steady by more than this, or by more than the noise, is warm-up
+PAUSE_FRAC: Final = 0.5  # of a step: a shorter delay of a row, or gap between rows, is no pause
+SLOW_FRAC: Final = 0.05  # a period this much slower is a slow one
+WINDOW: Final = 5  # rows of a rolling median
+RESOLUTION_STEPS: Final = 20.0  # an interval is at least this many units of the clock that printed its ends
+MIXED_FRAC: Final = 0.2  # of rows whose step does not grow: ranks without a name on one file
+_NOISE: Final = 3.0  # median absolute deviations of the rolling median
+_MEDIAN_OF_WINDOW: Final = np.sqrt(np.pi / 2.0 / WINDOW)  # standard error of a median of five, in standard deviations
+_SIGMA: Final = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
+
+OTHER_RANK: Final = "another rank"
+REPEATED: Final = "same step printed twice"
+THROWN_AWAY: Final = "thrown away by a restart"
+NO_TIME: Final = "no step time on or between the lines"
+IMPOSSIBLE: Final = "faster than the GPU can be"
+SKIPPED: Final = "skipped iterations"
+NAN: Final = "NaN"
+RAMP_UP: Final = "batch ramp-up"
+WARM_UP: Final = "warm-up"
+AFTER_RESTART: Final = "warm-up after a restart"
+PAUSE: Final = "pause in the step"
+SLOW: Final = "slow period"
+REASONS: Final = (
+    OTHER_RANK, REPEATED, THROWN_AWAY, NO_TIME, IMPOSSIBLE, NAN, SKIPPED, RAMP_UP, WARM_UP, AFTER_RESTART, PAUSE, SLOW,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sorted:
+    """The rows of one rank in order, with their times and the reason against each."""
+
+    steps: Steps
+    span: Column  # iterations that a row stands for
+    step_s: Column
+    pause_s: Column  # between the row before and this one, outside the steps; NaN where the log does not say
+    segment: Column  # number of restarts before the row
+    reason: Column  # index into REASONS, -1 for a steady row
+    dropped: dict[str, int]  # rows of other ranks and repeated ones, which are not here
+    timed_by: str  # where step times come from
+
+    @property
+    def steady(self) -> Column:
+        """Mask of the steady rows."""
+        return np.asarray(self.reason < 0)
+
+    def because(self, reason: str) -> Column:
+        """Mask of the rows with a reason."""
+        return np.asarray(self.reason == REASONS.index(reason))
+
+
+def sort_steps(
+    reading: Reading, *, peak_flop_per_s: float | None = None, tokens_per_step: float | None = None
+) -> Sorted:
+    """Return the rows of the rank that printed most, each with its reason not to be steady, if any."""
+    steps, dropped = _one_rank(reading.records)
+    number = steps.column("step")
+    segment = np.concatenate([[0.0], np.cumsum(np.diff(number) < 0.0)]) if len(steps) else np.zeros(0)
+    span = _spans(number, segment)
+    step_s, pause_s, timed_by = _times(reading, steps, span, segment, tokens_per_step)
+    reason = np.full(len(steps), -1)
+
+    def mark(where: Column, name: str) -> None:
+        reason[where & (reason < 0)] = REASONS.index(name)
+
+    mark(_superseded(number, segment), THROWN_AWAY)
+    mark(~(np.isfinite(step_s) & (step_s > 0.0)), NO_TIME)
+    mark(_impossible(steps, peak_flop_per_s), IMPOSSIBLE)
+    mark((steps.column("nan") > 0.0) | (steps.has("loss") & _not_a_number(steps)), NAN)
+    mark(steps.column("skipped") > 0.0, SKIPPED)
+    mark(_ramp_up(steps.column("global_batch")), RAMP_UP)
+    warm = _warm_up(np.where(reason < 0, step_s, np.nan), segment)
+    mark(warm & (segment == 0), WARM_UP)
+    mark(warm, AFTER_RESTART)
+    usual = _median(step_s[reason < 0])
+    slow = _slow(np.where(reason < 0, step_s, np.nan), usual)
+    mark(_paused(step_s, span, usual, reason < 0) & ~slow, PAUSE)
+    mark(slow, SLOW)
+    return Sorted(
+        steps=steps, span=span, step_s=step_s, pause_s=pause_s, segment=segment, reason=reason, dropped=dropped,
+        timed_by=timed_by,
+    )  # fmt: skip
+
+
+def _one_rank(steps: Steps) -> tuple[Steps, dict[str, int]]:
+    """Return the rows of the rank with the most, a step once; where ranks are mixed without names, the first of each."""
+    dropped: dict[str, int] = {}
+    ranks, counts = np.unique(steps.columns["rank"], return_counts=True)
+    if len(ranks) > 1:
+        named = ranks != NO_RANK
+        lead = ranks[named][np.argmax(counts[named])]
+        kept = steps.columns["rank"] == lead
+        dropped[OTHER_RANK] = int(len(steps) - kept.sum())
+        steps = steps.take(kept)
+    number = steps.columns["step"]
+    grows = np.diff(number) > 0
+    if len(number) > WINDOW and np.mean(~grows) > MIXED_FRAC:
+        kept = np.unique(number, return_index=True)[1]
+        dropped[OTHER_RANK] = dropped.get(OTHER_RANK, 0) + len(number) - len(kept)
+        return steps.take(kept), dropped
+    again = np.concatenate([[False], np.diff(number) == 0])
+    if again.any():
+        dropped[REPEATED] = int(again.sum())
+        steps = steps.take(~again)
+    return steps, dropped
+
+
+def _spans(number: Column, segment: Column) -> Column:
+    """Return the iterations from the row before; for the first row of a segment, the usual number."""
+    if not len(number):
+        return number
+    span = np.concatenate([[np.nan], np.diff(number)])
+    span[np.concatenate([[True], np.diff(segment) > 0])] = np.nan
+    usual = _median(span)
+    return np.where(np.isnan(span), usual if np.isfinite(usual) else 1.0, span)
+
+
+def _times(
+    reading: Reading, steps: Steps, span: Column, segment: Column, tokens_per_step: float | None
+) -> tuple[Column, Column, str]:
+    """Return the time of a step on each row, the pause before it, and where the time is from: the best that is printed."""
+    stamps = steps.column("time_stamp")
+    between = np.concatenate([[np.nan], np.diff(stamps)]) if len(stamps) else stamps
+    between[np.concatenate([[True], np.diff(segment) > 0])[: len(between)]] = np.nan
+    unknown = np.full(len(steps), np.nan)
+    printed = steps.column("step_s")
+    if np.isfinite(printed).any():
+        return printed, between - printed * span, "printed"
+    batch = steps.column("global_batch")
+    batch = np.where(np.isnan(batch), reading.facts.get("global_batch", np.nan), batch)
+    by_samples = np.divide(batch, steps.column("samples_per_s"))
+    if np.isfinite(by_samples).any():
+        return by_samples, between - by_samples * span, "global batch over samples per second"
+    gpus = reading.facts.get("gpus", np.nan)
+    rate = steps.column("tokens_per_s_per_gpu") * gpus
+    rate = np.where(np.isnan(rate), steps.column("tokens_per_s"), rate)
+    tokens = tokens_per_step or reading.facts.get("global_batch", np.nan) * reading.facts.get("seq_len", np.nan)
+    by_tokens = np.divide(tokens, rate)
+    if np.isfinite(by_tokens).any():
+        return by_tokens, between - by_tokens * span, "tokens of a step over tokens per second"
+    return _between_stamps(between, span), unknown, "time between lines"
+
+
+def _between_stamps(between: Column, span: Column) -> Column:
+    """Return time over iterations; where the clock is coarse, over as many rows as it needs to tell."""
+    known = between[np.isfinite(between)]
+    if not len(known):
+        return np.full(len(between), np.nan)
+    coarse = bool(np.all(known == np.round(known)))
+    rows = max(int(np.ceil(RESOLUTION_STEPS / max(float(np.mean(known)), 1e-3))), 1) if coarse else 1
+    if rows == 1:
+        return np.divide(between, span)
+    time, iterations = np.nan_to_num(between), np.where(np.isnan(between), 0.0, span)
+    starts = np.arange(0, len(between), rows)
+    pooled = np.divide(np.add.reduceat(time, starts), np.maximum(np.add.reduceat(iterations, starts), 1.0))
+    result = np.repeat(pooled, rows)[: len(between)]
+    result[np.isnan(between)] = np.nan
+    if len(starts) > 1 and len(between) - starts[-1] < rows:
+        result[starts[-1] :] = pooled[-2]  # a short rest is too coarse by itself
+    return result
+
+
+def _superseded(number: Column, segment: Column) -> Column:
+    """Mask of rows whose step a later segment ran again."""
+    lost = np.zeros(len(number), dtype=bool)
+    least = np.inf
+    for place in range(int(segment[-1]) if len(segment) else 0, 0, -1):
+        least = min(least, float(number[segment == place].min()))
+        lost |= (segment == place - 1) & (number >= least)
+    return lost
+
+
+def _impossible(steps: Steps, peak_flop_per_s: float | None) -> Column:
+    """Mask of rows above the physical bound: an MFU over one, or more FLOP/s than the peak."""
+    over = steps.column("mfu") > 1.0
+    if peak_flop_per_s is not None:
+        over |= steps.column("tflops_per_gpu") * 1e12 > peak_flop_per_s
+    return over
+
+
+def _not_a_number(steps: Steps) -> Column:
+    """Mask of rows with a NaN loss amid losses: a row before the first loss had none yet (all iterations skipped)."""
+    loss = steps.column("loss")
+    seen = np.maximum.accumulate(np.isfinite(loss))
+    return ~np.isfinite(loss) & seen & (np.isfinite(loss).mean() > 0.5)
+
+
+def _ramp_up(batch: Column) -> Column:
+    """Mask of rows with another batch than the last."""
+    known = batch[np.isfinite(batch)]
+    return np.isfinite(batch) & (batch != known[-1]) if len(known) else np.zeros(len(batch), dtype=bool)
+
+
+def _warm_up(step_s: Column, segment: Column) -> Column:
+    """Mask of rows at the start of a segment while its rolling median is slower, or faster, than the later half."""
+    warm = np.zeros(len(step_s), dtype=bool)
+    known = np.flatnonzero(np.isfinite(step_s))
+    for place in np.unique(segment[known]):
+        rows = known[segment[known] == place]
+        times = step_s[rows]
+        if len(times) < 3:
+            continue
+        later = times[len(times) // 2 :]
+        steady = _median(later)
+        noise = _SIGMA * _median(np.abs(later - steady)) / steady
+        bound = max(WARM_UP_FRAC, _NOISE * _MEDIAN_OF_WINDOW * noise)
+        ahead = np.array([_median(times[row : row + WINDOW]) for row in range(len(times) // 2 + 1)])
+        off = np.abs(ahead / steady - 1.0) > bound
+        first = np.flatnonzero(~off)
+        end = int(first[0]) if len(first) else len(times) // 2
+        single = max(WARM_UP_FRAC, 2.0 * _NOISE * noise)
+        while end < len(times) // 2 and times[end] > steady * (1.0 + single):
+            end += 1
+        warm[rows[:end]] = True
+    return warm
+
+
+def _paused(step_s: Column, span: Column, usual: float, among: Column) -> Column:
+    """Mask of rows that hold a pause: half a step in all, and far outside the noise of a row."""
+    noise = _SIGMA * _median(np.abs(step_s[among] - usual)) / usual
+    over = step_s / usual - 1.0
+    return np.asarray((over * span > PAUSE_FRAC) & (over > max(SLOW_FRAC, 2.0 * _NOISE * noise)))
+
+
+def _slow(step_s: Column, usual: float) -> Column:
+    """Mask of runs of at least five rows whose rolling median is slower than the usual by more than the noise."""
+    slow = np.zeros(len(step_s), dtype=bool)
+    known = np.flatnonzero(np.isfinite(step_s))
+    if len(known) < 2 * WINDOW:
+        return slow
+    times = step_s[known]
+    noise = _SIGMA * _median(np.abs(times - usual)) / usual
+    windows = np.lib.stride_tricks.sliding_window_view(times, WINDOW)
+    off = np.median(windows, axis=1) > usual * (1.0 + max(SLOW_FRAC, _NOISE * noise))
+    for start in np.flatnonzero(off):
+        rows = np.arange(start, start + WINDOW)
+        slow[known[rows[times[rows] > usual * (1.0 + SLOW_FRAC / 2.0)]]] = True
+    return slow
+
+
+def _median(values: Column) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
