@@ -40,10 +40,12 @@ def test_measured_goodput_is_inside_its_interval(results: dict[str, CaseResult])
 
 
 def test_simulators_and_projections_are_compared_as_such(results: dict[str, CaseResult]) -> None:
-    """What others computed is never counted as measured; all but one agree within 2 % or their rounding."""
+    """What others computed is never counted as measured; all but three agree within 2 % or their rounding."""
     computed = {name: result.verdict for name, result in results.items() if result.kind == "computed"}
     assert len(computed) == 12
-    assert [name for name, verdict in computed.items() if verdict != "agrees"] == ["rsc1_ettr_12k"]
+    assert {name for name, verdict in computed.items() if verdict != "agrees"} == {
+        "rsc1_ettr_12k", "rsc1_ettr_60min", "netcap_llama3",
+    }  # fmt: skip
     assert results["rsc1_mttf_1024"].kind == "measured"
     assert results["rsc1_mttf_16384"].kind == "computed"
 
