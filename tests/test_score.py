@@ -193,28 +193,28 @@ def scores() -> Scores:
 
 
 def test_text_tables_exactly(scores: Scores) -> None:
-    """The fixed-width tables, misses first; unknown is a dash and an empty table is left out."""
+    """The fixed-width tables, step time first; unknown is a dash and an empty table is left out."""
     # fmt: off
     assert accuracy_text(scores) == """\
+Step time
+
+rows of  rows  scored  other  median    mean     bias     p90  coverage  half-width
+-----------------------------------------------------------------------------------
+all         2       1      1  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
+a|b         1       1      0  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
+c           1       0      1       -       -        -       -         -           -
+
 Largest misses
 
 row    error  predicted  measured   of
 --------------------------------------
 r1   +10.0 %        1.1         1  a|b
 
-Step time
-
-rows of  rows  scored  unmeasured  unsupported  invalid  median    mean     bias     p90  coverage  half-width
---------------------------------------------------------------------------------------------------------------
-all         2       1           1            0        0  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
-a|b         1       1           0            0        0  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
-c           1       0           1            0        0       -       -        -       -         -           -
-
 Layout choice: regret of the first choice over the measured best
 
-groups of  groups  rows  median   mean  worst  tolerance   within
------------------------------------------------------------------
-all             2     5   0.0 %  2.0 %  4.0 %      5.0 %  100.0 %
+groups of  groups  rows  median   mean  worst  within 5 %
+---------------------------------------------------------
+all             2     5   0.0 %  2.0 %  4.0 %     100.0 %
 
 Fits in memory or not
 
@@ -254,8 +254,8 @@ def test_the_dict_is_json_without_nan(scores: Scores) -> None:
 
 
 def test_long_sources_are_cut_to_one_line() -> None:
-    """A label longer than 60 characters is cut with dots in print, and whole in the CSV."""
+    """A label longer than 43 characters is cut with dots in print, and whole in the CSV."""
     scores = Scores(step=accuracy(predicted=[1.0], measured=[1.0], labels=["s" * 90]))
-    assert "s" * 57 + "..." in accuracy_text(scores)
-    assert "s" * 58 not in accuracy_text(scores)
+    assert "s" * 40 + "..." in accuracy_text(scores)
+    assert "s" * 41 not in accuracy_text(scores)
     assert "s" * 90 in accuracy_csv(scores)

@@ -114,3 +114,17 @@ def test_a_file_that_is_no_table_is_one_error(tmp_path: Path) -> None:
 def test_csv_has_a_line_a_row() -> None:
     """The CSV form holds every row once."""
     assert len(shipped().csv().splitlines()) == len(shipped().rows) + 1
+
+
+def test_the_tables_fit_a_terminal() -> None:
+    """Tables are at most 120 columns wide; step time comes first, sources with most rows first; reasons are grouped."""
+    text = shipped().table()
+    tables, unused = text.split("Rows without a prediction")
+    assert max(len(line) for line in tables.splitlines()) <= 120
+    assert text.startswith("Step time\n")
+    block = tables.split("\n\n")[1].splitlines()[2:]
+    scored = [int(line[45:].split()[1]) for line in block]
+    assert block[0].startswith("all ")
+    assert scored[1:] == sorted(scored[1:], reverse=True)
+    counts = [int(line.split()[0]) for line in unused.splitlines()[1:]]
+    assert sum(counts) == sum(row.status != "ok" for row in shipped().rows)

@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 INCOMPLETE = "incomplete rows (layout or shape not known)"
 INVALID = "invalid rows"
 EVEN_ODDS = 0.5
+SHOWN_IDS = 2  # of rows that share a reason, in print
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,23 @@ class Validation:
         }
 
     def table(self) -> str:
-        """The accuracy tables, then every row that was not used and why."""
-        left = [f"  {row.status:12} {row.id}: {row.reason}" for row in self.rows if row.status != score.OK]
+        """The accuracy tables, then why rows were not used: rows of one reason together, most first."""
         notes = [f"warning: {text}" for text in self.warnings]
-        unused = [f"Rows without a prediction ({len(left)} of {len(self.rows)})", *left] if left else []
-        return "\n".join([accuracy_text(self.scores), *notes, *unused]).rstrip() + "\n"
+        return "\n".join([accuracy_text(self.scores), *notes, *self._unused()]).rstrip() + "\n"
+
+    def _unused(self) -> list[str]:
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for row in self.rows:
+            if row.status != score.OK:
+                by_reason.setdefault((row.status, row.reason), []).append(row.id)
+        if not by_reason:
+            return []
+        count = sum(map(len, by_reason.values()))
+        lines = [f"Rows without a prediction ({count} of {len(self.rows)}; --format csv has each)"]
+        for (status, reason), ids in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+            more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+            lines.append(f"  {len(ids):>5} {status}: {reason} ({', '.join(ids[:SHOWN_IDS])}{more})")
+        return lines
 
     def markdown(self) -> str:
         """The accuracy tables as markdown."""

@@ -177,7 +177,7 @@ def _causes(study: Study) -> Table:
     missed = error > MISS_FRAC
     texts = {cause.name: cause.text for cause in study.causes.values()}
     rows = []
-    for name in sorted(set(names), key=lambda name: -int((missed & (names == name)).sum())):
+    for name in sorted(set(names), key=lambda name: (-int((missed & (names == name)).sum()), name)):
         of = names == name
         known, count = name or "not known", int((missed & of).sum())
         rows.append(
