@@ -21,7 +21,7 @@ from isocost.search.question import Candidate
 from isocost.term import TERMS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "how-to.md", ROOT / "docs" / "intervals.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("how-to", "intervals", "calibration"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 NEEDS_A_FILE_OF_YOUR_OWN = "my-quotes.toml"
 
@@ -92,6 +92,17 @@ def test_the_readme_shows_what_is_printed() -> None:
     here = os.getcwd()
     try:
         assert runpy.run_path(str(ROOT / "scripts" / "readme_answer.py"))["with_answer"](readme) == readme
+    finally:
+        os.chdir(here)
+
+
+def test_the_calibration_page_shows_what_is_printed() -> None:
+    """The calibration on that page is the one printed now (python scripts/readme_answer.py writes it)."""
+    page = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "scripts" / "readme_answer.py"))
+    here = os.getcwd()
+    try:
+        assert script["with_answer"](page, script["calibration_answer"]()) == page
     finally:
         os.chdir(here)
 

@@ -5,12 +5,14 @@ Imports of the rest of isocost are inside the verbs, so that help comes at once.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isocost.cli import flags
 from isocost.cli.output import chosen_format, emit, progress
+from isocost.cli.scaling import scaling
 from isocost.version import __version__
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ catalog = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(catalog)
+app.add_typer(scaling)
 
 
 def _version(wanted: bool) -> None:
@@ -267,7 +270,7 @@ def calibrate(
     with progress("calibrating", quiet=quiet):
         result = api.calibrated(runs, output, plan=plan, name=name)
     _show(result, form, None, quiet)
-    if output is None and not quiet:
+    if output is None and not quiet and sys.stderr.isatty():
         typer.echo("isocost: nothing was written; add -o my_site.toml to keep it", err=True)
 
 
