@@ -157,10 +157,10 @@ def cheapest_to(table: Table, limits: Limits, law: Law, loss: float) -> Cheapest
     """Return the cheapest model, tokens and offer that reach a loss within the deadline, whatever the budget."""
     check_amounts(loss=loss)
     params = np.array([law_params(each, law.counts) for each in table.architectures])
-    needed = np.asarray(tokens_to_reach(law, loss, params))
+    needed = np.asarray(tokens_to_reach(law, loss, params, limits.unique_tokens))
     found = []
     for k in range(len(params)):
-        if not table.tokens[k, 0] <= needed[k] <= table.tokens[k, -1] or needed[k] > limits.unique_tokens:
+        if not table.tokens[k, 0] <= needed[k] <= table.tokens[k, -1]:
             continue
         for offer, label in enumerate(table.offers):
             if not np.isfinite(table.cost_usd[k, offer]).all():

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.errors import InputError, Problem
-from isocost.laws.scaling import additive_loss, effective_amount, granular_loss, kaplan_loss, params_for_tokens
+from isocost.laws.scaling import (
+    additive_loss,
+    effective_amount,
+    granular_loss,
+    kaplan_loss,
+    params_for_tokens,
+    tokens_at_loss,
+)
 from isocost.num import Num
 
 Array = NDArray[np.float64]
@@ -102,14 +109,7 @@ class Surface:
     def loss(self, params: Num, tokens: Num, unique_tokens: Num = np.inf) -> Num:
         """Return the loss; tokens beyond the unique ones, and parameters those cannot feed, count for less."""
         if not np.all(np.isinf(unique_tokens)):
-            fed = params_for_tokens(
-                tokens=unique_tokens,
-                params_scale=self.params_scale,
-                tokens_scale=self.tokens_scale,
-                params_power=self.params_power,
-                tokens_power=self.tokens_power,
-            )
-            params = effective_amount(amount=params, unique=fed, half=self.params_half)
+            params = self._fed(params, unique_tokens)
             tokens = effective_amount(amount=tokens, unique=unique_tokens, half=self.tokens_half)
         return additive_loss(
             params=params,
@@ -120,6 +120,36 @@ class Surface:
             params_power=self.params_power,
             tokens_power=self.tokens_power,
         )
+
+    def tokens_for(self, loss: Num, params: Num, unique_tokens: Num = np.inf) -> Num:
+        """Return the tokens that a size needs for a loss, repeated ones included; infinity where it cannot reach it."""
+        limited = not np.all(np.isinf(unique_tokens))
+        needed = tokens_at_loss(
+            loss=loss,
+            params=self._fed(params, unique_tokens) if limited else params,
+            irreducible=self.irreducible,
+            params_scale=self.params_scale,
+            tokens_scale=self.tokens_scale,
+            params_power=self.params_power,
+            tokens_power=self.tokens_power,
+        )
+        if not limited:
+            return needed
+        # effective_amount, solved for the amount; repetition is worth tokens_half times the unique tokens at the most
+        share = np.divide(np.maximum(np.divide(needed, unique_tokens) - 1.0, 0.0), self.tokens_half)
+        repeats = -self.tokens_half * np.log1p(-np.where(share < 1.0, share, 0.0))
+        return np.where(share < 1.0, np.minimum(needed, unique_tokens) * (1.0 + repeats), np.inf)[()]
+
+    def _fed(self, params: Num, unique_tokens: Num) -> Num:
+        """Return the parameters that count: those beyond what the unique tokens can feed are worth less."""
+        fed = params_for_tokens(
+            tokens=unique_tokens,
+            params_scale=self.params_scale,
+            tokens_scale=self.tokens_scale,
+            params_power=self.params_power,
+            tokens_power=self.tokens_power,
+        )
+        return effective_amount(amount=params, unique=fed, half=self.params_half)
 
 
 # Decay of repeated tokens and of parameters they cannot feed, where a law has none of its own: muennighoff2023.

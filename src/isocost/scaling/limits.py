@@ -10,6 +10,7 @@ import numpy as np
 from isocost.errors import InputError, Problem
 from isocost.scaling.law import Law
 from isocost.scaling.store import shipped_tables
+from isocost.units import show
 
 MOST_TOKENS_PER_PARAM: Final = 1000.0  # sardana2024
 _BEYOND: Final = 1.1  # an extrapolation by less is none
@@ -26,15 +27,22 @@ def warnings(
         ("FLOP", flop, law.flop_range),
     ):
         if ends is not None and value is not None and value > ends[1] * _BEYOND:
-            said.append(f"extrapolated: {value / ends[1]:,.1f} times the most {name} of the law's runs ({ends[1]:.3g})")
+            said.append(
+                f"extrapolated: {value / ends[1]:,.1f} times the most {name} of the law's runs ({_count(ends[1])})"
+            )
         elif ends is not None and value is not None and value < ends[0] / _BEYOND:
-            said.append(f"extrapolated: below the fewest {name} of the law's runs ({ends[0]:.3g})")
+            said.append(f"extrapolated: below the fewest {name} of the law's runs ({_count(ends[0])})")
     ratio = tokens / params
     if ratio > MOST_TOKENS_PER_PARAM:
         said.append(f"{ratio:,.0f} tokens a parameter: laws fitted at ordinary ratios overrate tokens beyond 1,000")
     if unique is not None and tokens > unique:
-        said.append(f"{tokens / unique:.1f} epochs over {unique:.3g} unique tokens, valued by the law of repeated data")
+        valued = ", valued by the law of repeated data" if law.has_surface else ", taken as if they were new"
+        said.append(f"{tokens / unique:.1f} epochs over {_count(unique)} unique tokens{valued}")
     return (*said, *stock_warning(min(tokens, unique) if unique is not None else tokens))
+
+
+def _count(value: float) -> str:
+    return show(value, "token") if value < 1e15 else f"{value:.3g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

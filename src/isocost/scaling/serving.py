@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocost.errors import InputError, Problem
-from isocost.laws.scaling import lifetime_flop, tokens_at_loss
+from isocost.laws.scaling import lifetime_flop
 from isocost.num import Num
-from isocost.scaling.law import Law, Surface, surface
+from isocost.scaling.law import Law, surface
 from isocost.scaling.limits import check_amounts, warnings
 from isocost.scaling.optimum import least
 
@@ -36,21 +36,25 @@ class Serving:
         return 1.0 - self.flop / self.train_flop
 
 
-def serving_optimum(law: Law, loss: float, served_tokens: float, serving_cost: float = 1.0) -> Serving:
+def serving_optimum(
+    law: Law, loss: float, served_tokens: float, serving_cost: float = 1.0, unique_tokens: float | None = None
+) -> Serving:
     """Return the size of least lifetime arithmetic, 6 N D + 2 N S r, among those that reach a loss."""
-    check_amounts(served_tokens=served_tokens, serving_cost=serving_cost)
+    check_amounts(served_tokens=served_tokens, serving_cost=serving_cost, data=unique_tokens)
     at = surface(law)
-    base = float(params_at_loss(law, loss))
+    start = params_at_loss(law, loss)
+    limit = np.inf if unique_tokens is None else unique_tokens
 
-    def needed(params: Num) -> Num:
-        return _tokens_at(at, loss, params)
+    def lifetime(params: Num, served: float = served_tokens) -> Num:
+        tokens = at.tokens_for(loss, params, limit)
+        return lifetime_flop(params=params, tokens=tokens, served_tokens=served, serving_cost=serving_cost)
 
-    def lifetime(params: Num) -> Num:
-        tokens = needed(params)
-        return lifetime_flop(params=params, tokens=tokens, served_tokens=served_tokens, serving_cost=serving_cost)
-
+    base = float(least(lambda n: lifetime(n, 0.0), start))
     params = float(least(lifetime, base))
-    tokens = float(needed(params))
+    tokens = float(at.tokens_for(loss, params, limit))
+    if not np.isfinite(tokens):
+        fix = "ask for a higher loss, or give more unique tokens"
+        raise InputError([Problem("loss", f"is not within reach of {limit:.3g} unique tokens", loss, fix=fix)])
     return Serving(
         law=law,
         loss=loss,
@@ -60,28 +64,16 @@ def serving_optimum(law: Law, loss: float, served_tokens: float, serving_cost: f
         tokens=tokens,
         flop=float(lifetime(params)),
         train_params=base,
-        train_tokens=float(needed(base)),
+        train_tokens=float(at.tokens_for(loss, base, limit)),
         train_flop=float(lifetime(base)),
-        notes=warnings(law, params, tokens),
+        notes=warnings(law, params, tokens, None, unique_tokens),
     )
 
 
-def _tokens_at(at: Surface, loss: Num, params: Num) -> Num:
-    return tokens_at_loss(
-        loss=loss,
-        params=params,
-        irreducible=at.irreducible,
-        params_scale=at.params_scale,
-        tokens_scale=at.tokens_scale,
-        params_power=at.params_power,
-        tokens_power=at.tokens_power,
-    )
-
-
-def tokens_to_reach(law: Law, loss: float, params: Num) -> Num:
+def tokens_to_reach(law: Law, loss: float, params: Num, unique_tokens: float = np.inf) -> Num:
     """Return the tokens that each size needs for a loss; infinity where it cannot reach it."""
     _check_loss(law, loss)
-    return _tokens_at(surface(law), loss, params)
+    return surface(law).tokens_for(loss, params, unique_tokens)
 
 
 def params_at_loss(law: Law, loss: float) -> float:
