@@ -15,6 +15,7 @@ from isocost.calibrate.priors import PRIORS
 from isocost.calibrate.run import Run
 from isocost.constants import shipped
 from isocost.evaluate.inputs import Coefficients
+from isocost.report.accuracy_goals import Goal, goals
 from isocost.report.accuracy_page import MISSES, MISSES_A_SOURCE, page, short
 from isocost.report.accuracy_study import Study, peers, study
 from isocost.report.constants_page import carriers, constants_page
@@ -132,3 +133,15 @@ def test_every_constant_is_known_by_its_prior() -> None:
         assert constant.prior == pytest.approx(prior.centres.get(key, 1.0) if key else prior.value), name
         assert 0 < constant.posterior_sd <= constant.sd * 1.001, name
     assert set(PRIORS) <= set(shipped())
+
+
+def test_a_goal_that_is_missed_says_so(found: Study) -> None:
+    """Every goal is on the page with a yes or a no that follows from its figures."""
+    assert Goal(what="x", on="y", goal=0.05, reached=0.06).met is False
+    assert Goal(what="x", on="y", goal=0.95, reached=0.96, at_least=True).met is True
+    assert Goal(what="x", on="y", goal=0.95, reached=None).met is None
+    section = page(found).split("### Goals")[1].split("## ")[0]
+    for goal in goals(found):
+        assert goal.reached is not None, goal
+        assert f"| {goal.what} | {goal.on} |" in section
+    assert section.count("| no |") == sum(goal.met is False for goal in goals(found))

@@ -12,6 +12,7 @@ from isocost.calibrate.left_out import DENSE, MOE, Line
 from isocost.calibrate.run import Run
 from isocost.cases import SIXTEEN_BIT, Case
 from isocost.report.accuracy import UNKNOWN, Table
+from isocost.report.accuracy_goals import goals_table
 from isocost.report.accuracy_study import Peer, Study, Summary, is_moe, peers
 
 MISSES, MISSES_A_SOURCE = 20, 5
@@ -38,6 +39,8 @@ def page(study: Study) -> str:
                 "## Misses first",
                 _misses(study).markdown(),
                 _causes(study).markdown(),
+                "## Goals, met or not",
+                goals_table(study).markdown(),
                 "## In sample: the shipped constants on the rows they were fitted to",
                 *(table.markdown() for table in _in_sample(study)),
                 "## Left out: fits that had not seen the rows",
@@ -124,7 +127,9 @@ _LEFT_OUT = """\
 The fit is repeated without each group of rows, and the group is then predicted: what a user of another stack,
 chip or lab can expect before calibrating. The interval of a class is the 5th to 95th percentile of these
 errors, sources weighted as in the fit, so *covered* is near 90 % over a class by construction. *Covered by
-others* is the honest figure: each group under the interval that all other groups make."""
+others* is the honest figure: each group under the interval that all other groups make.
+
+Figures over all rows count each row alike, so the largest source sets them; the tables by group show the rest."""
 
 _PEERS = """\
 Absolute error of the step time on the same rows. The figures of other tools were measured for this comparison
