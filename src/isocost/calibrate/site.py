@@ -212,12 +212,11 @@ def calibrate_site(
     Raises:
         InputError: no run can be used.
     """
-    used, cases, unused = usable(runs, catalog)
     notes: list[str] = []
-    if len(used) > MOST_ROWS:
-        places = np.linspace(0, len(used) - 1, MOST_ROWS).astype(int)
-        notes.append(f"{MOST_ROWS:,} of {len(used):,} usable rows were used, evenly spread over the file")
-        used, cases = [used[i] for i in places], [cases[i] for i in places]
+    if len(runs) > MOST_ROWS:
+        notes.append(f"{MOST_ROWS:,} of {len(runs):,} readable rows were looked at, evenly spread over the file")
+        runs = [runs[i] for i in np.linspace(0, len(runs) - 1, MOST_ROWS).astype(int)]
+    used, cases, unused = usable(runs, catalog)
     measured_s = np.array([run.step_s or np.nan for run in used])
     if used:
         before = _errors(cases, measured_s, constants)
@@ -274,7 +273,8 @@ def fit_rows(
     """Fit the user's multipliers on runs whose cases are known."""
     cases = [replace(case, user=name) for case in cases]
     layouts = _layouts(cases)
-    full = _problem(cases, measured_s, constants, 1.0, np.ones(len(cases)))
+    # A layout counts once, however often it was measured: its runs share what the model gets wrong about it.
+    full = _problem(cases, measured_s, constants, 1.0, 1.0 / np.bincount(layouts)[layouts])
     before = full.error(full.idx.coefficients(full.idx.prior))
     strength, left_out = _strength(full, layouts, before)
     count = int(layouts.max()) + 1
@@ -285,7 +285,7 @@ def fit_rows(
     covariance: Array = np.asarray(np.linalg.inv(jacobian.T @ jacobian), float)
     after = held.error(held.idx.coefficients(logs))
     own = _constants(held, logs, covariance)
-    spread = _spread(left_out)
+    spread = _spread(left_out, full.weight)
     by_row = sensitivity(held.columns, held.idx, logs)
     usual = float(np.median(np.sqrt(np.einsum("ij,jk,ik->i", by_row, covariance, by_row) + spread**2)))
     return SiteCalibration(
@@ -345,19 +345,19 @@ def _strength(full: Problem, layouts: NDArray[np.int64], before: Array) -> tuple
     best: tuple[float, float, Array] | None = None
     for strength in STRENGTHS:
         errors = left_out_errors(_scaled(full, strength), folds) if strength else before
-        mean = float(np.abs(np.expm1(errors)).mean())
+        mean = float(np.average(np.abs(np.expm1(errors)), weights=full.weight))
         if best is None or mean < best[0]:
             best = (mean, strength, errors)
     assert best is not None
     return best[1], best[2]
 
 
-def _spread(left_out: Array | None) -> float:
+def _spread(left_out: Array | None, weight: Array) -> float:
     """Spread of the log of a step beyond the constants: the usual one and the user's left-out errors together."""
     if left_out is None:
         return SPREAD
-    squares = float((np.minimum(np.abs(left_out), 3 * SPREAD) ** 2).sum())  # one wild row must not decide
-    return math.sqrt((SPREAD_ROWS * SPREAD**2 + squares) / (SPREAD_ROWS + left_out.size))
+    squares = float((weight * np.minimum(np.abs(left_out), 3 * SPREAD) ** 2).sum())  # one wild row must not decide
+    return math.sqrt((SPREAD_ROWS * SPREAD**2 + squares) / (SPREAD_ROWS + float(weight.sum())))
 
 
 def _notes(layouts: int, strength: float, left_out: Array | None) -> list[str]:
