@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isocost.cli import flags
+from isocost.cli.doctor import doctor
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.cli.scaling import scaling
 from isocost.version import __version__
@@ -310,3 +311,6 @@ def validate(
     with progress("predicting every run", quiet=quiet):
         result = api.validate(runs)
     _show(result, form, output, quiet)
+
+
+app.command(epilog="Example: isocost doctor train.log --format json")(doctor)

@@ -4,16 +4,21 @@ from isocost.measure.efficiency import Definition
 from isocost.measure.log import read_log
 from isocost.measure.records import Mark, Reading, StepRecord, Steps
 from isocost.measure.summary import Event, Interval, RunSummary, summarise
+from isocost.measure.trace import Collective, RankTrace, TraceSummary, read_trace
 
 __all__ = [
+    "Collective",
     "Definition",
     "Event",
     "Interval",
     "Mark",
+    "RankTrace",
     "Reading",
     "RunSummary",
     "StepRecord",
     "Steps",
+    "TraceSummary",
     "read_log",
+    "read_trace",
     "summarise",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,7 +13,9 @@ from isocost.measure.source import Source
 
 _ODD_FRAC: Final = 0.05  # of characters that no text has: a binary file
 _TABLES: Final = ("csv",)  # recognised by their first line only
+KINETO: Final = "kineto"
 _TRACE: Final = '"traceEvents"'
+_EVENT: Final = re.compile(r"\s*\[\s*\{[^{}]*\"ph\"\s*:")  # a bare list of events
 
 
 def detect(source: Source) -> str:
@@ -20,8 +23,8 @@ def detect(source: Source) -> str:
     kinds = {name: _kind(name) for name in READERS}
     first = True
     for block in source.blocks():
-        if first and _TRACE in block:
-            return "kineto"
+        if first and (_TRACE in block or _EVENT.match(block)):
+            return KINETO
         for name, kind in kinds.items():
             if (first or name not in _TABLES) and kind.recognises(block):
                 return name
@@ -53,6 +56,6 @@ def _unknown(source: Source) -> Problem:
     return Problem(
         path,
         f"has no line that looks like a training step in {source.lines:,} lines{cut}",
-        allowed=", ".join([*READERS, "kineto"]),
+        allowed=", ".join([*READERS, KINETO]),
         fix="name the format with --format-of, or the columns of a table with --columns",
     )

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from isocost.errors import InputError, Problem
-from isocost.measure.detect import detect, named
+from isocost.measure.detect import KINETO, detect, named
 from isocost.measure.header import LOOKED_AT, facts_of
 from isocost.measure.marks import MOST, marks_of
 from isocost.measure.prefix import places_of
@@ -35,7 +35,7 @@ def read_log(path: str | Path, format_of: str | None = None, columns: Mapping[st
         name = detect(Source(path))
         if columns and name not in ("csv", "jsonl"):
             name = "jsonl" if path.suffix in (".jsonl", ".json") else "csv"
-        if name == "kineto":
+        if name == KINETO:
             raise InputError([Problem(str(path), "is a trace, not a log", fix="read it with read_trace")])
     return _read(Source(path), name, columns)
 

@@ -80,7 +80,7 @@ def sort_steps(
     mark(_superseded(number, segment), THROWN_AWAY)
     mark(~(np.isfinite(step_s) & (step_s > 0.0)), NO_TIME)
     mark(_impossible(steps, peak_flop_per_s), IMPOSSIBLE)
-    mark((steps.column("nan") > 0.0) | (steps.has("loss") & _not_a_number(steps)), NAN)
+    mark(steps.column("nan") > 0.0, NAN)
     mark(steps.column("skipped") > 0.0, SKIPPED)
     mark(_ramp_up(steps.column("global_batch")), RAMP_UP)
     warm = _warm_up(np.where(reason < 0, step_s, np.nan), segment)
@@ -190,13 +190,6 @@ def _impossible(steps: Steps, peak_flop_per_s: float | None) -> Column:
     if peak_flop_per_s is not None:
         over |= steps.column("tflops_per_gpu") * 1e12 > peak_flop_per_s
     return over
-
-
-def _not_a_number(steps: Steps) -> Column:
-    """Mask of rows with a NaN loss amid losses: a row before the first loss had none yet (all iterations skipped)."""
-    loss = steps.column("loss")
-    seen = np.maximum.accumulate(np.isfinite(loss))
-    return ~np.isfinite(loss) & seen & (np.isfinite(loss).mean() > 0.5)
 
 
 def _ramp_up(batch: Column) -> Column:

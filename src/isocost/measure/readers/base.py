@@ -67,6 +67,13 @@ def rows_of(found: Sequence[tuple[int, Mapping[str, float]]], dropped: Counter[s
     return Rows([place for place, _ in found], columns, dropped or Counter())
 
 
+def _add_nan(columns: dict[str, Column], losses: Column, texts: Sequence[str]) -> None:
+    """Count a loss that is printed as NaN as a NaN iteration; a loss that is not printed is only unknown."""
+    if np.isnan(losses).any():
+        said = np.array([float(text.strip().casefold().startswith("nan")) for text in texts])
+        columns["nan"] = np.fmax(columns.get("nan", said), said)
+
+
 class PatternReader(Reader):
     """A format whose step is one regular expression that starts with a literal.
 
@@ -89,6 +96,8 @@ class PatternReader(Reader):
             if any(by_group[group]):
                 values = figures(by_group[group])
                 rows.columns[column] = values if factor == 1.0 else rescaled(values, factor)
+                if column == "loss":
+                    _add_nan(rows.columns, values, by_group[group])
         if not all(by_group[self.need]):
             rows.keep(np.array([text != "" for text in by_group[self.need]]), CUT_OFF)
         return rows
@@ -177,4 +186,6 @@ class BarReader(Reader):
         for key, values in zip(keys, by_key[1:], strict=True):
             column, factor = self.fields[key]
             columns[column] = rescaled(figures(values), factor)
+            if column == "loss":
+                _add_nan(columns, columns[column], values)
         return columns

@@ -1,0 +1,38 @@
+"""Sets of time as sorted, disjoint intervals: rows of (start, end)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocost.measure.records import Column
+
+
+def union(starts: Column, ends: Column) -> Column:
+    """Return the union of intervals."""
+    kept = ends > starts
+    starts, ends = starts[kept], ends[kept]
+    if not len(starts):
+        return np.zeros((0, 2))
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], np.maximum.accumulate(ends[order])
+    first = np.concatenate([[True], starts[1:] > ends[:-1]])
+    last = np.concatenate([first[1:], [True]])
+    return np.column_stack([starts[first], ends[last]])
+
+
+def length(intervals: Column) -> float:
+    """Return the total length of disjoint intervals."""
+    return float((intervals[:, 1] - intervals[:, 0]).sum())
+
+
+def both(left: Column, right: Column) -> Column:
+    """Return the union of two sets."""
+    return union(np.concatenate([left[:, 0], right[:, 0]]), np.concatenate([left[:, 1], right[:, 1]]))
+
+
+def gaps(intervals: Column, start: float, end: float) -> Column:
+    """Return what is left of a window."""
+    starts = np.concatenate([[start], intervals[:, 1]])
+    ends = np.concatenate([intervals[:, 0], [end]])
+    kept = ends > starts
+    return np.column_stack([starts[kept], ends[kept]])
