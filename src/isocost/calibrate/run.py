@@ -75,5 +75,6 @@ class Run:
 
     @property
     def release(self) -> str:
-        """Which release of a stack ran: its version and the year."""
-        return f"{self.stack_version or ''} {self.year or ''}"
+        """Which release of a stack ran: its version and the year. A schedule named after it is layout, not release."""
+        version = (self.stack_version or "").partition(", schedule")[0]
+        return f"{version} {self.year or ''}"
