@@ -141,10 +141,12 @@ def isocost_line(table: Table, limits: Limits, law: Law) -> tuple[Choice, ...]:
         "budget": _crossing(table.tokens, total, limits.budget_usd),
         "deadline": _crossing(table.tokens, table.run_s, limits.deadline_s),
     }
-    most["range"] = np.broadcast_to(table.tokens[:, None, -1], most["budget"].shape)
+    possible = np.isfinite(total) & np.isfinite(table.run_s)
+    most["range"] = np.where(possible, table.tokens[:, None, :], 0.0).max(axis=-1)
     stacked = np.stack([most[name] for name in LIMITS])
     tokens = stacked.min(axis=0)
-    offer = tokens.argmax(axis=1)
+    equal = tokens >= tokens.max(axis=1, keepdims=True)  # of offers that reach as far, the cheapest
+    offer = np.where(equal, total[..., -1], np.inf).argmin(axis=1)
     row = np.arange(len(params))
     reached = tokens[row, offer]
     binds = stacked.argmin(axis=0)[row, offer]
@@ -184,33 +186,31 @@ def spent_at(table: Table, limits: Limits, params: Array, k: int, offer: int, to
     if table.mfu is not None:
         columns["mfu"] = table.mfu[k, offer]
     good = np.isfinite(columns["train_usd"]) & np.isfinite(columns["run_s"])
-    place = np.log(table.tokens[k][good])
-    found: dict[str, Any] = {}
-    for name, column in columns.items():
-        values = column[good]
-        positive = bool((values > 0.0).all())
-        between = np.interp(np.log(tokens), place, np.log(values) if positive else values)
-        found[name] = float(np.exp(between) if positive else between)
-    return found
+    place = table.tokens[k][good]
+    return {name: float(np.interp(tokens, place, column[good])) for name, column in columns.items()}
 
 
 def _crossing(tokens: Array, values: Array, limit: float) -> Array:
-    """Return the most tokens whose value stays within a limit, straight between points in logarithms; 0 if none."""
-    if not np.isfinite(limit):
-        good = np.isfinite(values)
-        return np.asarray(np.where(good, tokens[:, None, :], 0.0).max(axis=-1))
-    inside = values <= limit
+    """Return the most tokens whose value stays within a limit, straight between points; 0 if none.
+
+    Time and money of a run are straight lines in its tokens, so straight pieces of them add up.
+    """
+    inside = (values <= limit) & np.isfinite(values)
     last = inside.shape[-1] - 1 - inside[..., ::-1].argmax(axis=-1)
     some = inside.any(axis=-1)
+    if not np.isfinite(limit):
+        return np.where(some, np.inf, 0.0)
     after = np.minimum(last + 1, inside.shape[-1] - 1)
 
     def pick(array: Array, place: NDArray[np.int64]) -> Array:
         return np.asarray(np.take_along_axis(array, place[..., None], axis=-1)[..., 0])
 
-    grid = np.broadcast_to(np.log(tokens)[:, None, :], values.shape)
+    grid = np.broadcast_to(tokens[:, None, :], values.shape)
     low, high = pick(values, last), pick(values, after)
-    between = some & (after > last) & np.isfinite(high) & (low > 0.0)
-    low, high = np.where(between, low, 1.0), np.where(between, high, 2.0)
-    share = np.where(between, np.log(limit / low) / np.log(high / low), 0.0)
+    between = some & (after > last) & np.isfinite(high)
+    low, high = np.where(between, low, 0.0), np.where(between, high, 1.0)
+    share = np.where(between, np.divide(limit - low, high - low), 0.0)
     start, end = pick(grid, last), pick(grid, after)
-    return np.where(some, np.exp(start + share * (end - start)), 0.0)
+    # Within a limit up to the end of the table, it is the table that ends.
+    found = np.where(after > last, start + share * (end - start), np.inf)
+    return np.where(some, found, 0.0)

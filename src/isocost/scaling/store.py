@@ -196,6 +196,8 @@ def law_text(law: Law) -> str:
     lines += [f"{name} = {_quoted(str(getattr(law, name)))}" for name in (*_TEXTS, "note") if getattr(law, name)]
     if not law.allocation:
         lines.append("allocation = false")
+    if law.from_memory:
+        lines.append("from_memory = true")
     for name in _RANGES:
         ends = getattr(law, name)
         if ends is not None:
