@@ -131,6 +131,8 @@ class BarReader(Reader):
         dropped: Counter[str] = Counter()
         by_keys: dict[tuple[str, ...], tuple[list[int], list[tuple[str, ...]]]] = {}
         starts = [(match.start(), match.end(), match.group("step")) for match in self.start.finditer(block)]
+        if not starts:
+            return Rows()
         ends = [place for place, _, _ in starts[1:]] + [len(block)]  # two ranks can share a line
         for (place, after, step), limit in zip(starts, ends, strict=True):
             keys, values = self._values(block, after, limit)

@@ -23,7 +23,7 @@ class JsonLines(Reader):
     """Reads one JSON object a line."""
 
     sign = re.compile(
-        r'^[ \t]*\{"[^\n]*"(?:global_|_|trainer/global_)?(?:step|iteration|iter|batches)"[ \t]*:', re.MULTILINE
+        r'^[ \t]*\{[^\n]*"(?:global_|_|trainer/global_)?(?:step|iteration|iter|batches)"[ \t]*:', re.MULTILINE
     )
 
     def __init__(self, columns: Mapping[str, str] | None) -> None:

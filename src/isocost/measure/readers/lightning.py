@@ -15,7 +15,7 @@ from isocost.measure.readers.columns import ColumnMap
 from isocost.measure.readers.progress_bar import BAR, step_s
 
 _PAIR = re.compile(r"([\w|/(). ]+?)=([\d.eE+naif-]+)")
-_LINE = re.compile(rf"Epoch (?P<epoch>\d+):[^\n|]*{BAR.pattern}")
+_LINE = re.compile(rf"Epoch (?P<epoch>\d+):[^\n|]*\|[^\n|]*{BAR.pattern}")
 NO_RATE = "no rate yet"
 
 

@@ -19,6 +19,8 @@ class MetricBlockReader(Reader):
     def read(self, block: str) -> Rows:
         """Return the steps of a block."""
         headings = [(match.start(), match.end(), match.group("step")) for match in self.heading.finditer(block)]
+        if not headings:
+            return Rows()
         ends = [place for place, _, _ in headings[1:]] + [len(block)]
         rows = Rows()
         found = []
