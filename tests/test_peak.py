@@ -206,8 +206,8 @@ def test_range_over_recipes_holds_the_own_one() -> None:
 
 @pytest.fixture(scope="module")
 def evidence() -> list[tuple[Run, Case]]:
-    """Published runs that have a complete case."""
-    runs = read_runs(EVIDENCE).runs
+    """Published runs whose row is complete: where the micro-batch is a guess, memory proves nothing."""
+    runs = [run for run in read_runs(EVIDENCE).runs if run.complete]
     found = assume_all(runs, load_catalog())
     return [(run, x.case) for run, x in zip(runs, found, strict=True) if isinstance(x, Assumed)]
 
@@ -234,11 +234,11 @@ def test_published_peaks_are_met(evidence: list[tuple[Run, Case]]) -> None:
 
 
 def test_out_of_memory_is_told_from_running(evidence: list[tuple[Run, Case]]) -> None:
-    """Of 603 labelled Hagemann runs at least 94.5 % are right on either side's average."""
+    """Of 601 labelled Hagemann runs at least 94.5 % are right on either side's average."""
     rows = [(run, c) for run, c in evidence if (run.source or "").startswith("Hagemann")]
     fits = fit_probability([c for _, c in rows]) >= 0.5
     ran = np.array([run.outcome == "ran" for run, _ in rows])
-    assert (ran.sum(), (~ran).sum()) == (263, 340)
+    assert (ran.sum(), (~ran).sum()) == (261, 340)
     assert (np.mean(fits[ran]) + np.mean(~fits[~ran])) / 2 >= 0.945
 
 

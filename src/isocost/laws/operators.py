@@ -33,9 +33,10 @@ def mean_keys(*, seq_len: Num, window: Num, chunked: Num = 0.0) -> Num:
 def sustained_frac(*, at_reference_frac: Num, relative_power: Num, power_exponent: Num) -> Num:
     """fraction = at_reference_frac min(relative_power, 2)^power_exponent.
 
-    Matrix rate that a chip sustains through a training step over that of one isolated kernel on a cool chip. A step keeps the
-    matrix units busy for seconds, and the clock settles where the power limit lets it: chips with fewer watts per flop/s give up
-    more. An H100 is the reference; beyond twice its watts per flop/s the clock is at its maximum anyway.
+    Matrix rate that a chip sustains through a training step over that of one isolated kernel on a cool chip. A step
+    keeps the matrix units busy for seconds, and the clock settles where the power limit lets it: chips with fewer
+    watts per flop/s give up more. An H100 is the reference; beyond twice its watts per flop/s the clock is at its
+    maximum anyway.
 
     Ignores: cooling and the spread between chips of one kind (about 3 %), and power that memory and links take.
 
@@ -107,8 +108,9 @@ def pointwise_bytes(
 def ring_merge_bytes(*, cp: Num, tokens: Num, attention_width: Num, bytes_per_value: Num) -> Num:
     """bytes = bytes_per_value (cp - 1) tokens attention_width.
 
-    Traffic of merging the partial results of ring attention, forward. Every step after the first rescales the running output
-    by the new maximum: it is read and written in 32 bit and the partial result read in 16 bit, 10 bytes a value.
+    Traffic of merging the partial results of ring attention, forward. Every step after the first rescales the running
+    output by the new maximum: it is read and written in 32 bit and the partial result read in 16 bit, 10 bytes a
+    value.
 
     Ignores: the maxima and sums themselves (two values a row), and stacks that fuse the merge into the next kernel.
 
