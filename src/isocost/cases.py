@@ -142,6 +142,7 @@ def levels_of(case: Case) -> dict[str, str]:
     return {
         "chip": chip,
         "rate": f"{chip}@{rate}",
+        "family": case.recipe.family,
         "stack": case.recipe.id,
         "site": case.site,
         "user": f"{case.user}:{case.recipe.id}" if case.user else "",

@@ -17,6 +17,7 @@ class Recipe:
     id: str
     title: str
     stack: str
+    family: str  # recipes that share code share constants, as far as the evidence tells
     since: int
     until: int
     match: tuple[str, ...]  # beginnings of ``stack_version`` in the evidence format
