@@ -28,8 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_command_of_the_page_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command succeeds, in order, with nothing on standard error."""
-    commands = re.findall(r"^isocost .*$", PAGE, re.MULTILINE)
-    assert len(commands) == 8
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert len(commands) == 12
     for command in commands:
         assert run(shlex.split(command)[1:]) == 0, command
     assert capsys.readouterr().err == ""

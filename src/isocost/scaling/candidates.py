@@ -171,10 +171,11 @@ def isocost_line(table: Table, limits: Limits, law: Law) -> tuple[Choice, ...]:
 def _spend(table: Table, limits: Limits, params: Array) -> Mapping[str, Array]:
     """Return cost by part, (architecture, offer, tokens)."""
     unique = np.minimum(table.tokens, limits.unique_tokens)
-    a_flop_usd = table.cost_usd / (TRAIN_FLOP * params[:, None, None] * table.tokens[:, None, :])
+    # A long run's FLOP: what is paid before the first token belongs to training.
+    last_usd = table.cost_usd[..., -1:] / (TRAIN_FLOP * params * table.tokens[:, -1])[:, None, None]
     served = SERVE_FLOP * params * limits.served_tokens * limits.serving_cost
     with np.errstate(invalid="ignore"):  # an offer that cannot train costs infinity, and serves for nothing of it
-        serving = np.where(np.isfinite(a_flop_usd), a_flop_usd * served[:, None, None], np.inf)
+        serving = np.where(np.isfinite(table.cost_usd), last_usd * served[:, None, None], np.inf)
     data = np.broadcast_to((unique * limits.usd_per_unique_token)[:, None, :], table.cost_usd.shape)
     return {"train_usd": table.cost_usd, "data_usd": data, "serving_usd": serving}
 

@@ -79,7 +79,7 @@ def joint_optimum(table: Table, limits: Limits, law: Law) -> Joint:
     draw = drawn(law, _DRAWS)
     spread = None if draw is None else interval(draw.loss(chosen.params, chosen.tokens, limits.unique_tokens))
     unique = limits.unique_tokens if np.isfinite(limits.unique_tokens) else None
-    edge = (chosen.params in (line[0].params, line[-1].params)) and len(line) > 1
+    edge = chosen.architecture in (table.architectures[0], table.architectures[-1]) and len(line) > 1
     notes = ("the best size is at the end of the sizes that were tried: widen them",) if edge else ()
     return Joint(
         law=law,
@@ -140,12 +140,13 @@ def _relax(table: Table, limits: Limits) -> tuple[str, ...]:
         said.append(f"budget + {in_time / limits.budget_usd - 1.0:.0%} (${in_time:,.0f})")
     if np.isfinite(in_money):
         said.append(f"deadline + {(in_money - limits.deadline_s) / 86400.0:,.1f} d")
-    return (*said, "smaller models: these start at " + f"{law_params(table.architectures[0]):.3g} parameters")
+    smaller = f"a smaller model: the smallest tried has {law_params(table.architectures[0]):.3g} parameters"
+    return (*said, smaller, "fewer accelerators")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cheapest:
-    """The cheapest way to a loss, and every size that reaches it within the deadline."""
+    """The cheapest way to a loss, and that of every size that reaches it within the deadline."""
 
     law: Law
     loss: float
@@ -162,20 +163,23 @@ def cheapest_to(table: Table, limits: Limits, law: Law, loss: float) -> Cheapest
     for k in range(len(params)):
         if not table.tokens[k, 0] <= needed[k] <= table.tokens[k, -1]:
             continue
+        ways = []
         for offer, label in enumerate(table.offers):
             if not np.isfinite(table.cost_usd[k, offer]).all():
                 continue
             spent = spent_at(table, limits, params, k, offer, float(needed[k]))
             if spent["run_s"] <= limits.deadline_s:
-                choice = Choice(
-                    architecture=table.architectures[k],
-                    params=float(params[k]),
-                    tokens=float(needed[k]),
-                    offer=label,
-                    loss=loss,
-                    binds="loss",
-                    **spent,
+                ways.append(
+                    Choice(
+                        architecture=table.architectures[k],
+                        params=float(params[k]),
+                        tokens=float(needed[k]),
+                        offer=label,
+                        loss=loss,
+                        binds="loss",
+                        **spent,
+                    )
                 )
-                found.append(choice)
+        found += [min(ways, key=lambda c: c.total_usd)] if ways else []
     best = min(found, key=lambda c: c.total_usd) if found else None
     return Cheapest(law=law, loss=loss, chosen=best, line=tuple(found))

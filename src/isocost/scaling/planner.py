@@ -16,10 +16,10 @@ from isocost.catalog.records import peak
 from isocost.catalog.store import Catalog
 from isocost.constants import Constant
 from isocost.errors import InputError, Problem
-from isocost.laws.scaling import TRAIN_FLOP
+from isocost.laws.scaling import TRAIN_FLOP, lifetime_flop, tokens_for_flop
 from isocost.scaling.candidates import GRID, LEAST_RATIO, MOST_RATIO, Choice, Evaluated, Limits, Table
 from isocost.scaling.joint import Joint, joint_optimum
-from isocost.scaling.law import Law
+from isocost.scaling.law import Law, surface
 from isocost.scaling.optimum import allocate
 from isocost.scaling.shapes import Sparsity, law_params, shape, sizes
 from isocost.scaling.solver import Array
@@ -32,11 +32,13 @@ from isocost.workload.architecture import Architecture
 SIZES: Final = 60
 ANCHORS: Final = 10
 COARSE: Final[Mapping[str, object]] = {"cp": 1}  # of layouts away from the optimum
-BELOW, ABOVE = 20.0, 4.0  # sizes from the law's own optimum down and up: data and serving pull down
+BELOW, ABOVE = 10.0, 4.0  # sizes from the first guess down and up: smaller ones are nearly as good, and cheap to serve
+_LEAST_GUESS, _GUESSES = 1e-4, 400  # serving may ask for a model far smaller than training alone
 GUESSED_MFU: Final = 0.4  # to place the sizes only
 _AROUND: Final = 1  # sizes on either side of the best that are asked again with every layout
 _ROUNDS: Final = 3
 HOUR_S: Final = 3600.0
+_SHORTER: Final = 8.0  # of two runs that show what is taken before the first token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +47,17 @@ class Rates:
 
     s_per_token: Array
     usd_per_token: Array
-    mfu: Array  # 6 N a token over the dense peak
+    mfu: Array  # 6 N a token over the dense peak, at the pace of the wall clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Start:
+    """What a run takes on every offer before its first token, and a token over one that nothing interrupts."""
+
+    start_s: Array
+    start_usd: Array
+    pace_s: Array
+    pace_usd: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +88,25 @@ class Planner:
             for gpus in sorted(set(question.gpu_counts))
         )
         self.asked = 0
+        none, alike = np.zeros(len(self.offers)), np.ones(len(self.offers))
+        self.start = Start(start_s=none, start_usd=none, pace_s=alike, pace_usd=alike)
 
     def question(self, architecture: Architecture, tokens: float) -> Question:
         """Return the question about one architecture, its batch from the critical-batch law where none is given."""
         return with_batch(replace(self._question, architecture=architecture, tokens=tokens))[0]
 
-    def rates(self, architecture: Architecture, tokens: float, fixed: Mapping[str, object] | None = None) -> Rates:
+    def rates(
+        self,
+        architecture: Architecture,
+        tokens: float,
+        fixed: Mapping[str, object] | None = None,
+        gpu_counts: tuple[int, ...] = (),
+    ) -> Rates:
         """Return the cheapest layout of every offer, as time and money a token; the batch is that for ``tokens``."""
         self.asked += 1
         asked = self.question(architecture, tokens)
+        if gpu_counts:
+            asked = replace(asked, gpu_counts=gpu_counts)
         if fixed:
             asked = replace(asked, fixed={**fixed, **asked.fixed})
         found = Searcher(self._catalog, self._constants).pool(asked)
@@ -96,19 +118,55 @@ class Planner:
             tables = found.results[found.place(int(row))[0]].tables
             k = place[tables.option.label, tables.case.precision, int(found.gpus[row])]
             rate, _ = peak(tables.option.accelerator, tables.case.precision)
-            s_per_token[k] = found.run_s[row] / trained
+            s_per_token[k] = (found.run_s[row] - self.start.start_s[k]) / trained
             if found.priced and np.isfinite(found.cost[row]):
-                usd_per_token[k] = found.cost[row] / trained
+                usd_per_token[k] = (found.cost[row] - self.start.start_usd[k]) / trained
             mfu[k] = TRAIN_FLOP * law_params(architecture) / (s_per_token[k] * found.gpus[row] * (rate or np.inf))
         return Rates(s_per_token=s_per_token, usd_per_token=usd_per_token, mfu=mfu)
+
+    def learn_start(self, architecture: Architecture, tokens: float) -> None:
+        """Read what an offer takes before the first token off two short runs; it hardly moves with the model.
+
+        The two runs have one batch, so that their pace is the same.
+        """
+        long = self.question(architecture, tokens)
+        lengths = (tokens / _SHORTER**2, tokens / _SHORTER)
+        amounts = [_trained(amount, long) for amount in lengths]
+        before = self._question
+        self._question = replace(before, global_batch_seqs=long.global_batch_seqs)
+        ends = [self.rates(architecture, amount, COARSE) for amount in lengths]
+        self._question = replace(self._question, conditions=None)
+        bare = self.rates(architecture, lengths[-1], COARSE)
+        self._question = before
+        start_s, slope_s = _line(amounts, [each.s_per_token for each in ends])
+        start_usd, slope_usd = _line(amounts, [each.usd_per_token for each in ends])
+        self.start = Start(
+            start_s=start_s,
+            start_usd=start_usd,
+            pace_s=_over(slope_s, bare.s_per_token),
+            pace_usd=_over(slope_usd, bare.usd_per_token),
+        )
+
+    def coarse(self, architecture: Architecture, tokens: float) -> Rates:
+        """Return rates without context parallelism, and with the interruptions of the start's model."""
+        before, start = self._question, self.start
+        self._question = replace(before, conditions=None)
+        self.start = replace(start, start_s=np.zeros(len(self.offers)), start_usd=np.zeros(len(self.offers)))
+        bare = self.rates(architecture, tokens, COARSE)
+        self._question, self.start = before, start
+        return Rates(
+            s_per_token=bare.s_per_token * start.pace_s,
+            usd_per_token=bare.usd_per_token * start.pace_usd,
+            mfu=bare.mfu / start.pace_s,
+        )
 
     def __call__(self, architecture: Architecture, tokens: Array) -> Evaluated:
         """Return time and cost on every offer, with every layout: the evaluator of ``tabulate``."""
         rates = self.rates(architecture, float(np.median(tokens)))
         return Evaluated(
             offers=tuple(offer.label for offer in self.offers),
-            run_s=rates.s_per_token[:, None] * tokens,
-            cost_usd=rates.usd_per_token[:, None] * tokens,
+            run_s=self.start.start_s[:, None] + rates.s_per_token[:, None] * tokens,
+            cost_usd=self.start.start_usd[:, None] + rates.usd_per_token[:, None] * tokens,
             mfu=np.repeat(rates.mfu[:, None], len(tokens), axis=1),
         )
 
@@ -129,6 +187,11 @@ class Planner:
         """Return the least price of an hour of one accelerator."""
         prices = [o.median_usd_per_s for o in self._question.options if o.median_usd_per_s is not None]
         return min(prices, default=0.0) * HOUR_S
+
+    def near(self, choice: Choice) -> tuple[int, ...]:
+        """Return the numbers of accelerators within twice that of a choice."""
+        gpus = next(each.gpus for each in self.offers if each.label == choice.offer)
+        return tuple(sorted({o.gpus for o in self.offers if gpus <= 2 * o.gpus and o.gpus <= 2 * gpus}))
 
     def plan(self, choice: Choice) -> Answer:
         """Return the plan behind a choice: its layout on its offer."""
@@ -157,9 +220,10 @@ def frontier(planner: Planner, limits: Limits, law: Law, sparsity: Sparsity | No
         fix = f"give at least ${planner.gpu_hour_usd():.2f}, and for a model that is of use far more"
         raise InputError([Problem("budget", "is less than an hour of one accelerator", limits.budget_usd, fix=fix)])
     flop = limits.budget_usd / planner.cheapest_flop_usd()
-    middle = float(allocate(law, flop)[0])
+    middle = _guess(law, flop, limits)
     shapes = _shapes(middle, sparsity)
     hints = {each.name: flop / (TRAIN_FLOP * law_params(each)) for each in shapes}
+    planner.learn_start(shapes[0], hints[shapes[0].name])  # the smallest fits on every offer
     table = _coarse(planner, shapes, hints)
     exact: set[int] = set()
     joint = joint_optimum(table, limits, law)
@@ -170,11 +234,26 @@ def frontier(planner: Planner, limits: Limits, law: Law, sparsity: Sparsity | No
         again = set(range(max(best - _AROUND, 0), min(best + _AROUND + 1, len(shapes)))) - exact
         if not again:
             break
+        near = planner.near(joint.chosen)
         for k in sorted(again):
-            table = _replaced(table, k, planner.rates(shapes[k], hints[shapes[k].name]))
+            table = _replaced(planner, table, k, planner.rates(shapes[k], hints[shapes[k].name], None, near), near)
         exact |= again
         joint = joint_optimum(table, limits, law)
     return Frontier(planner=planner, table=table, joint=joint)
+
+
+def _guess(law: Law, flop: float, limits: Limits) -> float:
+    """Return about the best size if a FLOP had one price: where the sizes to try are centred."""
+    start = float(allocate(law, flop)[0])
+    params = start * np.geomspace(_LEAST_GUESS, ABOVE, _GUESSES)
+    serving = lifetime_flop(
+        params=params, tokens=0.0, served_tokens=limits.served_tokens, serving_cost=limits.serving_cost
+    )
+    left = flop - serving
+    enough = left > LEAST_RATIO * TRAIN_FLOP * params * params
+    tokens = tokens_for_flop(flop=np.where(enough, left, flop), params=params)
+    loss = np.where(enough, surface(law).loss(params, tokens, limits.unique_tokens), np.inf)
+    return float(params[np.argmin(loss)])
 
 
 def _shapes(middle: float, sparsity: Sparsity | None) -> list[Architecture]:
@@ -196,7 +275,7 @@ def _coarse(planner: Planner, shapes: Sequence[Architecture], hints: Mapping[str
     """Return the table of all sizes, from the planner's answers about some of them."""
     params = np.array([law_params(each) for each in shapes])
     places = np.unique(np.linspace(0, len(shapes) - 1, ANCHORS).round().astype(int))
-    asked = [planner.rates(shapes[k], hints[shapes[k].name], COARSE) for k in places]
+    asked = [planner.coarse(shapes[k], hints[shapes[k].name]) for k in places]
 
     def between(values: Array) -> Array:
         """Read (anchor, offer) at every size: a FLOP's logarithm is straight in that of the size."""
@@ -214,21 +293,45 @@ def _coarse(planner: Planner, shapes: Sequence[Architecture], hints: Mapping[str
         architectures=tuple(shapes),
         offers=tuple(offer.label for offer in planner.offers),
         tokens=tokens,
-        run_s=s_per_token[:, :, None] * tokens[:, None, :],
-        cost_usd=usd_per_token[:, :, None] * tokens[:, None, :],
+        run_s=planner.start.start_s[:, None] + s_per_token[:, :, None] * tokens[:, None, :],
+        cost_usd=planner.start.start_usd[:, None] + usd_per_token[:, :, None] * tokens[:, None, :],
         mfu=np.repeat(mfu[:, :, None], GRID, axis=2),
     )
 
 
-def _replaced(table: Table, k: int, rates: Rates) -> Table:
-    """Return the table with one size as the planner has it."""
+def _replaced(planner: Planner, table: Table, k: int, rates: Rates, gpu_counts: tuple[int, ...]) -> Table:
+    """Return the table with one size, on offers of these counts, as the planner has it."""
+    asked = np.array([offer.gpus in gpu_counts for offer in planner.offers])
     run_s, cost_usd = table.run_s.copy(), table.cost_usd.copy()
-    run_s[k] = rates.s_per_token[:, None] * table.tokens[k]
-    cost_usd[k] = rates.usd_per_token[:, None] * table.tokens[k]
+    every_s = planner.start.start_s[:, None] + rates.s_per_token[:, None] * table.tokens[k]
+    every_usd = planner.start.start_usd[:, None] + rates.usd_per_token[:, None] * table.tokens[k]
+    run_s[k, asked], cost_usd[k, asked] = every_s[asked], every_usd[asked]
     mfu = None if table.mfu is None else table.mfu.copy()
     if mfu is not None:
-        mfu[k] = rates.mfu[:, None]
+        mfu[k, asked] = rates.mfu[asked, None]
     return replace(table, run_s=run_s, cost_usd=cost_usd, mfu=mfu)
+
+
+def _trained(tokens: float, question: Question) -> float:
+    """Return the tokens of whole steps."""
+    step = (question.global_batch_seqs or 1) * question.seq_len
+    return float(np.ceil(tokens / step) * step)
+
+
+def _line(amounts: Sequence[float], rates: Sequence[Array]) -> tuple[Array, Array]:
+    """Return start and slope of the straight line through two amounts; no start where one of them is missing."""
+    (short, long), (low, high) = amounts, (rates[0] * amounts[0], rates[1] * amounts[1])
+    with np.errstate(invalid="ignore"):
+        slope = (high - low) / (long - short)
+        start = low - slope * short
+    known = np.isfinite(start)
+    return np.where(known, np.maximum(start, 0.0), 0.0), np.where(known, slope, rates[1])
+
+
+def _over(slope: Array, bare: Array) -> Array:
+    """Return a ratio of at least one; one where either is not known."""
+    known = np.isfinite(slope) & np.isfinite(bare)
+    return np.where(known, np.maximum(np.divide(slope, np.where(known, bare, 1.0)), 1.0), 1.0)
 
 
 def on_line(line: Sequence[Choice], law: Law) -> Choice:

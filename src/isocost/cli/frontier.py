@@ -1,0 +1,76 @@
+"""The verb that chooses what to train."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from isocost.cli import flags
+from isocost.cli.output import chosen_format, emit, progress
+
+
+def frontier(
+    context: typer.Context,
+    scenario: flags.Scenario = None,
+    budget: flags.Budget = None,
+    deadline: flags.Deadline = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="AMOUNT", help="Unique tokens there are: '3 T'.")
+    ] = None,
+    serve: Annotated[
+        str | None, typer.Option("--serve", metavar="AMOUNT", help="Tokens served over the life of the model: '50 T'.")
+    ] = None,
+    serving_cost: Annotated[
+        str | None,
+        typer.Option("--serving-cost", metavar="RATIO", help="Cost of a FLOP that serves over one that trains; 1."),
+    ] = None,
+    token_price: Annotated[
+        str | None, typer.Option("--token-price", metavar="MONEY", help="Of a billion unique tokens: '500 USD'.")
+    ] = None,
+    law: Annotated[
+        str, typer.Option("--law", metavar="LAW,...", help="Laws, or files of laws; the first is the answer.")
+    ] = "besiroglu",
+    loss_of: Annotated[
+        str | None, typer.Option("--loss-of", metavar="QUALITY", help="Cheapest way to it: '70 B on 1.4 T'.")
+    ] = None,
+    experts: Annotated[
+        str | None, typer.Option("--experts", metavar="K/N", help="Mixtures of experts: '8/128', '8/256+1'.")
+    ] = None,
+    on: flags.On = None,
+    gpus: flags.Gpus = None,
+    fabric: flags.Fabric = None,
+    term: flags.Term = None,
+    catalog: flags.Catalog = None,
+    stack: flags.Stack = None,
+    precision: flags.Precision = None,
+    seq_len: flags.SeqLen = None,
+    global_batch: flags.GlobalBatch = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data."""
+    from isocost.report.frontier import ask_frontier
+    from isocost.report.result import render
+    from isocost.scenario import KEYS
+
+    form = chosen_format(format, output)
+    changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
+    with progress("searching", quiet=quiet):
+        answer = ask_frontier(
+            scenario,
+            changes,
+            law=law,
+            data=data,
+            serve=serve,
+            serving_cost=serving_cost,
+            token_price=token_price,
+            experts=experts,
+            loss_of=loss_of,
+        )
+    emit(render(answer, form), output, quiet=quiet)
+    if not answer.feasible:
+        if form != "table" or output:
+            typer.echo(f"isocost: {answer.sentence}", err=True)
+        raise typer.Exit(4)

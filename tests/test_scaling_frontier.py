@@ -1,0 +1,131 @@
+"""The frontier: the joint optimum with the planner as evaluator, its verb, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from isocost.cli import run
+from isocost.report.frontier import FrontierResult, ask_frontier
+from isocost.scaling.law import loss
+from isocost.scaling.shapes import law_params
+from isocost.scaling.store import find_law
+
+SMALL: dict[str, object] = {"budget": "200 kUSD", "deadline": "60 d", "on": "b200-sxm-180gb", "gpus": "64,128"}
+
+
+@pytest.fixture(scope="module")
+def answer() -> FrontierResult:
+    """Return a frontier on two offers, under three laws."""
+    return ask_frontier(None, SMALL, law="besiroglu,hoffmann,llama3", data="3 T")
+
+
+def test_the_plan_agrees_with_the_choice(answer: FrontierResult) -> None:
+    """The plan of the chosen model on its offer takes the time and the money that the frontier says."""
+    chosen = answer.chosen
+    assert chosen is not None
+    assert answer.plan is not None
+    plan = answer.plan.chosen
+    assert plan is not None
+    assert plan.cost_usd is not None
+    assert plan.cost_usd.median == pytest.approx(chosen.train_usd, rel=0.03)
+    assert plan.run_s == pytest.approx(chosen.run_s, rel=0.03)
+    assert answer.plan.question.architecture is chosen.architecture
+    assert chosen.total_usd <= 200e3 * (1 + 1e-9)
+    assert chosen.run_s <= 60 * 86400 * (1 + 1e-9)
+
+
+def test_nothing_on_the_line_is_better(answer: FrontierResult) -> None:
+    """The chosen model has the least loss of the line, and that loss is the law's of its size and tokens."""
+    chosen = answer.chosen
+    assert chosen is not None
+    assert chosen.loss == min(each.loss for each in answer.joint.line)
+    assert chosen.params == law_params(chosen.architecture)
+    assert chosen.loss == pytest.approx(float(loss(find_law("besiroglu"), chosen.params, chosen.tokens)), rel=1e-12)
+    assert len(answer.joint.line) > 40
+
+
+def test_laws_stand_side_by_side(answer: FrontierResult) -> None:
+    """Each law has a choice of its own on the same isocost line; the older one asks for a smaller model."""
+    by_law = dict(answer.others)
+    assert list(by_law) == ["besiroglu", "hoffmann", "llama3"]
+    assert by_law["hoffmann"].params < by_law["besiroglu"].params
+
+
+def test_serving_asks_for_a_smaller_model(answer: FrontierResult) -> None:
+    """With tokens to serve the model is smaller, and training and serving together stay in the budget."""
+    served = ask_frontier(None, SMALL, serve="2 T", data="3 T").chosen
+    alone = answer.chosen
+    assert served is not None
+    assert alone is not None
+    assert served.params < alone.params
+    assert served.serving_usd > 0.0
+    assert served.total_usd <= 200e3 * (1 + 1e-9)
+
+
+def test_the_cheapest_way_to_a_quality() -> None:
+    """The cheapest way to the loss of 3 B on 60 B tokens has that loss, and no size of the line is cheaper."""
+    found = ask_frontier(None, {k: v for k, v in SMALL.items() if k != "budget"}, loss_of="3 B on 60 B")
+    chosen = found.chosen
+    assert chosen is not None
+    assert found.cheapest is not None
+    target = float(loss(find_law("besiroglu"), 3e9, 60e9))
+    assert float(loss(find_law("besiroglu"), chosen.params, chosen.tokens)) == pytest.approx(target, rel=1e-9)
+    assert chosen.total_usd == min(each.total_usd for each in found.cheapest.line)
+    assert len({each.params for each in found.cheapest.line}) == len(found.cheapest.line)
+
+
+def test_mixtures_of_experts() -> None:
+    """With experts every candidate is a mixture, counted by what a token uses."""
+    found = ask_frontier(None, {**SMALL, "gpus": "64"}, experts="8/64+1")
+    assert found.chosen is not None
+    block = found.chosen.architecture.blocks[0]
+    assert (block.experts_topk, block.experts, block.shared_ffn_hidden > 0) == (8, 64, True)
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON has the choice, the line, the marginal values, and a chart whose isocost line is the line."""
+    arguments = [part for key, value in SMALL.items() for part in (f"--{key}", str(value))]
+    assert run(["frontier", *arguments, "--format", "json"]) == 0
+    values: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert values["chosen"]["params"] > 1e9
+    assert {each["more"] for each in values["marginals"]} == {"10 % more money", "10 more days", "5 points more MFU"}
+    isocost = [row for row in values["chart"]["data"]["values"] if row["line"] == "isocost"]
+    assert [row["params"] for row in isocost] == [each["params"] for each in values["line"]]
+    assert len({row["line"] for row in values["chart"]["data"]["values"]}) == 6
+    assert values["limits"]["unique_tokens"] is None
+
+
+def test_nothing_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    """A budget that no model fits: exit code 4, and by how much to relax it."""
+    assert run(["frontier", "--budget", "500 USD", "--deadline", "1 d", "--on", "b200-sxm-180gb", "--gpus", "512"]) == 4
+    out = capsys.readouterr().out
+    assert "no model fits this budget and deadline" in out
+    assert "fewer accelerators" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--budget: is missing"),
+        (["--budget", "1 USD"], "is less than an hour of one accelerator"),
+        (["--budget", "-2 MUSD"], "--budget"),
+        (["--budget", "2 MUSD", "--data", "-1 T"], "--data"),
+        (["--budget", "2 MUSD", "--law", "llama3"], "does not begin with a law that has a loss"),
+        (["--budget", "2 MUSD", "--law", "kaplan"], "does not begin with a law that has a loss"),
+        (["--budget", "2 MUSD", "--experts", "8"], "--experts"),
+        (["--budget", "2 MUSD", "--experts", "9/8"], "is not a mixture of experts"),
+        (["--loss-of", "70 B"], "--loss-of: '70 B' is not a model on tokens"),
+        (["--loss-of", "70 B on -1 T"], "--loss-of"),
+        (["--budget", "2 MUSD", "--on", "h1000"], "h1000"),
+    ],
+)
+def test_malformed(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake is one line with its place; exit code 2."""
+    assert run(["frontier", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert said in err
