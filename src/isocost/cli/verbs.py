@@ -12,6 +12,7 @@ import typer
 
 from isocost.cli import flags
 from isocost.cli.doctor import doctor
+from isocost.cli.frontier import frontier
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.cli.scaling import scaling
 from isocost.version import __version__
@@ -40,6 +41,9 @@ catalog = typer.Typer(
 )
 app.add_typer(catalog)
 app.add_typer(scaling)
+app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
+    frontier
+)
 
 
 def _version(wanted: bool) -> None:
