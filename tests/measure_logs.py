@@ -134,7 +134,9 @@ def trainer_state() -> str:
     """Return a trainer_state.json of 30 steps in 70 s, 6 of them in an evaluation."""
     history: list[dict[str, float]] = [{"epoch": step / 30, "loss": 3.0, "step": step} for step in range(1, 31)]
     history.insert(15, {"epoch": 0.5, "eval_loss": 2.9, "eval_runtime": 6.0, "step": 15})
-    history.append({"epoch": 1.0, "step": 30, "total_flos": 1e18, "train_runtime": 70.0, "train_steps_per_second": 0.43})
+    history.append(
+        {"epoch": 1.0, "step": 30, "total_flos": 1e18, "train_runtime": 70.0, "train_steps_per_second": 0.43}
+    )
     return json.dumps({"best_metric": None, "global_step": 30, "log_history": history}, indent=2)
 
 

@@ -260,3 +260,40 @@ def test_a_wrong_format_name_is_refused(tmp_path: Path) -> None:
         read_log(path, "maxtext")
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_log(tmp_path / "none.log")
+
+
+@pytest.mark.parametrize("name", ["torchtitan", "maxtext", "nanogpt"])
+def test_blocks_of_steps_alone_are_read_as_line_by_line(name: str, tmp_path: Path) -> None:
+    """The quick way of reading lines that differ in nothing but numbers gives what the pattern gives."""
+    numbers = [(step, 2.0 + step % 7 / 3.0) for step in range(990, 1200)]
+    lines = {
+        "torchtitan": [
+            f"[rank{step % 12}]:[titan] 2026-01-31 12:{step % 60:02}:07,{step % 1000:03} - torchtitan.tools.metrics - INFO - "
+            f"step: {step:2}  loss: {time:8.5f}  grad_norm:  1.25  memory: {time * 10:5.2f}GiB(3.4%)  tps: {step * 9:,}  "
+            f"tflops: {time * 600:,.2f}  mfu: {time * 10:.2f}%\n"
+            for step, time in numbers
+        ],
+        "maxtext": [
+            f"completed step: {step}, seconds: {time:.3f}, TFLOP/s/device: {time * 99:.3f}, Tokens/s/device: "
+            f"{time * 9999:.3f}, total_weights: {step}, loss: {time:.3f}\n"
+            for step, time in numbers
+        ],
+        "nanogpt": [
+            f"iter {step}: loss {time:.4f}, time {time * 1e3:.2f}ms, mfu {time * 9:.2f}%\n" for step, time in numbers
+        ],
+    }[name]
+    quick = read_log(_write(tmp_path, "".join(lines), "quick.log")).records
+    slow = read_log(_write(tmp_path, "x 1\n" + "".join(lines), "slow.log")).records
+    assert [(r.step, r.line) for r in quick] == [(r.step, r.line - 1) for r in slow]
+    for column in (
+        "loss",
+        "step_s",
+        "tokens_per_s_per_gpu",
+        "tflops_per_gpu",
+        "mfu",
+        "memory_bytes",
+        "time_stamp",
+        "rank",
+    ):
+        assert [getattr(r, column) for r in quick] == [getattr(r, column) for r in slow], column
+    assert [r.step for r in quick] == [step for step, _ in numbers]

@@ -19,22 +19,22 @@ from isocost.measure.readers.base import CUT_OFF, Rows
 from isocost.measure.records import NO_RANK, Column, Mark, Reading, StepsBuilder
 from isocost.measure.source import Source
 
-_MOST_STEP: Final = 2.0**53  # beyond it a float is no whole number
+_MOST_STEP: Final = 2.0**31  # a greater number is no step
 
 
 def read_log(path: str | Path, format_of: str | None = None, columns: Mapping[str, str] | None = None) -> Reading:
     """Read a log of any known format; raises InputError only when there is no step in it.
 
     ``format_of`` names the format where it is not to be found out; ``columns`` maps what a step has to the names of a
-    table or of JSON Lines: ``{"step": "it", "step_ms": "dt"}``.
+    table or of JSON Lines: ``{"step": "it", "step_ms": "dt"}``; a file with a map is one of the two.
     """
     path = Path(path)
     if format_of is not None:
         name = named(format_of, READERS)
+    elif columns:
+        name = "jsonl" if next(Source(path).blocks(), "").lstrip().startswith("{") else "csv"
     else:
         name = detect(Source(path))
-        if columns and name not in ("csv", "jsonl"):
-            name = "jsonl" if path.suffix in (".jsonl", ".json") else "csv"
         if name == KINETO:
             raise InputError([Problem(str(path), "is a trace, not a log", fix="read it with read_trace")])
     return _read(Source(path), name, columns)

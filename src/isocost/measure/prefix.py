@@ -27,8 +27,8 @@ _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d):(\d\d(?:[.,]\d+)?)")
 _SLASHED: Final = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d):(\d\d(?:[.,]\d+)?)")
 _ABSL: Final = re.compile(r"\b[IWEF](\d\d)(\d\d) (\d\d:\d\d):(\d\d\.\d+)")
 _TORCHRUN: Final = re.compile(r"\[rank\d{1,6}\]")
-_PLAIN: Final = re.compile(r"\[?[a-zA-Z]*\]? ?\[?\d{4}-\d\d-\d\d")  # no rank in front of the time
-_CLOCK: Final = len("2026-01-31 12:00:00,123")
+_PLAIN: Final = re.compile(r" ?\[?[a-zA-Z]*\]? ?\[?\d{4}-\d\d-\d\d")  # no rank in front of the time
+# places of the digits of "2026-01-31 12:00:00,123"
 _DIGITS: Final = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22]
 _HEAD: Final = len("[rank123456]")
 
@@ -93,12 +93,13 @@ def _fast(block: str, letters: Column, starts: Column, at: Column) -> tuple[Colu
     empty = starts == at
     first = block[starts[0] : at[0]]
     found = _ISO.search(first)
-    if found is None or len(found.group(2)) < 6 or not (_TORCHRUN.match(first) or _PLAIN.match(first)):
+    if found is None or len(found.group(2)) not in (2, 6) or not (_TORCHRUN.match(first) or _PLAIN.match(first)):
         return ranks, times, ~empty
+    width = found.end() - found.start()  # with milliseconds or without
     back = len(first) - found.start()
     alike = at - back >= starts
-    clock = letters[np.where(alike, at - back, 0)[:, None] + np.arange(_CLOCK)].astype(np.int64) - ord("0")
-    digits = clock[:, _DIGITS]
+    clock = letters[np.where(alike, at - back, 0)[:, None] + np.arange(width)].astype(np.int64) - ord("0")
+    digits = clock[:, [place for place in _DIGITS if place < width]]
     alike &= ((digits >= 0) & (digits <= 9)).all(axis=1) & (clock[:, [4, 13]] == clock[0, [4, 13]]).all(axis=1)
     head = letters[np.minimum(starts[:, None] + np.arange(_HEAD), len(letters) - 1)].astype(np.int64)
     torchrun = (head[:, :5] == [ord(letter) for letter in "[rank"]).all(axis=1)
@@ -120,5 +121,10 @@ def _seconds(digits: Column) -> Column:
     month, day, hour, minute, second = (digits[:, place] * 10 + digits[:, place + 1] for place in range(4, 14, 2))
     months = (year - 1970) * 12 + month - 1
     days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day - 1
-    seconds: Column = days * 86400.0 + hour * 3600 + minute * 60 + second + (digits[:, 14:] @ powers[1:]) / 1000.0
+    seconds: Column = days * 86400.0 + hour * 3600 + minute * 60 + second + _fraction(digits[:, 14:])
     return seconds
+
+
+def _fraction(digits: Column) -> Column:
+    """Return the fraction of a second that digits say, if there are any."""
+    return np.asarray((digits @ 10 ** np.arange(digits.shape[1] - 1, -1, -1)) / 10.0 ** digits.shape[1])

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 Column = NDArray[Any]
 
-# Printed throughputs have at most six digits, so single precision holds them; a log of 1 GB has millions of rows.
+# What is printed, times apart, has at most seven digits, so single precision holds it: a log of 1 GB has millions of rows.
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
-    "step": np.int64,
+    "step": np.int32,
     "step_s": np.float64,
     "tokens_per_s_per_gpu": np.float32,
     "tflops_per_gpu": np.float32,
     "mfu": np.float32,
-    "loss": np.float64,
+    "loss": np.float32,
     "memory_bytes": np.float32,
     "skipped": np.float32,
     "nan": np.float32,
@@ -27,7 +27,7 @@ DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "samples_per_s": np.float32,
     "tokens_per_s": np.float32,
     "rank": np.int32,
-    "line": np.int64,
+    "line": np.int32,
 }
 NO_RANK: Final = -1
 _ALWAYS: Final = ("step", "rank", "line")

@@ -19,6 +19,7 @@ SLOW_FRAC: Final = 0.05  # a period this much slower is a slow one
 WINDOW: Final = 5  # rows of a rolling median
 RESOLUTION_STEPS: Final = 20.0  # an interval is at least this many units of the clock that printed its ends
 MIXED_FRAC: Final = 0.2  # of rows whose step does not grow: ranks without a name on one file
+_FEWEST: Final = 3  # rows of a segment that can have a warm-up
 _NOISE: Final = 3.0  # median absolute deviations of the rolling median
 _MEDIAN_OF_WINDOW: Final = np.sqrt(np.pi / 2.0 / WINDOW)  # standard error of a median of five, in standard deviations
 _SIGMA: Final = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
@@ -69,10 +70,10 @@ def sort_steps(
     """Return the rows of the rank that printed most, each with its reason not to be steady, if any."""
     steps, dropped = _one_rank(reading.records)
     number = steps.column("step")
-    segment = np.concatenate([[0.0], np.cumsum(np.diff(number) < 0.0)]) if len(steps) else np.zeros(0)
+    segment = np.concatenate([[0], np.cumsum(np.diff(number) < 0.0)]).astype(np.int32) if len(steps) else np.zeros(0)
     span = _spans(number, segment)
     step_s, pause_s, timed_by = _times(reading, steps, span, segment, tokens_per_step)
-    reason = np.full(len(steps), -1)
+    reason = np.full(len(steps), -1, dtype=np.int8)
 
     def mark(where: Column, name: str) -> None:
         reason[where & (reason < 0)] = REASONS.index(name)
@@ -176,12 +177,16 @@ def _between_stamps(between: Column, span: Column) -> Column:
 
 def _superseded(number: Column, segment: Column) -> Column:
     """Mask of rows whose step a later segment ran again."""
-    lost = np.zeros(len(number), dtype=bool)
-    least = np.inf
-    for place in range(int(segment[-1]) if len(segment) else 0, 0, -1):
-        least = min(least, float(number[segment == place].min()))
-        lost |= (segment == place - 1) & (number >= least)
-    return lost
+    if not len(number):
+        return np.zeros(0, dtype=bool)
+    least = np.minimum.reduceat(number, _starts(segment))
+    later = np.concatenate([np.minimum.accumulate(least[::-1])[::-1][1:], [np.inf]])
+    return np.asarray(number >= later[segment.astype(np.intp)])
+
+
+def _starts(segment: Column) -> Column:
+    """Return where each segment begins; segments are numbered in order."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(segment) > 0) + 1])
 
 
 def _impossible(steps: Steps, peak_flop_per_s: float | None) -> Column:
@@ -199,27 +204,39 @@ def _ramp_up(batch: Column) -> Column:
 
 
 def _warm_up(step_s: Column, segment: Column) -> Column:
-    """Mask of rows at the start of a segment while its rolling median is slower, or faster, than the later half."""
+    """Mask of rows at the start of a segment while its rolling median is slower than the later half."""
     warm = np.zeros(len(step_s), dtype=bool)
     known = np.flatnonzero(np.isfinite(step_s))
-    for place in np.unique(segment[known]):
-        rows = known[segment[known] == place]
-        times = step_s[rows]
-        if len(times) < 3:
-            continue
-        later = times[len(times) // 2 :]
-        steady = _median(later)
-        noise = _SIGMA * _median(np.abs(later - steady)) / steady
-        bound = max(WARM_UP_FRAC, _NOISE * _MEDIAN_OF_WINDOW * noise)
-        ahead = np.array([_median(times[row : row + WINDOW]) for row in range(len(times) // 2 + 1)])
-        off = np.abs(ahead / steady - 1.0) > bound
-        first = np.flatnonzero(~off)
-        end = int(first[0]) if len(first) else len(times) // 2
-        single = max(WARM_UP_FRAC, 2.0 * _NOISE * noise)
-        while end < len(times) // 2 and times[end] > steady * (1.0 + single):
-            end += 1
-        warm[rows[:end]] = True
+    if not len(known):
+        return warm
+    bounds = [*_starts(segment[known]).tolist(), len(known)]
+    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        times = step_s[known[begin:end]]
+        if len(times) >= _FEWEST:
+            warm[known[begin : begin + _warm_rows(times)]] = True
     return warm
+
+
+def _warm_rows(times: Column) -> int:
+    """Return the number of rows at the start that are warm-up."""
+    half = len(times) // 2
+    steady = _median(times[half:])
+    noise = _SIGMA * _median(np.abs(times[half:] - steady)) / steady
+    bound = max(WARM_UP_FRAC, _NOISE * _MEDIAN_OF_WINDOW * noise)
+    healthy = ~_rolling_over(times[: half + WINDOW], steady * (1.0 + bound))[: half + 1]
+    end = int(np.argmax(healthy)) if healthy.any() else half
+    single = max(WARM_UP_FRAC, 2.0 * _NOISE * noise)
+    while end < half and times[end] > steady * (1.0 + single):
+        end += 1
+    return end
+
+
+def _rolling_over(values: Column, bound: float) -> Column:
+    """Mask of the windows whose median is over a bound: more than half of the window is; the last ones are shorter."""
+    over = np.concatenate([[0], np.cumsum(values > bound)])
+    starts = np.arange(len(values))
+    ends = np.minimum(starts + WINDOW, len(values))
+    return np.asarray(2 * (over[ends] - over[starts]) > ends - starts)
 
 
 def _paused(step_s: Column, span: Column, usual: float, among: Column) -> Column:
@@ -237,11 +254,12 @@ def _slow(step_s: Column, usual: float) -> Column:
         return slow
     times = step_s[known]
     noise = _SIGMA * _median(np.abs(times - usual)) / usual
-    windows = np.lib.stride_tricks.sliding_window_view(times, WINDOW)
-    off = np.median(windows, axis=1) > usual * (1.0 + max(SLOW_FRAC, _NOISE * noise))
-    for start in np.flatnonzero(off):
-        rows = np.arange(start, start + WINDOW)
-        slow[known[rows[times[rows] > usual * (1.0 + SLOW_FRAC / 2.0)]]] = True
+    off = _rolling_over(times, usual * (1.0 + max(SLOW_FRAC, _NOISE * noise)))
+    off[len(off) - WINDOW + 1 :] = False  # windows that are not whole
+    count = np.concatenate([[0], np.cumsum(off)])
+    rows = np.arange(len(times))
+    covered = count[rows + 1] > count[np.maximum(rows - WINDOW + 1, 0)]
+    slow[known] = covered & (times > usual * (1.0 + SLOW_FRAC / 2.0))
     return slow
 
 

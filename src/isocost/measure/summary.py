@@ -216,12 +216,14 @@ def _pauses(reading: Reading, rows: Sorted, usual: Interval, excess: Column) -> 
     """Yield pauses inside steps and between them, with the mark that explains each."""
     lines = rows.steps.columns["line"]
     between = np.nan_to_num(rows.pause_s)
+    marks = sorted(reading.marks, key=lambda mark: mark.line)
+    marked = np.array([mark.line for mark in marks])
     for row in np.flatnonzero(rows.because(steady.PAUSE) | (between > steady.PAUSE_FRAC * usual.p50)).tolist():
         inside = float(excess[row]) if rows.because(steady.PAUSE)[row] else 0.0
         lasting = inside + max(float(between[row]), 0.0)
         before = int(lines[row - 1]) if row else 0
-        found = [mark for mark in reading.marks if before <= mark.line <= int(lines[row])]
-        kinds = dict.fromkeys(mark.kind for mark in found)
+        first, last = np.searchsorted(marked, [before, int(lines[row]) + 1]).tolist()
+        kinds = dict.fromkeys(mark.kind for mark in marks[first:last])
         bucket = _BUCKET_OF_MARK[next(iter(kinds))] if len(kinds) == 1 else UNEXPLAINED
         yield _event(rows, row, bucket, " and ".join(kinds) or "unknown pause", lasting)
     if not np.isfinite(rows.pause_s).any():
@@ -236,10 +238,10 @@ def _pauses(reading: Reading, rows: Sorted, usual: Interval, excess: Column) -> 
 def _marked(marks: tuple[Mark, ...], rows: Sorted) -> Iterator[Event]:
     """Yield pauses that only their own lines tell of."""
     lines = rows.steps.columns["line"]
-    pauses = lines[rows.because(steady.PAUSE)]
+    pauses = set(lines[rows.because(steady.PAUSE)].tolist())
     for mark in marks:
         near = int(np.searchsorted(lines, mark.line))
-        told = near < len(lines) and lines[near] in pauses
+        told = near < len(lines) and int(lines[near]) in pauses
         if mark.duration_s is not None and not told:
             step = mark.step if mark.step is not None else int(rows.steps.columns["step"][max(near - 1, 0)])
             yield Event(

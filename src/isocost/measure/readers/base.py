@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from isocost.measure.alike import numbers_alike
 from isocost.measure.figures import figures, rescaled
 from isocost.measure.records import Column, Mark
 
@@ -87,6 +88,13 @@ class PatternReader(Reader):
 
     def read(self, block: str) -> Rows:
         """Return the steps of a block."""
+        if (alike := numbers_alike(block, self.pattern, self.word)) is not None:
+            columns = {self.scales[group]: values for group, values in alike.items()}
+            kept = {
+                name: values if factor == 1.0 else rescaled(values, factor)
+                for (name, factor), values in columns.items()
+            }
+            return Rows(self._places(block, block.count("\n")), kept)
         found = self.pattern.findall(block)
         if not found:
             return Rows()
@@ -106,10 +114,8 @@ class PatternReader(Reader):
         """Return where the steps begin; looking for the first word of them is quicker than matching again."""
         if block.count(self.word) != number:
             return [match.start() for match in self.pattern.finditer(block)]
-        places, at = [], block.find(self.word)
-        while at >= 0:
-            places.append(at)
-            at = block.find(self.word, at + 1)
+        lengths = np.array([len(part) for part in block.split(self.word)[:-1]], dtype=np.int64)
+        places: list[int] = (np.cumsum(lengths) + len(self.word) * np.arange(len(lengths))).tolist()
         return places
 
 
