@@ -21,7 +21,8 @@ PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder that has the evidence, as the working directory."""
-    os.symlink(ROOT / "evidence", tmp_path / "evidence")
+    for name in ("evidence", "examples"):
+        os.symlink(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -30,7 +31,7 @@ def test_every_command_of_the_page_runs(folder: Path, capsys: pytest.CaptureFixt
     """Every command succeeds, in order, with nothing on standard error."""
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         assert run(shlex.split(command)[1:]) == 0, command
     assert capsys.readouterr().err == ""

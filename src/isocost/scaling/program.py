@@ -104,7 +104,7 @@ def shipped_items() -> tuple[Item, ...]:
             name=entry["title"],
             amount=Amount(low=entry["low"], median=entry["median"], high=entry["high"]),
             begins=entry["begins"],
-            source=f"{entry['source']}, {entry['as_of']}" + (", from memory" if entry.get("from_memory") else ""),
+            source=f"{entry['source']}, {entry['as_of']}",
         )
         for entry in shipped_tables()["programme"].values()
     )

@@ -1,0 +1,50 @@
+"""The verb of the whole programme's bill."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from isocost.cli import flags
+from isocost.cli.output import chosen_format, emit, progress
+
+
+def program(
+    context: typer.Context,
+    scenario: flags.Scenario = None,
+    model: flags.Model = None,
+    tokens: flags.Tokens = None,
+    deadline: flags.Deadline = None,
+    budget: flags.Budget = None,
+    on: flags.On = None,
+    gpus: flags.Gpus = None,
+    term: flags.Term = None,
+    catalog: flags.Catalog = None,
+    items: Annotated[
+        str | None, typer.Option("--items", metavar="FILE.toml", help="Your own [[item]] tables; left out: shipped.")
+    ] = None,
+    people: Annotated[str | None, typer.Option("--people", metavar="N", help="People on the programme.")] = None,
+    salary: Annotated[
+        str | None, typer.Option("--salary", metavar="MONEY", help="Cost of one of them a year: '300 kUSD'.")
+    ] = None,
+    raised: Annotated[str | None, typer.Option("--raised", metavar="MONEY", help="Capital raised: '50 MUSD'.")] = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Show the bill of the whole programme around a plan: small runs, failed runs, post-training, people."""
+    from isocost import api
+    from isocost.report.program import items_of, program_of
+    from isocost.report.result import render
+    from isocost.scenario import KEYS
+
+    form = chosen_format(format, output)
+    changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
+    lines = items_of(items)
+    with progress("searching", quiet=quiet):
+        plan = api.ask("plan", scenario, changes, {key: f"--{key.replace('_', '-')}" for key in changes})
+        answer = program_of(plan, lines, people=people, salary=salary, raised=raised)
+    emit(render(answer, form), output, quiet=quiet)
+    if not answer.feasible:
+        raise typer.Exit(4)

@@ -1,0 +1,93 @@
+"""The verb of the programme's bill: the page's example, the plan at its centre, and malformed items."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from isocost.cli import run
+from isocost.report.program import read_items
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--on", "h100-sxm5-80gb", "--gpus", "64"]
+
+
+def test_items_of_the_page(tmp_path: Path) -> None:
+    """The items on the page are read as written."""
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "items.toml"
+    path.write_text(block, encoding="utf-8")
+    ladder, failed, licence = read_items(str(path))
+    assert (ladder.unit, ladder.amount.median, ladder.begins) == ("flop", 1e22, -0.5)
+    assert (failed.amount.low, failed.amount.median, failed.amount.high) == (0.1, 0.2, 0.4)
+    assert (licence.unit, licence.amount.high) == ("usd", 300e3)
+
+
+def test_the_final_run_is_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of the final run is the plan's cost; an item of one times it doubles the mean."""
+    path = tmp_path / "items.toml"
+    path.write_text('[[item]]\nname = "again"\nshare = 1.0\n', encoding="utf-8")
+    assert run(["plan", *SMALL, "--format", "json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert run(["program", *SMALL, "--items", str(path), "--raised", "1 MUSD", "--format", "json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    final, again = values["lines"]
+    assert final["usd_median"] == pytest.approx(plan["chosen"]["cost_usd_median"], rel=0.03)
+    assert again["usd_mean"] == final["usd_mean"]
+    assert values["mean_usd"] == pytest.approx(2 * final["usd_mean"], rel=1e-12)
+    assert values["share_of_capital"]["median"] == pytest.approx(values["total_usd"]["median"] / 1e6, rel=1e-12)
+
+
+def test_people_are_paid_for_the_whole_programme(capsys: pytest.CaptureFixture[str]) -> None:
+    """Staff are paid from the first item to the end of the last."""
+    given = [*SMALL, "--people", "2", "--salary", "100 kUSD", "--format", "json"]
+    assert run(["program", *given]) == 0
+    lines = {line["name"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
+    exploration = lines["sweeps, ablations and the ladder of small runs"]
+    days = -exploration["begins_d"]  # of the final run: exploration begins one length before it, and one follows it
+    assert lines["staff"]["usd_mean"] == pytest.approx(2 * 100e3 * 3 * days / 365.25, rel=1e-9)
+    assert lines["staff"]["begins_d"] == -days
+
+
+def test_no_plan_no_programme(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no plan meets the question the exit code is 4 and the plan's sentence says why."""
+    assert run(["program", *SMALL, "--budget", "10 USD"]) == 4
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no [[item]] tables"),
+        ("[item", "is not TOML"),
+        ("[[item]]\nshare = 0.5", "item 1: name: is missing"),
+        ('[[item]]\nname = "a"', "has 0 amounts"),
+        ('[[item]]\nname = "a"\nshare = 0.5\nflop = 1e20', "has 2 amounts"),
+        ('[[item]]\nname = "a"\nshare = [1, 2]', "is not one figure"),
+        ('[[item]]\nname = "a"\nshare = "half"', "'half' is not a number"),
+        ('[[item]]\nname = "a"\nusd = 5', "needs a unit"),
+        ('[[item]]\nname = "a"\nshare = [3, 2, 1]', "low, median and high"),
+        ('[[item]]\nname = "a"\nshare = -1.0', "low, median and high"),
+        ('[[item]]\nname = "a"\nshare = 0.5\nbegin = 1', "did you mean begins?"),
+        ('[[item]]\nname = "a"\nshare = 0.5\nbegins = "soon"', "is not a number of final runs"),
+    ],
+)
+def test_malformed_items(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake in a file of items is one line with its place; exit code 2."""
+    path = tmp_path / "items.toml"
+    path.write_text(text, encoding="utf-8")
+    assert run(["program", *SMALL, "--items", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_people_need_a_salary(capsys: pytest.CaptureFixture[str]) -> None:
+    """People without a salary are an error that names the flag."""
+    assert run(["program", *SMALL, "--people", "3"]) == 2
+    assert "--salary: is missing" in capsys.readouterr().err
