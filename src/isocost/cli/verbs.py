@@ -14,6 +14,7 @@ from isocost.cli import flags
 from isocost.cli.doctor import doctor
 from isocost.cli.frontier import frontier
 from isocost.cli.output import chosen_format, emit, progress
+from isocost.cli.program import program
 from isocost.cli.scaling import scaling
 from isocost.version import __version__
 
@@ -44,6 +45,7 @@ app.add_typer(scaling)
 app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
     frontier
 )
+app.command(epilog="Example: isocost program examples/llama-3.1-70b.toml --people 20 --salary '300 kUSD'")(program)
 
 
 def _version(wanted: bool) -> None:
