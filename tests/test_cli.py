@@ -104,7 +104,8 @@ def test_the_answer_comes_in_the_order_of_a_readers_questions(capsys: pytest.Cap
     assert text.startswith("64 x H100 SXM5 80GB at $")
     first, *sections = [part.partition("\n")[0] for part in text.split("\n\n")]
     assert "bound by " in first
-    order = ["Frontier", "Near-optimal", "Layouts", "Step time", "Memory", "How sure", "Assumptions", "Not modelled"]
+    order = ["Frontier", "Near-optimal", "Layouts", "The whole run", "Where its time goes", "The bill", "What moves it"]
+    order += ["Step time", "Memory", "How sure", "Assumptions", "Not modelled"]
     assert [next(k for k in order if section.startswith(k)) for section in sections] == order
     assert sum(line.startswith("  * h100-sxm5-80gb") for line in text.splitlines()) == 1
     assert "interruptions" in text
@@ -125,7 +126,11 @@ def test_parts_add_up(small: dict[str, Any]) -> None:
     chosen = small["chosen"]
     assert sum(chosen["step_time"].values()) == pytest.approx(chosen["step_s"], rel=1e-9)
     assert sum(chosen["memory"].values()) == pytest.approx(chosen["peak_bytes"], rel=1e-9)
-    assert chosen["steps"] * chosen["step_s"] / 86400 == pytest.approx(chosen["days"], rel=1e-12)
+    assert chosen["steps"] * chosen["step_s"] == pytest.approx(chosen["compute_s"], rel=1e-12)
+    whole = small["whole_run"]
+    assert sum(whole["buckets"].values()) == pytest.approx(chosen["run_s"], rel=1e-9)
+    assert sum(whole["bill"].values()) == pytest.approx(chosen["cost_usd_median"], rel=1e-9)
+    assert whole["quantiles"]["days"]["p50"] == pytest.approx(chosen["days"], rel=1e-9)
     assert chosen["gpus"] == chosen["tp"] * chosen["pp"] * chosen["cp"] * chosen["dp"] == 64
 
 
@@ -137,7 +142,8 @@ def test_every_figure_has_its_interval(small: dict[str, Any]) -> None:
             assert plan[f"{name}_low"] < plan[name] < plan[f"{name}_high"], name
         for name in ("price_usd", "cost_usd", "energy_usd"):
             assert plan[f"{name}_low"] < plan[f"{name}_median"] < plan[f"{name}_high"], name
-        assert plan["days_high"] / plan["days"] == pytest.approx(plan["certainty"]["step_s_high_ratio"], rel=1e-12)
+        assert plan["step_s_high"] / plan["step_s"] == pytest.approx(plan["certainty"]["step_s_high_ratio"], rel=1e-12)
+        assert plan["days_high"] / plan["days"] > plan["certainty"]["step_s_high_ratio"]  # interruptions add to it
         assert plan["mfu"] / plan["mfu_low"] == pytest.approx(plan["certainty"]["step_s_high_ratio"], rel=1e-12)
 
 
@@ -316,7 +322,7 @@ def test_catalog_shows_provenance(name: str, capsys: pytest.CaptureFixture[str])
 
 
 def test_own_prices_lie_over_the_shipped_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A private quote of another term prices the plan at that quote."""
+    """A private quote of another term prices the accelerators of the plan at that quote."""
     quotes = tmp_path / "quotes.toml"
     quotes.write_text(
         '[[offer]]\naccelerator = "h100-sxm5-80gb"\nprovider = "us"\nregion = "any"\ninstance = "8 x H100"\n'
@@ -326,7 +332,8 @@ def test_own_prices_lie_over_the_shipped_ones(tmp_path: Path, capsys: pytest.Cap
     )
     assert run(["plan", *SMALL, "--catalog", str(quotes), "--term", "quote", "--format", "json"]) == 0
     chosen = json.loads(capsys.readouterr().out)["chosen"]
-    assert chosen["cost_usd_median"] == pytest.approx(chosen["gpu_hours"], rel=1e-12)
+    assert chosen["price_usd_median"] == pytest.approx(chosen["gpu_hours"], rel=1e-9)
+    assert chosen["gpu_hours"] < chosen["cost_usd_median"] < 1.2 * chosen["gpu_hours"]  # staff, storage, traffic
 
 
 def test_model_prints_what_was_promised(capsys: pytest.CaptureFixture[str]) -> None:

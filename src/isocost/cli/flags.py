@@ -8,6 +8,7 @@ import typer
 
 _WHAT = "What to train"
 _GOAL = "Goal"
+_GATES = "Gates for scripts"
 _WHERE = "Where"
 _HOW = "How (left out: the search chooses)"
 _STACK = "Switches of the stack (left out: as its recipe has them)"
@@ -31,6 +32,18 @@ GlobalBatch = Annotated[Text, _flag("--global-batch", "SEQUENCES", "Sequences of
 Deadline = Annotated[Text, _flag("--deadline", "TIME|DATE", "At most this long: '60 d', or 2027-03-01.", _GOAL)]
 Budget = Annotated[Text, _flag("--budget", "MONEY", "At most this much: '40 MUSD'.", _GOAL)]
 PowerCap = Annotated[Text, _flag("--power-cap", "POWER", "At most this much at the site: '20 MW'.", _GOAL)]
+Confidence = Annotated[
+    Text, _flag("--confidence", "SHARE", "Keep deadline and budget with this probability: '90 %'.", _GOAL)
+]
+MaxCost = Annotated[Text, _flag("--max-cost", "MONEY", "Leave with 1 if the bill is more: '2 MUSD'.", _GATES)]
+MaxDays = Annotated[Text, _flag("--max-days", "DAYS", "Leave with 1 if the run takes longer.", _GATES)]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if", metavar="CONDITION", help="Leave with 1 if it holds: 'cost_usd.p90 > 2e6'.",
+        rich_help_panel=_GATES, show_default=False,
+    ),
+]  # fmt: skip
 Top = Annotated[Text, _flag("--top", "N", "Show at most N near-optimal alternatives.", _GOAL)]
 On = Annotated[Text, _flag("--on", "ID,...", "Accelerators: 'isocost catalog list accelerators'.", _WHERE)]
 Gpus = Annotated[Text, _flag("--gpus", "N,...", "GPU counts: 1024, or 64,96,128, or 64..8192 by doubling.", _WHERE)]

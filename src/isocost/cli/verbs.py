@@ -76,12 +76,14 @@ def _catalogue(files: str | None) -> Catalog:
 def _answer(context: typer.Context, verb: str) -> None:
     """Ask with the options of a command line, print the answer, and leave with 4 when there is no plan."""
     from isocost import api
+    from isocost.report.gates import failures, read_gates
     from isocost.scenario import KEYS
 
     given = context.params
     form = chosen_format(given["format"], given["output"])
     changes = {key: given[key] for key in KEYS if given.get(key) is not None}
     places = {key: f"--{key.replace('_', '-')}" for key in changes}
+    gates = read_gates(given["max_cost"], given["max_days"], given["fail_if"] or ())
     with progress("searching", quiet=given["quiet"]):
         answer = api.ask(verb, given["scenario"], changes, places, explained=given.get("explain", False))
     _show(answer, form, given["output"], given["quiet"])
@@ -89,6 +91,10 @@ def _answer(context: typer.Context, verb: str) -> None:
         if form != "table" or given["output"]:
             typer.echo(f"isocost: {answer.sentence}", err=True)
         raise typer.Exit(4)
+    if gates and (reasons := failures(gates, answer)):
+        for reason in reasons:
+            typer.echo(f"isocost: failed: {reason}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: isocost plan --model llama-3.1-70b --tokens '15 T' --deadline '60 d' --gpus 64..8192")
@@ -126,6 +132,10 @@ def plan(
     compiled: flags.Compiled = None,
     cuda_graphs: flags.CudaGraphs = None,
     tp_overlap: flags.TpOverlap = None,
+    confidence: flags.Confidence = None,
+    max_cost: flags.MaxCost = None,
+    max_days: flags.MaxDays = None,
+    fail_if: flags.FailIf = None,
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,
@@ -166,6 +176,9 @@ def estimate(
     compiled: flags.Compiled = None,
     cuda_graphs: flags.CudaGraphs = None,
     tp_overlap: flags.TpOverlap = None,
+    max_cost: flags.MaxCost = None,
+    max_days: flags.MaxDays = None,
+    fail_if: flags.FailIf = None,
     explain: flags.Explain = False,
     format: flags.Format = None,
     output: flags.Output = None,

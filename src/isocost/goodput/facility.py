@@ -32,7 +32,7 @@ class Facility:
     cooling: str = "air"
     support: str = "standard"  # it moves detection and diagnosis, never the rate of failures
     standby: str = "cold"  # spare nodes: "warm" ones run, "cold" ones are scheduled
-    spares: float | None = None  # None: enough that they run out 1 % of the time
+    spares: Num | None = None  # None: enough that they run out 1 % of the time
     power_frac: float = 1.0  # power and cooling there is, over the draw at full clock
     maintenance_s_per_month: float | None = None
 
@@ -58,7 +58,7 @@ class Facility:
             ("maintenance_s_per_month", 0.0, YEAR_S / 12.0, "give seconds, at most a month"),
         ):
             amount = getattr(self, name)
-            if amount is not None and not (isinstance(amount, (int, float)) and least <= amount <= most):
+            if amount is not None and not _within(amount, least, most):
                 found.append(Problem(f"{path}.{name}", "is out of range", amount, f"{least:g} to {most:g}", fix=fix))
         return found
 
@@ -67,6 +67,12 @@ class Facility:
         if self.availability is not None:
             return availability_frac(self.availability, "facility.availability")
         return load_reliability().tiers[self.tier]
+
+
+def _within(amount: object, least: float, most: float) -> bool:
+    if not isinstance(amount, (int, float, np.ndarray, np.floating)):
+        return False
+    return bool(np.all((np.asarray(amount) >= least) & (np.asarray(amount) <= most)))
 
 
 def availability_frac(value: object, path: str = "availability") -> float:

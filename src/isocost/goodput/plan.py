@@ -55,6 +55,7 @@ def from_plan(
     exclude: Collection[str] = (),
     draws: int | None = None,
     seed: int = 0,
+    take: Draws | None = None,
     overrides: Mapping[str, Num] | None = None,
 ) -> Planned:
     """Return the goodput inputs of a plan.
@@ -64,8 +65,8 @@ def from_plan(
     write_bytes_per_s, read_bytes_per_s, storage_bytes: of the storage for this job; None is the vendor's guidance for
     so many GPUs. bring_up_s: None is the one of the support level. age_s: of a new cluster at the first step; None is
     past infant mortality. node_rate: a posterior from own events, over the published prior; exclude: published rates
-    left out of the prior. draws: one draw a run of every uncertain default; None takes medians. overrides: fields of
-    ``GoodputInputs`` set last.
+    left out of the prior. draws: one draw a run of every uncertain default; None takes medians. take: the
+    caller's own values of the uncertain defaults. overrides: fields of ``GoodputInputs`` set last.
     """
     facts, place = load_reliability(), facility or Facility()
     problems = place.problems()
@@ -109,8 +110,8 @@ def from_plan(
     best, best_memory = _best(build(Draws(), compute_s, step_s if saves == "in-memory" else 0.0)[0], step_s)
     if saves != "in-memory":
         best_memory = np.float64(0.0)
-    take = Draws(number=draws, rng=np.random.default_rng(seed))
-    inputs, spares = build(take, best if interval_s is None else interval_s, best_memory)
+    drawn = take or Draws(number=draws, rng=np.random.default_rng(seed))
+    inputs, spares = build(drawn, best if interval_s is None else interval_s, best_memory)
     return Planned(inputs=inputs, spares=spares, node_rate=rate, write_bytes_per_s=write, read_bytes_per_s=read)
 
 

@@ -16,10 +16,12 @@ LAYOUT: Final = (
 )  # fmt: skip
 _VALUES: Final = (
     "global_batch_seqs", "micro_batches", "steps", "step_s", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
-    "capacity_bytes", "fits", "fits_probability", "run_s", "days", "gpu_hours", "power_w", "energy_j", "binds", "limit",
+    "capacity_bytes", "fits", "fits_probability", "compute_s", "run_s", "goodput", "days", "gpu_hours", "power_w",
+    "energy_j", "binds", "limit",
 )  # fmt: skip
 INTERVALS: Final = (
-    "step_s", "run_s", "days", "gpu_hours", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes", "energy_j",
+    "step_s", "run_s", "goodput", "days", "gpu_hours", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
+    "energy_j",
 )  # fmt: skip
 _PREFIXES: Final = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _WHOLE: Final = 10  # from here on an end of an interval is shown without decimals
@@ -183,6 +185,7 @@ PLAN: Final = (
     _number("gpus", "GPUs"),
     _with_ends("days", "days", lambda x: f"{x:,.1f}"),
     Column(head="cost", key="cost_usd_median", value=_median_cost, text=lambda c: money(c.cost_usd, "-")),
+    _with_ends("goodput", "goodput", lambda x: f"{x:.0%}", 100.0),
     _with_ends("mfu", "MFU", lambda x: f"{x:.1%}", 100.0),
     _number("peak_bytes", "peak", "B"),
     _DEGREES,

@@ -35,7 +35,11 @@ def _lines(c: Candidate, question: Question) -> list[str]:
         )
     lines.append(peak)
     if c.cost_usd is not None:
-        lines.append("cost: the range of prices and the interval of the step time, as independent factors")
+        lines.append(
+            "days and cost: draws of step time, rates of failure, recovery, bring-up and prices, each on its own"
+            if question.conditions is not None
+            else "cost: the range of prices and the interval of the step time, as independent factors"
+        )
     lines += broken_at_the_end(c, question)
     return lines
 

@@ -16,6 +16,8 @@ from isocost.evaluate.block import block_times, kernels
 from isocost.evaluate.inputs import Coefficients, Kinds, Model, Split
 from isocost.evaluate.peak import block_peak, peak_memory
 from isocost.evaluate.step import step_time
+from isocost.forecast import evaluate, outlook_of
+from isocost.goodput.buckets import BUCKETS
 from isocost.report.candidates import MEMORY_PARTS, STEP_PARTS, money
 from isocost.report.catalogs import cite
 from isocost.report.fitted import Used, constant_dict, fitted_section, used_constants
@@ -23,7 +25,8 @@ from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
 from isocost.search.bill import bill, site
 from isocost.search.intervals import widened
-from isocost.search.question import Option, Question
+from isocost.search.question import Option, Question, Spread
+from isocost.search.whole import run_at
 from isocost.term import Node, bibliography, recording, render, to_dict
 from isocost.uncertain import certainty_of
 from isocost.units import show, unit_of
@@ -49,6 +52,7 @@ class Chosen:
     constants: Mapping[str, Constant]
     gpus: int
     steps: int
+    pace: float = 1.0  # measured over predicted step time, where an MFU was measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -174,9 +178,32 @@ def _of_memory(chosen: Chosen) -> tuple[str, Node]:
 
 
 def _of_cost(chosen: Chosen) -> tuple[str, Node]:
+    """The whole run over the draws of the plan, and every term of it with all inputs at their medians."""
     x, c = columns([chosen.case]), _coefficients(chosen)
     times = block_times(x.kinds, x.model, x.split, x.machine, x.policy, c)
-    step_s = _scalar(step_time(times, x.model, x.split, x.tail, x.machine, x.policy, c).total_s)
+    step_s = _scalar(step_time(times, x.model, x.split, x.tail, x.machine, x.policy, c).total_s) * chosen.pace
+    conditions = chosen.question.conditions
+    if conditions is None or chosen.option.median_usd_per_s is None:
+        return _of_rent(chosen, step_s)
+    run = run_at(chosen.question, chosen.option, chosen.case, chosen.catalog, step_s)
+    found = outlook_of(run, conditions, chosen.catalog, bars=False)
+    assert found.cost_usd is not None
+    with recording("the same with every input at its median") as whole:
+        evaluate(run, conditions, chosen.catalog, {})
+    low, total, high = np.quantile(found.cost_usd, (0.05, 0.5, 0.95)).tolist()
+    root = Node(name="cost_usd", unit="USD", formula="sum of the lines of a middling bill", value=total)
+    root.children = [_part(f"{name}_usd", value, {}) for name, value in found.lines_usd.items()]
+    wall_s = float(np.median(found.wall_s))
+    wall = Node(name="wall_s", unit="s", formula="sum of the buckets of a run in the middle", value=wall_s)
+    wall.children = [_part(name, value, BUCKETS) for name, value in found.buckets_s.items()]
+    for node in (root, wall, whole):
+        node.children = [child for child in node.children if _matters(child)]
+    root.children += [wall, *_prices(chosen.option), whole]
+    lead = f"The run costs {money(Spread(low=low, median=total, high=high))}"
+    return f"{lead}: {chosen.gpus:,} GPUs for {chosen.steps:,} steps of {show(step_s, 's')}", root
+
+
+def _of_rent(chosen: Chosen, step_s: float) -> tuple[str, Node]:
     with recording("power at the meter, a GPU") as power:
         place = site(chosen.question, chosen.option, chosen.catalog)
     with recording("bill: low, median and high price") as paid:

@@ -25,6 +25,7 @@ from isocost.report.certainty import certainty_dict, how_sure
 from isocost.report.explanation import Explanation
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table, as_text
+from isocost.report.whole import outlook_dict, whole_sections
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
 from isocost.scenario.question import Assumed
 from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
@@ -113,7 +114,8 @@ class Plan(Result):
         price = "" if option.median_usd_per_s is None else f" at {show(option.median_usd_per_s, 'USD/s')} each"
         return (
             f"{chosen.gpus:,} x {option.accelerator.name}{price} ({option.label.split(', ', 1)[-1]}), "
-            f"{days(chosen)}, {money(chosen.cost_usd)}; {layout_text(chosen)}; bound by {chosen.binds}"
+            f"{days(chosen)} at {chosen.goodput:.0%} goodput, {money(chosen.cost_usd)}; {layout_text(chosen)}; "
+            f"bound by {chosen.binds}"
         )
 
     def rows(self) -> Table:
@@ -145,6 +147,7 @@ class Plan(Result):
             sections.append(Section(title="Nearest ways out", body=answer.relaxations))
         if chosen is not None:
             which = "the chosen layout"
+            sections += whole_sections(answer.outlook) if answer.outlook is not None else ()
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
             sections.append(how_sure(chosen, answer.question))
         elif self.misfit is not None:
@@ -194,6 +197,7 @@ class Plan(Result):
             "chosen": candidate_dict(answer.chosen) if answer.chosen else None,
             "misfit": candidate_dict(self.misfit) if self.misfit else None,
             "why": answer.why,
+            "whole_run": outlook_dict(answer.outlook) if answer.outlook else None,
             "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,
             "frontier": [candidate_dict(c) for c in answer.frontier],
             "alternatives": [_alternative(a) for a in answer.alternatives],
@@ -227,6 +231,7 @@ class Plan(Result):
             "deadline_s": question.deadline_s,
             "budget_usd": question.budget_usd,
             "power_cap_w": question.power_w,
+            "confidence_frac": question.confidence,
             "options": [option_dict(option) for option in question.options],
             "gpu_counts": question.gpu_counts,
             "stack": question.recipe.id,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from isocost.report.table import Report, Table
 
-SCHEMA_VERSION = 1  # raised when a key of the JSON changes its meaning or goes
+SCHEMA_VERSION = 2  # raised when a key of the JSON changes its meaning or goes
 
 
 class Renders(Protocol):

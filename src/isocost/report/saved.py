@@ -14,6 +14,7 @@ from isocost.catalog.records import TRAINING_PRECISIONS
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.laws.pipeline import SCHEDULES
+from isocost.predict import predict
 from isocost.report.candidates import LAYOUT
 from isocost.report.explanation import Chosen
 from isocost.report.plans import Plan
@@ -39,7 +40,8 @@ def chosen_of_plan(plan: Plan) -> Chosen:
         raise _refuse("plan", "has no chosen layout to explain", "relax a limit: see the plan's nearest ways out")
     row = {name: getattr(found, name) for name in LAYOUT}
     label = (found.option.accelerator.id, found.option.fabric.id, found.option.term)
-    return _chosen(plan.answer.question, plan.catalog, label, row, found.global_batch_seqs, found.steps)
+    chosen = _chosen(plan.answer.question, plan.catalog, label, row, found.global_batch_seqs, found.steps)
+    return replace(chosen, pace=_pace(chosen, found.step_s))
 
 
 def chosen_of_file(path: str | Path) -> Chosen:
@@ -95,7 +97,16 @@ def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:
     ranks = row["tp"] * row["pp"] * row["cp"] * row["dp"]
     if ranks != row["gpus"]:
         raise _refuse(f"{place}: chosen", f"has tp x pp x cp x dp = {ranks:,} for {row['gpus']:,} GPUs")
-    return _chosen(question, catalog, label, row, chosen["global_batch_seqs"], chosen["steps"])
+    result = _chosen(question, catalog, label, row, chosen["global_batch_seqs"], chosen["steps"])
+    step_s = chosen.get("step_s")
+    return replace(result, pace=_pace(result, step_s)) if isinstance(step_s, float) and step_s > 0 else result
+
+
+def _pace(chosen: Chosen, step_s: float) -> float:
+    """Return measured over predicted step time: 1 unless the plan took its step time from a measured MFU."""
+    if chosen.question.measured_mfu is None:
+        return 1.0
+    return step_s / float(predict([chosen.case], chosen.constants).step_s[0])
 
 
 _COUNTS: Final = (

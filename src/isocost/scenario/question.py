@@ -10,11 +10,13 @@ from isocost.calibrate.site import SiteCalibration, fingerprint
 from isocost.calibrate.site_file import load_calibration
 from isocost.catalog import Accelerator, Catalog, Offer, peak
 from isocost.constants import shipped
+from isocost.draws import Distribution, Fixed, SplitLognormal
 from isocost.errors import InputError, Problem
 from isocost.recipes import Recipe, recipe
+from isocost.scenario.conditions import conditions_of, note_conditions, owned_price
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
 from isocost.scenario.switches import switched
-from isocost.search.question import Option, Question
+from isocost.search.question import OWNED, Option, Question
 from isocost.units import show
 from isocost.workload.architecture import Architecture
 
@@ -26,6 +28,9 @@ STACK: Final = "megatron-core"
 TPU_STACK: Final = "maxtext-tpu"
 TERM: Final = "on_demand"
 TOP: Final = 8
+CONFIDENCE: Final = 0.5  # of deadline and budget: the median
+PUE: Final = "colocation"
+COOLED: Final = {"liquid": "liquid", "immersion": "immersion"}  # air: as usual in colocation
 DEFAULT: Final = "isocost default"
 
 
@@ -74,14 +79,23 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     if scenario.term is None:
         assume("term", TERM)
     assume("step time", f"{len(shipped())} constants fitted on measured runs (isocost validate)", "isocost_fit", "")
+    conditions = conditions_of(scenario)
     if calibration is not None:
         _note_calibration(calibration, scenario.calibration or "", stack, accelerators, notes)
+    options = _options(scenario, catalog, accelerators, notes)
+    note_conditions(
+        conditions,
+        catalog,
+        lambda *parts: notes.append(
+            Assumed(name=parts[0], value=parts[1], source=parts[2], as_of=parts[3], grade=parts[4])
+        ),
+    )
     return (
         Question(
             architecture=scenario.shape,
             tokens=scenario.tokens,
             seq_len=seq_len,
-            options=_options(scenario, catalog, accelerators, notes),
+            options=options,
             gpu_counts=scenario.gpu_counts or GPU_COUNTS,
             recipe=stack,
             attention_kernel=run.attention_kernel,
@@ -96,6 +110,10 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
             top=scenario.top or TOP,
             calibration=calibration,
+            pue=COOLED.get(conditions.facility.cooling, PUE),
+            conditions=conditions,
+            confidence=scenario.confidence or CONFIDENCE,
+            measured_mfu=None if scenario.tuning is None else scenario.tuning.get("mfu"),
         ),
         tuple(notes),
     )
@@ -160,28 +178,58 @@ def _options(
             continue
         term = scenario.term or TERM
         offer = catalog.reference_offer(accelerator.id, term)
+        prices, priced = _prices(scenario, catalog, accelerator, offer, term)
         fact = fabric.fact
         if all(note.name != f"fabric {fabric.id}" for note in notes):
             source = ", ".join(fact.sources)
             name, default = f"fabric {fabric.id}", "" if scenario.fabric else f" ({DEFAULT})"
             value = f"{fabric.name}{default}"
             notes.append(Assumed(name=name, value=value, source=source, as_of=fact.as_of, grade=fact.grade))
-        notes.append(_price(accelerator, offer, term))
+        notes.append(priced)
         options.append(
             Option(
                 accelerator=accelerator,
                 fabric=fabric,
                 label=f"{accelerator.id} on {fabric.id}, {term.replace('_', ' ')}",
                 term=term,
-                low_usd_per_s=offer.low_usd_per_s if offer else None,
-                median_usd_per_s=offer.median_usd_per_s if offer else None,
-                high_usd_per_s=offer.high_usd_per_s if offer else None,
+                low_usd_per_s=prices[0],
+                median_usd_per_s=prices[1],
+                high_usd_per_s=prices[2],
                 fact=offer.fact if offer else None,
             )
         )
     if problems:
         raise InputError(problems)
     return tuple(options)
+
+
+Prices = tuple[float | None, float | None, float | None]
+
+
+def _prices(
+    scenario: Scenario, catalog: Catalog, accelerator: Accelerator, offer: Offer | None, term: str
+) -> tuple[Prices, Assumed]:
+    """Return low, median and high price of an accelerator-second: the user's, that of owning, or the market's."""
+    stated = None if scenario.purchase is None else scenario.purchase.get("price")
+    if stated is not None:
+        low, median, high = _ends(stated)
+    elif term == OWNED and offer is None:
+        low, median, high = owned_price(scenario, catalog, accelerator.id)
+    else:
+        prices: Prices = (
+            (None, None, None) if offer is None else (offer.low_usd_per_s, offer.median_usd_per_s, offer.high_usd_per_s)
+        )
+        return prices, _price(accelerator, offer, term)
+    what = "stated in [purchase]" if stated is not None else "capital, site, staff and maintenance of owning"
+    value = f"{show(median, 'USD/s')} ({show(low, 'USD/s')} to {show(high, 'USD/s')}), {term.replace('_', ' ')}: {what}"
+    return (low, median, high), Assumed(name=f"price of {accelerator.id}", value=value, source="yours", as_of="")
+
+
+def _ends(price: Distribution | float) -> tuple[float, float, float]:
+    if isinstance(price, SplitLognormal):
+        return price.low, price.median, price.high
+    one = price.value if isinstance(price, Fixed) else float(price)  # type: ignore[arg-type]
+    return one, one, one
 
 
 def _price(accelerator: Accelerator, offer: Offer | None, term: str) -> Assumed:

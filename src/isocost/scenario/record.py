@@ -18,6 +18,8 @@ from isocost.errors import DataError, InputError, Problem
 from isocost.laws.pipeline import SCHEDULES
 from isocost.recipes import ATTENTION_KERNELS
 from isocost.scenario import values
+from isocost.scenario.room import room_problems
+from isocost.scenario.settings import Settings, settings
 from isocost.scenario.values import ALIASES, Context, Model, choice, choices, count, quantity, reads
 from isocost.workload.architecture import Architecture
 
@@ -72,6 +74,16 @@ class Scenario:
     catalog: Annotated[tuple[str, ...], reads(values.read_catalogs)] = ()
     calibration: Annotated[str | None, reads(values.read_calibration)] = None
     top: Annotated[int | None, reads(count(values.MAX_TOP))] = None
+    confidence: Annotated[float | None, reads(values.read_confidence)] = None
+    facility: Annotated[Settings | None, reads(settings("facility"))] = None
+    reliability: Annotated[Settings | None, reads(settings("reliability"))] = None
+    checkpoint: Annotated[Settings | None, reads(settings("checkpoint"))] = None
+    storage: Annotated[Settings | None, reads(settings("storage"))] = None
+    support: Annotated[Settings | None, reads(settings("support"))] = None
+    purchase: Annotated[Settings | None, reads(settings("purchase"))] = None
+    owned: Annotated[Settings | None, reads(settings("owned"))] = None
+    programme: Annotated[Settings | None, reads(settings("programme"))] = None
+    tuning: Annotated[Settings | None, reads(settings("tuning"))] = None
 
     @property
     def shape(self) -> Architecture:
@@ -101,6 +113,9 @@ def load_tables(path: str | Path) -> dict[str, Any]:
         raise InputError([Problem(str(path), f"is not valid TOML: {error}", fix="correct the file")]) from None
     except RecursionError:
         raise InputError([Problem(str(path), "is nested too deeply", fix="correct the file")]) from None
+    reliability = tables.get("reliability")
+    if isinstance(reliability, dict) and "events" in reliability:
+        tables["reliability"] = {**reliability, "events": _beside(file, reliability["events"])}
     return {key: _beside(file, value) if key in _PATHS else value for key, value in tables.items()}
 
 
@@ -158,6 +173,7 @@ def read_scenario(
         message = "is given twice: by name and by [architecture]" if "model" in given else "is missing"
         fix = "keep one of the two" if "model" in given else _NEEDS_MODEL
         problems.append(Problem(context.place("model"), message, fix=fix))
+    problems += room_problems(given, context)
     if problems:
         raise InputError(problems)
     assert scenario is not None

@@ -337,6 +337,14 @@ def read_calibration(value: object, place: str, context: Context) -> str:
     return str(value)
 
 
+def read_confidence(value: object, place: str, context: Context) -> float:
+    """Return a probability between 0 and 1, both excluded."""
+    share = parse(value, "1", place)
+    if not 0.0 < share < 1.0:
+        raise _refuse(place, "is no chance", value, "more than 0 %, less than 100 %", fix="write e.g. '90 %'")
+    return share
+
+
 def read_text(value: object, place: str, context: Context) -> str:
     """Return free text."""
     if not isinstance(value, str):

@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, fields
 
 from isocost.errors import InputError
 from isocost.scenario.record import Scenario
+from isocost.scenario.settings import TABLES, Settings
 from isocost.scenario.values import ALIASES
 from isocost.units import parse, show
 
@@ -28,6 +29,8 @@ def scenario_tables(scenario: Scenario) -> dict[str, object]:
             tables[key] = value.given
         elif field.name == "architecture":
             tables[key] = asdict(value)
+        elif isinstance(value, Settings):
+            tables[key] = dict(value.given)
         else:
             tables[key] = list(value) if isinstance(value, tuple) else value
     return tables
@@ -52,7 +55,12 @@ def scenario_toml(scenario: Scenario) -> str:
 
 def _lines(tables: Mapping[str, object]) -> Iterator[str]:
     inner = tables.get("architecture")
-    yield from (f"{key} = {_value(value)}" for key, value in tables.items() if key != "architecture")
+    plain = {key: value for key, value in tables.items() if key not in ("architecture", *TABLES)}
+    yield from (f"{key} = {_value(value)}" for key, value in plain.items())
+    for name in TABLES:
+        if isinstance(rows := tables.get(name), Mapping):
+            yield from ("", f"[{name}]")
+            yield from (f"{key} = {_value(value)}" for key, value in rows.items())
     if isinstance(inner, Mapping):
         yield from ("", "[architecture]")
         yield from (f"{key} = {_value(value)}" for key, value in inner.items() if key != "blocks")
@@ -66,6 +74,8 @@ def _value(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return f"[{', '.join(_value(part) for part in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_value(part)}' for key, part in value.items())} }}"
     if isinstance(value, str):  # a JSON string is a TOML string, but for the one character JSON leaves alone
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

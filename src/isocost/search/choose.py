@@ -88,7 +88,8 @@ def binding(pool: Pool, row: int, chosen: Candidate) -> tuple[Candidate, str]:
     t = result.tables
     most = NEAR_MEMORY * ceiling(pool.question, t)
     same = (t.layouts.gpus == chosen.gpus) & (result.peak_bytes > ceiling(pool.question, t))
-    over = np.flatnonzero(same & (result.peak_bytes <= most))
+    measured = pool.question.measured_mfu is not None  # then predictions of other layouts do not compare
+    over = np.flatnonzero(same & (not measured) & (result.peak_bytes <= most))
     if len(over):
         step_s = np.broadcast_to(t.time(over).total_s, (len(over),))
         fastest = int(np.argmin(step_s))
@@ -134,8 +135,8 @@ def _nearest(pool: Pool, rows: Index, chosen: int | None) -> tuple[int, str]:
         days = (pool.run_s[row] - pool.run_s[chosen]) / DAY_S
         return row, f"{dearer:.1%} dearer and {abs(days):.1f} d {'slower' if days > 0 else 'faster'}"
     for limit, values, most, unit in (
-        ("deadline", pool.run_s, q.deadline_s, "its fastest plan takes {:.0%} longer"),
-        ("budget", pool.cost, q.budget_usd, "its cheapest plan costs {:.0%} more"),
+        ("deadline", pool.run_s * pool.late, q.deadline_s, "its fastest plan takes {:.0%} longer"),
+        ("budget", pool.cost * pool.dear, q.budget_usd, "its cheapest plan costs {:.0%} more"),
         ("power", pool.power_w, q.power_w, "its smallest plan draws {:.0%} more"),
     ):
         others = rows[pool.meets(without=limit)[rows]]

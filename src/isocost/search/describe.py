@@ -13,11 +13,11 @@ from isocost.catalog.records import rates_by_precision
 from isocost.evaluate.step import StepTime
 from isocost.laws.memory import FIT_SIGMA, MemoryBreakdown, fits_probability
 from isocost.search.bill import bill
-from isocost.search.intervals import peak_interval, widened, with_time
+from isocost.search.intervals import peak_interval, scaled, whole_ends, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
 from isocost.search.question import DAY_S, HOUR_S, Candidate, Interval
 from isocost.search.tables import with_layout
-from isocost.uncertain import certainty_of
+from isocost.uncertain import Band, certainty_of
 from isocost.workload.flops import train_flop_per_token
 
 T = TypeVar("T")
@@ -61,8 +61,14 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     t, site, question = pool.results[number].tables, pool.sites[number], pool.question
     values: dict[str, Any] = t.layouts.row(layout)
     gpus, batch = int(values["gpus"]), t.case.global_batch_seqs
-    step_s, peak = float(time.total_s), float(memory.total)
-    paid = bill(t.option, site, gpus, pool.steps, step_s)
+    whole = pool.wholes[number]
+    peak = float(memory.total)
+    if whole is not None and float(gpus) in whole.gpus:
+        time = paced(time, float(whole.pace[whole.place(float(gpus))]))
+    step_s = float(time.total_s)
+    compute_s = pool.steps * step_s
+    run_s = compute_s if whole is None or math.isnan(pool.run_s[row]) else float(pool.run_s[row])
+    paid = bill(t.option, site, gpus, pool.steps, run_s / pool.steps)
     rates = rates_by_precision(t.option.accelerator)
     tokens_per_s = batch * question.seq_len / step_s / gpus
     flop_per_s = tokens_per_s * train_flop_per_token(question.architecture, question.seq_len, causal=False)
@@ -71,13 +77,16 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     case = with_layout(t.case, values)
     certainty = certainty_of(case, question.calibration)
     mfu, mfu_16bit = (flop_per_s / peak_rate if peak_rate else None for peak_rate in (rate, rate_16bit))
-    run_s, gpu_s = pool.steps * step_s, gpus * pool.steps * step_s
-    energy = widened(paid.energy_j, certainty.band)
+    gpu_s = gpus * run_s
+    ends = whole_ends(whole, gpus, certainty.band) if run_s != compute_s else whole_ends(None, gpus, certainty.band)
+    steps_band = Band(low=1.0, high=1.0) if question.measured_mfu else certainty.band
+    energy = widened(paid.energy_j, ends.wall)
     intervals = with_time(
-        certainty.band,
-        {"step_s": step_s, "run_s": run_s, "days": run_s / DAY_S, "gpu_hours": gpu_s / HOUR_S},
-        {"tokens_per_s_per_gpu": tokens_per_s, "mfu": mfu, "mfu_16bit": mfu_16bit},
+        steps_band, {"step_s": step_s}, {"tokens_per_s_per_gpu": tokens_per_s, "mfu": mfu, "mfu_16bit": mfu_16bit}
     )
+    intervals |= with_time(ends.wall, {"run_s": run_s, "days": run_s / DAY_S, "gpu_hours": gpu_s / HOUR_S}, {})
+    intervals["goodput"] = ends.goodput
+    cost = widened(paid.cost_usd, ends.wall) if ends.cost is None else scaled(ends.cost, float(pool.cost[row]))
     intervals["peak_bytes"] = peak_interval(case, peak, recipe_assumed=question.recipe_assumed)
     if energy is not None:
         intervals["energy_j"] = Interval(low=energy.low, high=energy.high)
@@ -88,13 +97,19 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
         fits_probability=float(
             fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)
         ),
-        mfu=mfu, mfu_16bit=mfu_16bit, tokens_per_s_per_gpu=tokens_per_s, run_s=run_s, gpu_s=gpu_s,
-        price_usd=widened(paid.price_usd, certainty.band), energy_j=None if energy is None else energy.median,
-        energy_usd=widened(paid.energy_usd, certainty.band), cost_usd=widened(paid.cost_usd, certainty.band),
+        mfu=mfu, mfu_16bit=mfu_16bit, tokens_per_s_per_gpu=tokens_per_s, compute_s=compute_s, run_s=run_s,
+        gpu_s=gpu_s, goodput=ends.median_goodput,
+        price_usd=widened(paid.price_usd, ends.wall), energy_j=None if energy is None else energy.median,
+        energy_usd=widened(paid.energy_usd, ends.wall), cost_usd=cost,
         certainty=certainty, intervals=intervals,
         power_w=None if site.full_w is None else gpus * site.full_w, binds=largest_cause(time),
         limit=LIMITS[int(pool.limit[row])], **values,
     )  # fmt: skip
+
+
+def paced(time: StepTime, pace: float) -> StepTime:
+    """Return a step with every part longer by a factor."""
+    return StepTime(**{f.name: getattr(time, f.name) * pace for f in fields(time)})
 
 
 def shares(time: StepTime) -> dict[str, float]:

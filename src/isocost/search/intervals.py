@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from isocost.case_memory import peak_range
 from isocost.cases import Case
 from isocost.laws.intervals import combined_ratio
 from isocost.laws.memory import FIT_SIGMA
 from isocost.search.question import Interval, Spread
+from isocost.search.whole import Whole
 from isocost.uncertain import Band
 
 NORMAL_90 = 1.6449  # standard deviations to either end of the middle 90 % of a normal error
@@ -39,3 +44,34 @@ def peak_interval(case: Case, peak_bytes: float, *, recipe_assumed: bool) -> Int
         least, _, most = peak_range(case)
         low, high = min(low, least), max(high, most)
     return Interval(low=low, high=high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """90 % intervals of a whole run: wall clock and cost over their medians, and goodput."""
+
+    wall: Band
+    cost: Band | None  # None: that of the rent, from the wall clock
+    goodput: Interval
+    median_goodput: float
+
+
+def whole_ends(whole: Whole | None, gpus: int, band: Band) -> Ends:
+    """Intervals of a run on so many GPUs; without interruptions they are those of the step time."""
+    if whole is None:
+        return Ends(wall=band, cost=None, goodput=Interval(low=1.0, high=1.0), median_goodput=1.0)
+    k = int(whole.place(float(gpus)))
+    low, median, high = np.quantile(whole.goodput[k], (0.05, 0.5, 0.95)).tolist()
+    cost = None if whole.cost_usd is None else _band(whole.cost_usd[k])
+    goodput = Interval(low=low, high=high)
+    return Ends(wall=_band(whole.wall_s[k]), cost=cost, goodput=goodput, median_goodput=median)
+
+
+def _band(values: NDArray[np.float64]) -> Band:
+    low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return Band(low=float(low / median), high=float(high / median))
+
+
+def scaled(band: Band, median: float) -> Spread:
+    """A figure by its median and its interval as factors."""
+    return Spread(low=median * band.low, median=median, high=median * band.high)

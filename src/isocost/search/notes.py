@@ -13,14 +13,28 @@ from isocost.search.question import MFU_DEFINITION, OWNED, Assumption, Question
 from isocost.units import show
 from isocost.workload.params import parameter_count
 
-NOT_MODELLED = (
+# Left out where a question has no conditions.
+INTERRUPTIONS = (
     "interruptions: failures, restarts, checkpoints and spares",
     "start, evaluation and data loading",
+    "minimum terms, storage and traffic out",
+)
+NOT_MODELLED = (
+    "the luck of a single run: days are expected ones at each draw of the inputs (isocost goodput draws stops too)",
     "unequal load of experts and ranks",
     "sharding over fewer ranks than dp x cp (hybrid sharding)",
-    "instances rented whole, minimum terms, storage and traffic out",
+    "instances rented whole; taxes, insurance, research staff and data",
     "a batch or sequence length that changes during the run",
 )
+
+
+def not_modelled(question: Question) -> tuple[str, ...]:
+    """What the answer to a question leaves out."""
+    c = question.conditions
+    if c is None:
+        return (*INTERRUPTIONS, *NOT_MODELLED[1:])
+    programme = () if c.failed_runs or c.exploratory_runs else ("failed and exploratory runs: give [programme]",)
+    return (*NOT_MODELLED, *programme)
 
 
 def with_batch(question: Question) -> tuple[Question, Assumption | None]:

@@ -13,12 +13,14 @@ from isocost.catalog.records import peak
 from isocost.catalog.store import Catalog
 from isocost.constants import Constant
 from isocost.errors import InputError, Problem
+from isocost.forecast import Outlook
 from isocost.layouts import Layouts, default_axes, legal_layouts
 from isocost.search import choose
 from isocost.search.bill import Site, site
 from isocost.search.describe import candidates
 from isocost.search.evaluate import evaluate
-from isocost.search.notes import NOT_MODELLED, assumptions, with_batch
+from isocost.search.notes import assumptions, not_modelled, with_batch
+from isocost.search.outlook import forecast
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
 from isocost.search.question import Alternative, Answer, Candidate, Option, Question
 from isocost.search.tables import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
@@ -62,7 +64,7 @@ class Searcher:
                         prepared.append(tables(case, option, layouts, axes, self._constants))
                         sites.append(site(question, option, self._catalog))
         ceilings = [fit_ceiling_bytes(t.capacity_bytes, question.fit_probability) for t in prepared]
-        return pool(question, evaluate(prepared, ceilings), sites)
+        return pool(question, evaluate(prepared, ceilings), sites, self._catalog)
 
 
 def _tiers(option: Option, gpu_counts: tuple[int, ...]) -> dict[float, tuple[int, ...]]:
@@ -92,12 +94,14 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     best = champions(everything)
     row = choose.choose(everything, best)
     chosen, why = None, "no layout meets every limit"
+    outlook: Outlook | None = None
     near: tuple[Alternative, ...] = ()
     if row is not None:
         chosen, why = choose.binding(everything, row, candidates(everything, [row])[0])
         rows = choose.alternatives(everything, row)
         costs = [float(everything.cost[k]) for k in (row, *rows)]
         near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
+        outlook = forecast(everything, row, best, catalog)
     elif not len(everything):
         why = "no layout is legal: " + ", ".join(sorted(illegal, key=lambda reason: -illegal[reason])[:3])
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
@@ -108,8 +112,8 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n}, illegal=illegal,
         relaxations=() if row is not None else ways_out(everything, searcher.pool),
         layouts_considered=len(everything), layouts_evaluated=sum(r.timed for r in everything.results),
-        assumptions=assumptions(asked, catalog, everything, batch_note), not_modelled=NOT_MODELLED,
-        seconds=time.perf_counter() - started,
+        assumptions=assumptions(asked, catalog, everything, batch_note), not_modelled=not_modelled(asked),
+        outlook=outlook, seconds=time.perf_counter() - started,
     )  # fmt: skip
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isocost.catalog.store import Catalog
 from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.search.bill import Site, cost_usd_per_s
 from isocost.search.evaluate import Evaluated
 from isocost.search.question import Question
 from isocost.search.tables import Floats, Index, Tables
+from isocost.search.whole import Whole, whole_runs
 
 Codes = NDArray[np.int8]
 
@@ -33,8 +35,11 @@ class Pool:
     start: Index  # of each result among the rows
     gpus: Floats
     peak_bytes: Floats
+    wholes: Sequence[Whole | None]  # of each result; None where nothing of it fits, or nothing interrupts a run
     run_s: Floats  # nan where the layout does not fit
     cost: Floats  # nan where it does not fit or is not priced
+    late: Floats  # time and cost that are kept with the probability asked for, over those columns
+    dear: Floats
     power_w: Floats  # inf where the power of the chip is not known and there is a cap
     limit: Codes  # places in LIMITS
 
@@ -54,9 +59,9 @@ class Pool:
             ok = ok & (self.power_w <= q.power_w)
         ok = ok & ~np.isnan(self.cost)
         if without != "deadline" and q.deadline_s is not None:
-            ok = ok & (self.run_s <= q.deadline_s)
+            ok = ok & (self.run_s * self.late <= q.deadline_s)
         if without != "budget" and q.budget_usd is not None:
-            ok = ok & (self.cost <= q.budget_usd)
+            ok = ok & (self.cost * self.dear <= q.budget_usd)
         return ok
 
 
@@ -75,10 +80,9 @@ def ceiling(question: Question, tables: Tables) -> float:
     return fit_ceiling_bytes(tables.capacity_bytes, question.fit_probability)
 
 
-def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]) -> Pool:
+def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site], catalog: Catalog) -> Pool:
     """Join the results of all options and find the first limit that each layout breaks."""
-    batch = question.global_batch_seqs or 1
-    steps = math.ceil(question.tokens / (batch * question.seq_len))
+    steps = question.steps
     rates = [cost_usd_per_s(r.tables.option, s) for r, s in zip(results, sites, strict=True)]
     priced = any(not math.isnan(rate) for rate in rates)
     lengths = [len(r.peak_bytes) for r in results]
@@ -93,6 +97,14 @@ def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]
     peak = joined([r.peak_bytes for r in results])
     run = steps * joined([r.step_s for r in results])
     cost = gpus * run * (each(rates) if priced else 1.0)
+    late, dear = np.ones(len(gpus)), np.ones(len(gpus))
+    wholes: Sequence[Whole | None] = [None] * len(results)
+    if question.conditions is not None:
+        enough = [r.peak_bytes <= ceiling(question, r.tables) for r in results]
+        wholes = whole_runs(question, question.conditions, catalog, results, enough)
+        columns = [_whole_columns(question, r, w, ok) for r, w, ok in zip(results, wholes, enough, strict=True)]
+        run, bill, late, dear = (joined([part[k] for part in columns]) for k in range(4))
+        cost = bill if priced else gpus * run
     power = gpus * each([math.inf if s.full_w is None else s.full_w for s in sites])
     fits = peak <= each([ceiling(question, r.tables) for r in results])
     run, cost = np.where(fits, run, np.nan), np.where(fits, cost, np.nan)
@@ -100,15 +112,31 @@ def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]
     broken = [
         fits & ~(power <= (question.power_w or top)) & (question.power_w is not None),
         fits & np.isnan(cost),
-        run > (question.deadline_s or top),
-        cost > (question.budget_usd or top),
+        run * late > (question.deadline_s or top),
+        cost * dear > (question.budget_usd or top),
     ]
     limit = np.select([~fits, *broken], range(1, len(LIMITS)), 0).astype(np.int8)
     start = np.cumsum([0, *lengths[:-1]]) if lengths else np.zeros(0)
     return Pool(
         question=question, results=results, sites=sites, steps=steps, priced=priced, start=start.astype(np.intp),
-        gpus=gpus, peak_bytes=peak, run_s=run, cost=cost, power_w=power, limit=limit,
+        gpus=gpus, peak_bytes=peak, wholes=wholes, run_s=run, cost=cost, late=late, dear=dear,
+        power_w=power, limit=limit,
     )  # fmt: skip
+
+
+def _whole_columns(
+    question: Question, result: Evaluated, whole: Whole | None, fits: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Wall clock, bill, and both at the probability asked for over the median, of every layout of an option."""
+    size = len(fits)
+    run, cost = np.full(size, np.nan), np.full(size, np.nan)
+    late, dear = np.ones(size), np.ones(size)
+    if whole is not None:
+        gpus, step = np.asarray(result.tables.layouts.gpus[fits], float), result.step_s[fits]
+        run[fits], cost[fits] = whole.wall_at(gpus, step), whole.cost_at(gpus, step)
+        by_count = whole.over_median(question.confidence)
+        late[fits], dear[fits] = (ratio[whole.place(gpus)] for ratio in by_count)
+    return run, cost, late, dear
 
 
 def champions(p: Pool) -> Index:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from isocost.calibrate.site import SiteCalibration
 from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.evaluate.step import StepTime
+from isocost.forecast import Conditions, Outlook
 from isocost.laws.memory import MemoryBreakdown
 from isocost.recipes import Recipe
 from isocost.uncertain import Certainty
@@ -68,6 +70,14 @@ class Question:
     calibration: SiteCalibration | None = None  # the user's own multipliers
     pue: str = "colocation"  # ids of the catalogue's site rates
     electricity: str = "us"
+    conditions: Conditions | None = None  # None: steps only, nothing interrupts them, and no bill beyond the rent
+    confidence: float = 0.5  # deadline and budget are to be kept with this probability
+    measured_mfu: float | None = None  # over the dense peak of the precision: takes the place of the predicted one
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the run."""
+        return math.ceil(self.tokens / ((self.global_batch_seqs or 1) * self.seq_len))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +128,10 @@ class Candidate:
     mfu: float | None  # see MFU_DEFINITION; None where the peak is not known
     mfu_16bit: float | None
     tokens_per_s_per_gpu: float
-    run_s: float
+    compute_s: float  # all steps, nothing in between
+    run_s: float  # wall clock, bring-up and interruptions in; the median
     gpu_s: float
+    goodput: float  # steps over wall clock
     price_usd: Spread | None  # low and high with those of the step time; None: not priced
     energy_j: float | None  # None: power of the chip is not known
     energy_usd: Spread | None  # information; part of ``cost_usd`` only where the chips are owned
@@ -185,5 +197,6 @@ class Answer:
     layouts_considered: int  # legal, memory evaluated
     layouts_evaluated: int  # memory and step time both
     seconds: float
+    outlook: Outlook | None  # of the chosen plan; None where the question has no conditions
     assumptions: tuple[Assumption, ...]
     not_modelled: tuple[str, ...]

@@ -104,9 +104,9 @@ def _looser(pool: Pool, search: Search) -> tuple[str, ...]:
     """Layouts fit, but limits exclude each other: by how much one of them, alone, would have to give."""
     q, best = pool.question, champions(pool)
     ways = []
-    if q.deadline_s is not None and (days := _least(pool, "deadline", pool.run_s, best)) is not None:
+    if q.deadline_s is not None and (days := _least(pool, "deadline", pool.run_s * pool.late, best)) is not None:
         ways.append(f"deadline + {(days - q.deadline_s) / DAY_S:.1f} d ({days / DAY_S:.1f} d)")
-    if q.budget_usd is not None and (cost := _least(pool, "budget", pool.cost, best)) is not None:
+    if q.budget_usd is not None and (cost := _least(pool, "budget", pool.cost * pool.dear, best)) is not None:
         ways.append(f"budget + {cost / q.budget_usd - 1.0:.1%} ({cost / 1e6:,.2f} MUSD)")
     if q.power_w is not None and (power := _least(pool, "power", pool.power_w, best)) is not None:
         ways.append(f"power + {power / q.power_w - 1.0:.1%} ({power / 1e6:,.2f} MW)")
@@ -131,14 +131,15 @@ def _both(pool: Pool, best: Index) -> Iterable[str]:
     rows = best[~np.isnan(pool.cost[best])]
     if not rows.size:
         return
-    limits = ((pool.run_s, q.deadline_s), (pool.cost, q.budget_usd), (pool.power_w, q.power_w))
+    run_s, cost = pool.run_s * pool.late, pool.cost * pool.dear
+    limits = ((run_s, q.deadline_s), (cost, q.budget_usd), (pool.power_w, q.power_w))
     excess = [values[rows] / limit for values, limit in limits if limit is not None]
     row = int(rows[np.argmin(np.max(excess, axis=0))])
     parts = []
-    if q.deadline_s is not None and pool.run_s[row] > q.deadline_s:
-        parts.append(f"deadline + {(pool.run_s[row] - q.deadline_s) / DAY_S:.1f} d")
-    if q.budget_usd is not None and pool.cost[row] > q.budget_usd:
-        parts.append(f"budget + {pool.cost[row] / q.budget_usd - 1.0:.1%}")
+    if q.deadline_s is not None and run_s[row] > q.deadline_s:
+        parts.append(f"deadline + {(run_s[row] - q.deadline_s) / DAY_S:.1f} d")
+    if q.budget_usd is not None and cost[row] > q.budget_usd:
+        parts.append(f"budget + {cost[row] / q.budget_usd - 1.0:.1%}")
     if q.power_w is not None and pool.power_w[row] > q.power_w:
         parts.append(f"power + {pool.power_w[row] / q.power_w - 1.0:.1%}")
     yield " and ".join(parts)

@@ -1,0 +1,55 @@
+"""The forecast of the chosen plan, and what knowing an input better would be worth to the choice."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocost.catalog.store import Catalog
+from isocost.draws import Row, value_of_knowing
+from isocost.forecast import Outlook, outlook_of
+from isocost.search.pool import Pool
+from isocost.search.tables import Index
+from isocost.search.whole import run_of
+
+_LEAST_WORTH_USD = 1.0
+
+
+def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | None:
+    """Return the forecast of a row; None where the question has no conditions."""
+    question = pool.question
+    number, layout = pool.place(row)
+    whole = pool.wholes[number]
+    if question.conditions is None or whole is None:
+        return None
+    result = pool.results[number]
+    pace = float(whole.pace[whole.place(float(pool.gpus[row]))])
+    step_s = float(result.step_s[layout]) * pace
+    run = run_of(question, result.tables, layout, catalog, step_s)
+    return outlook_of(
+        run,
+        question.conditions,
+        catalog,
+        deadline_s=question.deadline_s,
+        budget_usd=question.budget_usd,
+        worth_usd=worth(pool, best),
+    )
+
+
+def worth(pool: Pool, best: Index) -> dict[str, float]:
+    """Return what knowing each input before choosing would save, over the best plans that meet every limit."""
+    rows = best[pool.limit[best] == 0]
+    columns: list[Row] = []
+    drawn: dict[str, Row] = {}
+    for row in rows.tolist():
+        number, _ = pool.place(row)
+        whole = pool.wholes[number]
+        if whole is None or whole.cost_usd is None:
+            continue
+        columns.append(whole.cost_usd[int(whole.place(float(pool.gpus[row])))])
+        drawn |= whole.inputs
+    size = min((len(column) for column in columns), default=0)
+    if len(columns) < 2 or any(len(column) != size for column in columns):
+        return {}
+    named = {name: values for name, values in drawn.items() if values.size == size}
+    found = value_of_knowing(np.stack(columns, axis=1), named)
+    return {name: usd for name, usd in found.items() if usd >= _LEAST_WORTH_USD}
