@@ -1,4 +1,4 @@
-"""Small logs in every format, written with the truth known: 30 steps of 2 s (the first slower), loss 3, 1,000 tokens/s/GPU."""
+"""Small logs in every format, the truth known: 30 steps of 2 s (the first of 6), loss 3, 1,000 tokens/s/GPU."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def clock(step: int) -> str:
 
 
 def torchtitan(step: int, rank: int | None = 0) -> str:
+    """Return a line of torchtitan."""
     head = "" if rank is None else f"[rank{rank}]:"
     return (
         f"{head}[titan] {clock(step)},500 - root - INFO - step: {step:2}  loss: {3.0:8.5f}  grad_norm: {1.5:7.4f}  "
@@ -26,18 +27,24 @@ def torchtitan(step: int, rank: int | None = 0) -> str:
 
 
 def megatron_2021(step: int, seconds: float) -> str:
+    """Return a line of Megatron-LM in 2021."""
     return (
         f" iteration {step:8d}/    1000 | consumed samples: {step * 8:12d} | elapsed time per iteration (ms): "
-        f"{seconds * 1e3:.1f} | learning rate: 1.500E-04 | global batch size:     8 | lm-loss: 3.000000E+00 | loss scale: "
+        f"{seconds * 1e3:.1f} | learning rate: 1.500E-04 | global batch size:     8 | lm-loss: "
+        f"3.000000E+00 | loss scale: "
         "12.0 | grad norm: 67.593 | number of skipped iterations:   0 | number of nan iterations:   0 |\n"
     )
 
 
 def megatron(step: int, seconds: float) -> str:
+    """Return a line of Megatron-LM now."""
     return (
-        f" [{clock(step)}] iteration {step:8d}/    1000 | consumed samples: {step * 8:12d} | elapsed time per iteration "
-        f"(ms): {seconds * 1e3:.1f} | throughput per GPU (TFLOP/s/GPU): 71.4 | learning rate: 1.500000E-04 | global batch "
-        "size:     8 | lm loss: 3.000000E+00 | loss scale: 1.0 | grad norm: 1.234 | number of skipped iterations:   0 | "
+        f" [{clock(step)}] iteration {step:8d}/    1000 | consumed samples: {step * 8:12d} | elapsed time "
+        f"per iteration "
+        f"(ms): {seconds * 1e3:.1f} | throughput per GPU (TFLOP/s/GPU): 71.4 | learning rate: 1.500000E-04 "
+        f"| global batch "
+        "size:     8 | lm loss: 3.000000E+00 | loss scale: 1.0 | grad norm: 1.234 | number of skipped "
+        "iterations:   0 | "
         "number of nan iterations:   0 |\n"
     )
 
@@ -68,7 +75,8 @@ def _maxtext(step: int, seconds: float) -> str:
 def _nanotron(step: int, seconds: float) -> str:
     return (
         f"01/31/2026 {clock(step)[11:]} [INFO|DP=0|PP=0|TP=0]: iteration: {step} / 100 | consumed_tokens: 21M | "
-        f"time_per_iteration_ms: {seconds:.3g}K | tokens_per_sec: 16K | tokens_per_sec_per_gpu: 1K | global_batch_size: 8 "
+        f"time_per_iteration_ms: {seconds:.3g}K | tokens_per_sec: 16K | tokens_per_sec_per_gpu: 1K | "
+        f"global_batch_size: 8 "
         "| lm_loss: 3 | lr: 0.0003 | model_tflops_per_gpu: 71.4 | eta: 1:00:00\n"
     )
 
@@ -76,7 +84,8 @@ def _nanotron(step: int, seconds: float) -> str:
 def _deepspeed(step: int, seconds: float) -> str:
     head = "" if step > 1 else "[config.py] train_batch_size ............. 8\n"
     return (
-        f"{head}[{clock(step)},500] [INFO] [logging.py:60:log_dist] [Rank 0] step={step}, skipped=0, lr=[5e-05], mom=[0.9]\n"
+        f"{head}[{clock(step)},500] [INFO] [logging.py:60:log_dist] [Rank 0] step={step}, skipped=0, "
+        f"lr=[5e-05], mom=[0.9]\n"
         f"[{clock(step)},501] [INFO] [timer.py:197:stop] epoch=0/micro_step={8 * step}/global_step={step}, "
         f"RunningAvgSamplesPerSec=3.9, CurrSamplesPerSec={8 / seconds}, MemAllocated=5.87GB, MaxMemAllocated=24.1GB\n"
     )

@@ -149,9 +149,12 @@ def test_header_facts(tmp_path: Path) -> None:
     """Degrees, batch, sequence length and parameters are read where the header states them, rank noise around them."""
     head = (
         "using world size: 64, data-parallel-size: 1, tensor-model-parallel size: 4\n"
-        "  virtual_pipeline_model_parallel_size ............ None\n  decoder_seq_length .............................. None\n"
-        "  pipeline_model_parallel_size .................... 16\n  tensor_model_parallel_size ...................... 4\n"
-        "  global_batch_size ............................... 8\n  seq_length ...................................... 1024\n"
+        "  virtual_pipeline_model_parallel_size ............ None\n  decoder_seq_length "
+        ".............................. None\n"
+        "  pipeline_model_parallel_size .................... 16\n  tensor_model_parallel_size "
+        "...................... 4\n"
+        "  global_batch_size ............................... 8\n  seq_length "
+        "...................................... 1024\n"
         "[titan] Model llama3 70B size: 70,553,706,496 total parameters\n"
     )
     reading = read_log(_write(tmp_path, head + LOGS["megatron_2021"][1]))
@@ -268,8 +271,10 @@ def test_blocks_of_steps_alone_are_read_as_line_by_line(name: str, tmp_path: Pat
     numbers = [(step, 2.0 + step % 7 / 3.0) for step in range(990, 1200)]
     lines = {
         "torchtitan": [
-            f"[rank{step % 12}]:[titan] 2026-01-31 12:{step % 60:02}:07,{step % 1000:03} - torchtitan.tools.metrics - INFO - "
-            f"step: {step:2}  loss: {time:8.5f}  grad_norm:  1.25  memory: {time * 10:5.2f}GiB(3.4%)  tps: {step * 9:,}  "
+            f"[rank{step % 12}]:[titan] 2026-01-31 12:{step % 60:02}:07,{step % 1000:03} - "
+            f"torchtitan.tools.metrics - INFO - "
+            f"step: {step:2}  loss: {time:8.5f}  grad_norm:  1.25  memory: {time * 10:5.2f}GiB(3.4%)  tps: "
+            f"{step * 9:,}  "
             f"tflops: {time * 600:,.2f}  mfu: {time * 10:.2f}%\n"
             for step, time in numbers
         ],

@@ -7,15 +7,14 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isocost.goodput.buckets import BUCKETS
-from isocost.measure import Definition, Reading, RunSummary, Steps, StepRecord, read_log, summarise
+from isocost.measure import Definition, Reading, RunSummary, StepRecord, Steps, read_log, summarise
 from isocost.measure.records import DTYPES, Mark, StepsBuilder
-
-import numpy as np
 
 
 def _steps(rows: Sequence[dict[str, float]]) -> Steps:
@@ -207,7 +206,7 @@ def test_records_behave_as_a_sequence() -> None:
     steps = _steps([{"step": 1.0, "mfu": 0.1}, {"step": 2.0}])
     assert steps[0] == StepRecord(step=1, mfu=0.1, line=1)
     assert list(steps[1:]) == [StepRecord(step=2, line=2)]
-    assert set(DTYPES) == {name for name in StepRecord.__slots__}
+    assert set(DTYPES) == set(StepRecord.__slots__)
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=60))
@@ -230,7 +229,10 @@ def test_any_order_of_steps_is_accepted(numbers: list[int]) -> None:
 
 def test_megatron_pauses_end_to_end(tmp_path: Path) -> None:
     """An evaluation line between steps of a real format puts the pause into its bucket."""
-    line = " [2026-01-31 12:{0:02}:{1:02}] iteration {2:8d}/ 100 | elapsed time per iteration (ms): 2000.0 | lm loss: 2.0E+00 |"
+    line = (
+        " [2026-01-31 12:{0:02}:{1:02}] iteration {2:8d}/ 100 | elapsed time per iteration (ms): 2000.0 | lm "
+        "loss: 2.0E+00 |"
+    )
     text = ""
     for step in range(1, 21):
         clock = 2 * step + (30 if step > 10 else 0)

@@ -55,7 +55,8 @@ def _events(slow: float = 0.0) -> list[dict[str, Any]]:
 
 def _trace(path: Path, events: list[dict[str, Any]], rank: int = 0, **more: Any) -> Path:
     whole = {"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3"}],
-             "distributedInfo": {"backend": "nccl", "rank": rank, "world_size": 4}, "traceEvents": events, **more}  # fmt: skip
+             "distributedInfo": {"backend": "nccl", "rank": rank, "world_size": 4},
+             "traceEvents": events, **more}  # fmt: skip
     path.write_text(json.dumps(whole, indent=1), encoding="utf-8")
     return path
 

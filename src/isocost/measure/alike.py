@@ -1,7 +1,8 @@
 """Numbers of a block whose lines differ in nothing but their numbers: quicker than a pattern on every line.
 
-A log of steps alone repeats one line. Its text without digits is compared with that of the first line times the number of
-lines; then the numbers are the words that are left when everything else is blank, and are computed from their digits.
+A log of steps alone repeats one line. Its text without digits is compared with that of the first line times the
+number of lines; then the numbers are the words that are left when everything else is blank, and are computed from
+their digits.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _PLAIN: Final = re.compile(r"\d[\d,]*(?:\.\d*)?")
 
 
 def numbers_alike(block: str, pattern: re.Pattern[str], word: str) -> Mapping[str, Column] | None:
-    """Return the numbers of the groups of a pattern, or None where the lines are not alike, or not all of them steps."""
+    """Return the numbers of the groups of a pattern, or None where the lines are not alike or not all steps."""
     lines = block.count("\n")
     if lines < _FEWEST or not block.isascii() or block.count(word) != lines:
         return None

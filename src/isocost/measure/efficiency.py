@@ -1,7 +1,8 @@
 """MFU and HFU under a stated definition, and a printed MFU converted to it.
 
 MFU: model FLOPs of the tokens (forward and backward, no recompute) over the dense peak. HFU: the FLOPs that were run,
-recompute included. What counts as a model FLOP (causal attention halved or whole, embedding in or out) is the definition.
+recompute included. What counts as a model FLOP (causal attention halved or whole, embedding in or out) is the
+definition.
 """
 
 from __future__ import annotations

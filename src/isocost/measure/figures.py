@@ -44,5 +44,5 @@ def figures(texts: Iterable[str | None]) -> Column:
 
 
 def rescaled(values: Column, factor: float) -> Column:
-    """Return values times a factor; a factor below one is a division, which rounds as people do (5837.9 ms is 5.8379 s)."""
+    """Return values times a factor; one below one is a division, which rounds as people do (144,915.6 ms)."""
     return values / round(1.0 / factor) if 1e-9 < factor < 1.0 else values * factor

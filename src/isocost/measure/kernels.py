@@ -19,16 +19,19 @@ _COLLECTIVES: Final = (  # of NCCL, RCCL and what frameworks call them
 _IS_COLLECTIVE: Final = re.compile(
     r"nccl|rccl|nvshmem|deep_ep|msccl|\boneShotAllReduce|custom_?all_?reduce", re.IGNORECASE
 )
-_CLASSES: Final = (  # the first that fits; a fused attention has "gemm" in its name too
-    ("memcpy", re.compile(r"^Mem(cpy|set)", re.IGNORECASE)),
-    ("attention", re.compile(r"flash|fmha|attention|attn|mha_|softmax_lse|cudnn_generated_fort_native_sdpa|sdpa", re.IGNORECASE)),
-    ("optimizer", re.compile(r"adam|multi_tensor_apply|fused_optimizer|lamb|sgd|adagrad|clip_grad|l2norm_kernel", re.IGNORECASE)),
-    ("convolution", re.compile(r"conv|winograd|wgrad|dgrad|fprop|implicit_gemm", re.IGNORECASE)),
-    ("gemm", re.compile(r"gemm|cublas|^Cijk_|nvjet|matmul|_mm_|\bmm\b|splitK|gemv|xmma|cutlass.*Kernel", re.IGNORECASE)),
-    ("norm", re.compile(r"norm|\bbn_|_bn_|welford", re.IGNORECASE)),
-    ("embedding", re.compile(r"embedding|index_?select|gather_kernel|scatter|indices", re.IGNORECASE)),
-    ("pointwise", re.compile(r"elementwise|pointwise|triton_|reduce_kernel|copy|cat|fill|softmax|dropout|nchw|nhwc", re.IGNORECASE)),
-)  # fmt: skip
+_CLASSES: Final = tuple(  # the first that fits; a fused attention has "gemm" in its name too
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in (
+        ("memcpy", r"^Mem(cpy|set)"),
+        ("attention", r"flash|fmha|attention|attn|mha_|softmax_lse|sdpa"),
+        ("optimizer", r"adam|multi_tensor_apply|fused_optimizer|lamb|sgd|adagrad|clip_grad|l2norm_kernel"),
+        ("convolution", r"conv|winograd|wgrad|dgrad|fprop|implicit_gemm"),
+        ("gemm", r"gemm|cublas|^Cijk_|nvjet|matmul|_mm_|\bmm\b|splitK|gemv|xmma|cutlass.*Kernel"),
+        ("norm", r"norm|\bbn_|_bn_|welford"),
+        ("embedding", r"embedding|index_?select|gather_kernel|scatter|indices"),
+        ("pointwise", r"elementwise|pointwise|triton_|reduce_kernel|copy|cat|fill|softmax|dropout|nchw|nhwc"),
+    )
+)
 OTHER: Final = "other"
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Column = NDArray[Any]
 
-# What is printed, times apart, has at most seven digits, so single precision holds it: a log of 1 GB has millions of rows.
+# What is printed, times apart, has at most seven digits: single precision holds it. A log of 1 GB has millions of rows.
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "step": np.int32,
     "step_s": np.float64,
@@ -30,6 +30,7 @@ DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "line": np.int32,
 }
 NO_RANK: Final = -1
+_SPARE: Final = 8  # a column that is full grows by an eighth
 _ALWAYS: Final = ("step", "rank", "line")
 
 
@@ -100,40 +101,33 @@ def _plain(value: np.generic) -> Any:
 
 
 class StepsBuilder:
-    """Collects blocks of rows; memory is that of the filled columns."""
+    """Collects blocks of rows in columns that grow in place: copying them together would need the memory twice."""
 
     def __init__(self) -> None:
-        self._blocks: list[dict[str, Column]] = []
+        self._columns: dict[str, Column] = {name: np.empty(0, dtype=DTYPES[name]) for name in _ALWAYS}
         self.rows = 0
 
     def add(self, values: Mapping[str, Column], rows: int) -> None:
-        """Add a block of rows; columns without a finite value are not kept."""
-        kept = {}
+        """Add a block of rows; a column without a finite value in any block is not kept."""
+        self._grow(self.rows + rows)
         for name, column in values.items():
-            if name in _ALWAYS or not np.isnan(column).all():
-                kept[name] = column.astype(DTYPES[name], copy=False)
-        if rows:
-            self._blocks.append(kept)
-            self.rows += rows
+            if name not in self._columns and not np.isnan(column).all():
+                self._columns[name] = np.full(len(self._columns["step"]), np.nan, dtype=DTYPES[name])
+        for name, whole in self._columns.items():
+            whole[self.rows : self.rows + rows] = values.get(name, NO_RANK if name in _ALWAYS else np.nan)
+        self.rows += rows
+
+    def _grow(self, rows: int) -> None:
+        room = len(self._columns["step"])
+        if rows > room:
+            for column in self._columns.values():
+                column.resize(rows + rows // _SPARE, refcheck=False)
 
     def build(self) -> Steps:
         """Return all rows as columns."""
-        names = {name for block in self._blocks for name in block} | set(_ALWAYS)
-        built = {}
-        for name in [name for name in DTYPES if name in names]:
-            whole = np.empty(self.rows, dtype=DTYPES[name])
-            start = 0
-            for block in self._blocks:
-                rows = len(block["step"])
-                whole[start : start + rows] = (
-                    block.pop(name)
-                    if name in block and name != "step"
-                    else block.get(name, np.nan if name not in _ALWAYS else NO_RANK)
-                )
-                start += rows
-            built[name] = whole
-        self._blocks = []
-        return Steps(columns=built)
+        for column in self._columns.values():
+            column.resize(self.rows, refcheck=False)
+        return Steps(columns={name: self._columns[name] for name in DTYPES if name in self._columns})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

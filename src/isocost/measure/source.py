@@ -1,4 +1,4 @@
-"""Text of a log in blocks of whole lines, whatever its compression, encoding and colours; cut files give what they have."""
+"""Text of a log in blocks of whole lines, whatever its encoding and colours; a cut file gives what it has."""
 
 from __future__ import annotations
 

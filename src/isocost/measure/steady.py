@@ -7,6 +7,7 @@ Every row gets one reason or none; rows without a reason are the steady window. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -98,7 +99,7 @@ def sort_steps(
 
 
 def _one_rank(steps: Steps) -> tuple[Steps, dict[str, int]]:
-    """Return the rows of the rank with the most, a step once; where ranks are mixed without names, the first of each."""
+    """Return the rows of the rank with most, a step once; where ranks are mixed without names, the first of each."""
     dropped: dict[str, int] = {}
     ranks, counts = np.unique(steps.columns["rank"], return_counts=True)
     if len(ranks) > 1:
@@ -133,7 +134,7 @@ def _spans(number: Column, segment: Column) -> Column:
 def _times(
     reading: Reading, steps: Steps, span: Column, segment: Column, tokens_per_step: float | None
 ) -> tuple[Column, Column, str]:
-    """Return the time of a step on each row, the pause before it, and where the time is from: the best that is printed."""
+    """Return the time of a step on each row, the pause before it, and where times are from: the best there is."""
     stamps = steps.column("time_stamp")
     between = np.concatenate([[np.nan], np.diff(stamps)]) if len(stamps) else stamps
     between[np.concatenate([[True], np.diff(segment) > 0])[: len(between)]] = np.nan
@@ -210,7 +211,7 @@ def _warm_up(step_s: Column, segment: Column) -> Column:
     if not len(known):
         return warm
     bounds = [*_starts(segment[known]).tolist(), len(known)]
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         times = step_s[known[begin:end]]
         if len(times) >= _FEWEST:
             warm[known[begin : begin + _warm_rows(times)]] = True

@@ -1,8 +1,8 @@
 """Where the time of a GPU went in a Kineto trace: compute, exposed communication, copies, idle; they sum to the window.
 
-The window is that of all profiler steps of the trace, or of its kernels where it has none. A moment counts as compute when
-any compute kernel runs, else as exposed communication, else as a copy, else as idle; idle before a kernel is a wait for the
-host until its launch has begun, and a wait of the kernel after that.
+The window is that of all profiler steps of the trace, or of its kernels where it has none. A moment counts as compute
+when any compute kernel runs, else as exposed communication, else as a copy, else as idle; idle before a kernel is a
+wait for the host until its launch has begun, and a wait of the kernel after that.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Collective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankTrace:
-    """The GPU time of one rank; compute, exposed communication, exposed copies and the three idle parts sum to window_s."""
+    """GPU time of one rank; compute, exposed communication, exposed copies and the three waits sum to window_s."""
 
     path: str
     rank: int | None
@@ -186,7 +186,7 @@ def _keep(found: _Collected, category: str, name: str, start: float, lasting: fl
 
 
 def _window(found: _Collected, starts: Column, ends: Column) -> tuple[float, float]:
-    """Return the time that is looked at: of the steps, unless no kernel runs in them; kernels may end after the last."""
+    """Return the time that is looked at: that of the steps, unless no kernel runs in them."""
     if found.steps:
         begin, end = min(step[1] for step in found.steps), max(step[2] for step in found.steps)
         if not len(starts) or bool(((starts < end) & (ends > begin)).any()):

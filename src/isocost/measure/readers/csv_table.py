@@ -3,7 +3,8 @@
     step,loss,step_time_s,tokens_per_s_per_gpu
     10,2.1,1.234,6640
 
-Names as in readers/columns.py, Lightning's ``metrics.csv`` among them (``device|batches_per_sec``), or mapped with ``columns``.
+Names as in readers/columns.py, Lightning's ``metrics.csv`` among them (``device|batches_per_sec``), or mapped with
+``columns``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """The DeepSpeed engine: two lines for a step, in either order.
 
-    [2026-01-31 12:00:00,123] [INFO] [logging.py:60:log_dist] [Rank 0] step=10, skipped=2, lr=[5e-05], mom=[[0.9, 0.999]]
-    [2026-01-31 12:00:00,124] [INFO] [timer.py:197:stop] epoch=0/micro_step=80/global_step=10, RunningAvgSamplesPerSec=201.1,
+    [2026-01-31 12:00:00,123] [INFO] [logging.py:60:log_dist] [Rank 0] step=10, skipped=2, lr=[5e-05],
+        mom=[[0.9, 0.999]]
+    [2026-01-31 12:00:00,124] [INFO] [timer.py:197:stop] epoch=0/micro_step=80/global_step=10,
+        RunningAvgSamplesPerSec=201.1,
         CurrSamplesPerSec=204.8, MemAllocated=5.87GB, MaxMemAllocated=30.1GB          (one line)
 
-Steps are printed every ``steps_per_print``; ``skipped`` counts since the start. The step time is the batch over the rate
-where ``train_batch_size`` is printed, and otherwise comes from the times of the lines.
+Steps are printed every ``steps_per_print``; ``skipped`` counts since the start. The step time is the batch over the
+rate where ``train_batch_size`` is printed, and otherwise comes from the times of the lines.
 """
 
 from __future__ import annotations

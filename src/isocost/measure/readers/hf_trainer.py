@@ -4,8 +4,8 @@
     {'loss': 2.3011, 'grad_norm': 1.2, 'learning_rate': 4.5e-05, 'epoch': 0.12}
     {'train_runtime': 919.097, 'train_samples_per_second': 1.088, 'train_steps_per_second': 0.017, 'epoch': 1.0}
 
-The bar is the only one that has steps and times (whole seconds); every rank may draw one. Without a bar the dicts have no
-step, so they are numbered, and the step time is the mean of the run from the last dict.
+The bar is the only one that has steps and times (whole seconds); every rank may draw one. Without a bar the dicts
+have no step, so they are numbered, and the step time is the mean of the run from the last dict.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     {"step": 10, "loss": 2.1, "step_time": 1.234, "tps": 6640, "timestamp": 1769860800.1}
 
-Names are known for the usual loggers (readers/columns.py) or mapped with ``columns``; one level of nesting is looked into.
+Names are known for the usual loggers (readers/columns.py) or mapped with ``columns``; one level of nesting is looked
+into.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Megatron-LM of 2021 and now, and Megatron-DeepSpeed.
 
-     [2026-01-31 12:00:00] iteration      10/  1000 | consumed samples:  2560 | elapsed time per iteration (ms): 5837.9 |
+     [2026-01-31 12:00:00] iteration      10/  1000 | consumed samples:  2560 | elapsed time per iteration
+        (ms): 5837.9 |
         throughput per GPU (TFLOP/s/GPU): 400.1 | learning rate: 1.5E-04 | global batch size:   256 | lm loss: 2.1E+00 |
-        loss scale: 1.0 | grad norm: 1.2 | number of skipped iterations:   0 | number of nan iterations:   0 |  (one line)
+        loss scale: 1.0 | grad norm: 1.2 | number of skipped iterations:   0 | number of nan iterations:   0 |
+        (one line)
 
-In 2021 there is no time and no throughput, and the loss may be ``lm-loss``. The time is the mean over the log interval;
-the skipped and NaN iterations are counted since the last line. Megatron-DeepSpeed writes ``elapsed time per iteration (s)``
-in some versions, and ``TFLOPs:``, ``tokens per gpu per second (tgs):`` and ``samples per second:``.
+In 2021 there is no time and no throughput, and the loss may be ``lm-loss``. The time is the mean over the log
+interval; the skipped and NaN iterations are counted since the last line. Megatron-DeepSpeed writes ``elapsed time per
+iteration (s)`` in some versions, and ``TFLOPs:``, ``tokens per gpu per second (tgs):`` and ``samples per second:``.
 """
 
 from __future__ import annotations

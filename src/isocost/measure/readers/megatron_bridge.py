@@ -1,7 +1,8 @@
 """Megatron-Bridge: Megatron's line, with the throughput on a line of its own in front of it.
 
     Step Time : 11.20s GPU utilization: 800.1MODEL_TFLOP/s/GPU
-     [2026-01-31 12:00:00.123456] iteration       10/     100 | consumed samples: ... | elapsed time per iteration (ms): 11201.3 |
+     [2026-01-31 12:00:00.123456] iteration       10/     100 | consumed samples: ... | elapsed time per
+        iteration (ms): 11201.3 |
 
 ``N MODEL_TFLOP/s/GPU`` or ``N TFLOP/s/GPU``; hybrid models print 0, which is unknown.
 """

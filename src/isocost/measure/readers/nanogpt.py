@@ -2,8 +2,8 @@
 
     iter 10: loss 10.8123, time 135.21ms, mfu 31.20%
 
-The mfu is a moving average with weight 0.9, -100 before the fifth step. ``step 250: train loss ..`` is an evaluation, and
-the time of the iteration that follows contains it.
+The mfu is a moving average with weight 0.9, -100 before the fifth step. ``step 250: train loss ..`` is an evaluation,
+and the time of the iteration that follows contains it.
 """
 
 from __future__ import annotations

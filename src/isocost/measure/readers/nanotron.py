@@ -1,6 +1,7 @@
 """nanotron.
 
-    01/31/2026 12:00:00 [INFO|DP=0|PP=0|TP=0]: iteration: 5 / 100 | consumed_tokens: 21M | time_per_iteration_ms: 20.5K |
+    01/31/2026 12:00:00 [INFO|DP=0|PP=0|TP=0]: iteration: 5 / 100 | consumed_tokens: 21M |
+        time_per_iteration_ms: 20.5K |
         tokens_per_sec: 204K | tokens_per_sec_per_gpu: 1.6K | global_batch_size: 1.02K | lm_loss: 11.2 | lr: 0.0003 |
         model_tflops_per_gpu: 78.1 | ...                                       (one line)
 

@@ -2,9 +2,11 @@
 
     Training epoch 0, iteration 0/19 | lr: 1e-05 | global_batch_size: 512 | global_step: 0 | reduced_train_loss: 11.0 |
         train_step_timing in s: 10.31 | consumed_samples: 512                    (one line)
-    DLLL {"timestamp": "...", "type": "LOG", "step": 10, "data": {"train_step_timing in s": 1.2, "reduced_train_loss": 5.1}}
+    DLLL {"timestamp": "...", "type": "LOG", "step": 10, "data": {"train_step_timing in s": 1.2,
+        "reduced_train_loss": 5.1}}
 
-``TFLOPS_per_GPU: N`` is a field of the line in some versions. The iteration counts from 0; ``global_step`` goes on over epochs.
+``TFLOPS_per_GPU: N`` is a field of the line in some versions. The iteration counts from 0; ``global_step`` goes on
+over epochs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """torchtitan.
 
-    [rank0]:[titan] 2026-01-31 12:00:00,123 - root - INFO - step:  1  loss: 12.24  grad_norm:  1.5  memory: 24.10GiB(30.45%)
+    [rank0]:[titan] 2026-01-31 12:00:00,123 - root - INFO - step:  1  loss: 12.24  grad_norm:  1.5  memory:
+        24.10GiB(30.45%)
         tps: 1,234  tflops: 71.43  mfu: 22.90%                            (one line)
 
 Two blanks between fields; grad_norm and tflops are missing in old versions, where tps is called wps; mfu may be N/A.

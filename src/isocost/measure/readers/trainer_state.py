@@ -5,8 +5,8 @@
       {"epoch": 0.5, "eval_loss": 2.2, "eval_runtime": 31.2, "step": 8},
       {"epoch": 1.0, "step": 16, "total_flos": 1.2e18, "train_runtime": 919.0, "train_steps_per_second": 0.017}]}
 
-There is no time in the steps: the step time is the mean of the run, without the evaluations that are listed. Entries are
-taken one by one, so that a file that is cut off gives those before the cut.
+There is no time in the steps: the step time is the mean of the run, without the evaluations that are listed. Entries
+are taken one by one, so that a file that is cut off gives those before the cut.
 """
 
 from __future__ import annotations
