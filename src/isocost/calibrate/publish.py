@@ -18,7 +18,7 @@ from isocost.catalog.store import load_catalog
 Array = NDArray[np.float64]
 
 # A multiplier that the evidence moved by less than this share of its prior spread is 1, and is not shipped.
-LEAST_Z = 0.15
+LEAST_Z = 0.05
 
 
 def publish(runs: Path, directory: Path, *, intervals: bool = True) -> None:
