@@ -207,6 +207,8 @@ def _attention(
     )  # fmt: skip
     # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
     core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))
+    # A head that is no multiple of 8 wide falls off the tensor cores' path, as any ragged matrix does.
+    core = core * op.misaligned_factor(extent=kinds.head_dim, slowdown=c.misaligned)
     tokens = split.micro_batch * model.seq_len / split.cp
     merged = op.ring_merge_bytes(
         cp=split.cp, tokens=tokens, attention_width=kinds.heads * kinds.v_head_dim / split.tp, bytes_per_value=10.0

@@ -170,7 +170,6 @@ class Coefficients:
     dispatch: Num
     optimizer_bytes: Num
     jitter_frac: Num
-    age_frac: Num
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

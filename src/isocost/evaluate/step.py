@@ -112,7 +112,7 @@ def step_time(
         "optimizer_s": optimizer_s,
     }
     before: Num = sum(sums.values(), 0.0)
-    other = before * ((1.0 + c.jitter_frac * np.log2(domains)) * (1.0 + c.age_frac) - 1.0)
+    other = before * c.jitter_frac * np.log2(domains)
     return StepTime(other_s=other, **sums)
 
 

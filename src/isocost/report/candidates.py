@@ -42,7 +42,7 @@ STEP_PARTS: Final = {
     "bubble_s": "pipeline bubble",
     "dp_s": "gradient and parameter traffic not hidden",
     "optimizer_s": "optimizer step",
-    "other_s": "jitter between ranks, and what no term explains",
+    "other_s": "jitter between ranks, which grows with their number",
 }
 MEMORY_PARTS: Final = {
     "weights_bytes": "parameters",
