@@ -26,7 +26,9 @@ from isocost.errors import InputError, Problem, nearest
 from isocost.report import catalogs
 from isocost.report.calibration import Calibration, own_runs, proposed
 from isocost.report.catalogs import Check, Entry, Listing
+from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
+from isocost.report.goodput import GoodputReport, goodput_report
 from isocost.report.leave_out import LeaveOut
 from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
@@ -63,6 +65,7 @@ def ask(
     today: datetime.date | None = None,
     *,
     explained: bool = False,
+    tornado: bool = True,
 ) -> Plan:
     """Return the answer to a scenario with changes; ``places`` is where the user wrote the changed keys."""
     day = today or datetime.date.today()
@@ -83,6 +86,7 @@ def ask(
         _need_gpus(tables | given)
     checked, catalog = read_scenario(tables | given, {**wrote, **(places or {})}, day)
     question, assumed = question_of(checked, catalog, day)
+    question = replace(question, tornado=tornado)
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     answer = search(question, catalog, constants)
     misfit = None
@@ -106,6 +110,58 @@ def _need_gpus(tables: Mapping[str, object]) -> None:
     if "gpus" not in tables:
         fix = "add gpus = 1024, as a flag --gpus 1024"
         raise InputError([Problem("gpus", "is missing: an estimate is for a given number of GPUs", fix=fix)])
+
+
+def goodput_of(
+    scenario: Given,
+    /,
+    *,
+    checkpoint_interval: str | None = None,
+    events: str | Path | None = None,
+    watched_nodes: float | str | None = None,
+    watched: str | None = None,
+    **changes: object,
+) -> GoodputReport:
+    """Return where the time of the chosen plan goes.
+
+    Args:
+        scenario: a TOML file, a mapping, or a scenario.
+        checkpoint_interval: "10 min", or "auto" for that of least loss; None as the scenario has it.
+        events: CSV of your own stops; watched_nodes and watched say on how many nodes and for how long.
+        watched_nodes: nodes of 8 GPUs.
+        watched: such as "70 d".
+        changes: other keys of the scenario.
+    """
+    tables = _tables(scenario)
+    own: dict[str, object] = {"events": events and str(events), "watched_nodes": watched_nodes, "watched": watched}
+    if isinstance(watched_nodes, str):
+        own["watched_nodes"] = float(watched_nodes) if watched_nodes.replace(".", "", 1).isdigit() else watched_nodes
+    more: dict[str, Mapping[str, object]] = {
+        "checkpoint": {"interval": checkpoint_interval} if checkpoint_interval else {},
+        "reliability": {key: value for key, value in own.items() if value is not None},
+    }
+    given = {name: {**_table(tables, name), **values} for name, values in more.items() if values}
+    return goodput_report(ask("plan", tables | given, changes))
+
+
+def compare(a: Given, b: Given, /) -> Comparison:
+    """Return two offers for one run side by side, with the difference shared out among what differs in them."""
+    sides = {name: _tables(given) for name, given in (("A", a), ("B", b))}
+    wrote = {name: str(given) if isinstance(given, (str, Path)) else name for name, given in (("A", a), ("B", b))}
+    return comparison(sides["A"], sides["B"], wrote, lambda tables: ask("estimate", tables, {}, tornado=False))
+
+
+def _tables(scenario: Given) -> dict[str, object]:
+    if isinstance(scenario, Scenario):
+        return scenario_tables(scenario)
+    if isinstance(scenario, Mapping):
+        return dict(scenario)
+    return {} if scenario is None else load_tables(scenario)
+
+
+def _table(tables: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = tables.get(name, {})
+    return found if isinstance(found, Mapping) else {}
 
 
 def explain(of: Plan | str | Path | Mapping[str, Any], topic: str = "step_time") -> Explanation:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isocost.cli import flags
+from isocost.cli import flags, whole
 from isocost.cli.doctor import doctor
 from isocost.cli.frontier import frontier
 from isocost.cli.output import chosen_format, emit, progress
@@ -42,6 +42,8 @@ catalog = typer.Typer(
 )
 app.add_typer(catalog)
 app.add_typer(scaling)
+app.command(epilog="Example: isocost goodput examples/llama-3.1-405b.toml --checkpoint-interval auto")(whole.goodput)
+app.command(epilog="Example: isocost compare examples/purpose-built.toml examples/conventional.toml")(whole.compare)
 app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
     frontier
 )

@@ -6,7 +6,6 @@ shape (n,) one call gives (k, n).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -167,23 +166,14 @@ def planned(run: Run, conditions: Conditions, values: Mapping[str, Num]) -> Plan
     names = named_facts(facts, c)
     stated = {name: value for name, value in c.given.items() if isinstance(value, (int, float))}
     at = {**stated, **values}
-    place = c.facility
-    if place.spares is None:  # how many to keep is decided once, on medians
-        counts = _planned(run, c, _Drawn(names, stated), place.spares, 1.0).spares
-        return _planned(run, c, _Drawn(names, at), counts, at.get(run.step_name, 1.0))
-    return _planned(run, c, _Drawn(names, at), place.spares, at.get(run.step_name, 1.0))
-
-
-def _planned(run: Run, c: Conditions, take: Draws, spares: Num | None, pace: Num) -> Planned:
-    facility = dataclasses.replace(c.facility, spares=spares)
     return from_plan(
         gpus=run.gpus,
         gpus_per_node=np.minimum(run.gpus_per_node, run.gpus),
-        step_s=run.step_s * pace,
+        step_s=run.step_s * at.get(run.step_name, 1.0),
         tokens=run.tokens,
         tokens_per_step=run.tokens / run.steps,
         state_bytes=state_bytes(run),
-        facility=facility,
+        facility=c.facility,
         saves=c.saves,
         interval_s=c.interval_s,
         write_bytes_per_s=c.write_bytes_per_s,
@@ -193,7 +183,7 @@ def _planned(run: Run, c: Conditions, take: Draws, spares: Num | None, pace: Num
         age_s=c.age_s,
         lemon_factor=c.lemon_factor,
         node_rate=node_rate(c),
-        take=take,
+        take=_Drawn(names, at),
     )
 
 

@@ -31,7 +31,8 @@ def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | N
         catalog,
         deadline_s=question.deadline_s,
         budget_usd=question.budget_usd,
-        worth_usd=worth(pool, best),
+        worth_usd=worth(pool, best) if question.tornado else {},
+        bars=question.tornado,
     )
 
 

@@ -72,6 +72,7 @@ class Question:
     electricity: str = "us"
     conditions: Conditions | None = None  # None: steps only, nothing interrupts them, and no bill beyond the rent
     confidence: float = 0.5  # deadline and budget are to be kept with this probability
+    tornado: bool = True  # say which inputs move the chosen plan most
     measured_mfu: float | None = None  # over the dense peak of the precision: takes the place of the predicted one
 
     @property
