@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from isocost.cli import run
 from isocost.report.frontier import FrontierResult, ask_frontier
+from isocost.scaling.candidates import Limits
+from isocost.scaling.joint import joint_optimum
 from isocost.scaling.law import loss
 from isocost.scaling.shapes import law_params
 from isocost.scaling.store import find_law
@@ -104,6 +108,27 @@ def test_nothing_fits(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "no model fits this budget and deadline" in out
     assert "fewer accelerators" in out
+
+
+@pytest.mark.parametrize("deadline", ["1 min", "60 d"])
+def test_a_very_small_question_has_an_answer(deadline: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is taken before the first token is never for nothing: 200 USD buy no run on 64 accelerators or more."""
+    assert run(["frontier", "--budget", "200 USD", "--deadline", deadline]) == 4
+    out = capsys.readouterr().out
+    (short,) = re.findall(r"budget \+ [\d,]+ % \(\$([\d,]+)\)", out)
+    assert int(short.replace(",", "")) > 60e3  # ten days of bring-up on 64 accelerators at 3.90 USD
+    assert ("deadline + " in out) == (deadline == "1 min")
+
+
+@pytest.mark.parametrize("budget_usd", [0.25, 0.5, 0.9])
+def test_what_is_to_be_relaxed_is_enough(budget_usd: float, answer: FrontierResult) -> None:
+    """With the budget that the sentence asks for there is a model; serving is part of it."""
+    table, law = answer.found.table, find_law("besiroglu")
+    limits = Limits(budget_usd=budget_usd * 60e3, served_tokens=1e12)
+    (said,) = re.findall(r"budget \+ .* % \(\$([\d,]+)\)", joint_optimum(table, limits, law).relax[0])
+    needed = float(said.replace(",", ""))
+    assert joint_optimum(table, replace(limits, budget_usd=needed), law).chosen is not None
+    assert joint_optimum(table, replace(limits, budget_usd=0.999 * needed), law).chosen is None
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def isocost_line(table: Table, limits: Limits, law: Law) -> tuple[Choice, ...]:
     """Return every architecture on its best offer with the most tokens that the limits allow."""
     at = surface(law)
     params = np.array([law_params(each, law.counts) for each in table.architectures])
-    train, data, serving = _spend(table, limits, params).values()
+    train, data, serving = spend(table, limits, params).values()
     total = train + data + serving
     most = {
         "budget": _crossing(table.tokens, total, limits.budget_usd),
@@ -168,7 +168,7 @@ def isocost_line(table: Table, limits: Limits, law: Law) -> tuple[Choice, ...]:
     return tuple(found)
 
 
-def _spend(table: Table, limits: Limits, params: Array) -> Mapping[str, Array]:
+def spend(table: Table, limits: Limits, params: Array) -> Mapping[str, Array]:
     """Return cost by part, (architecture, offer, tokens)."""
     unique = np.minimum(table.tokens, limits.unique_tokens)
     # A long run's FLOP: what is paid before the first token belongs to training.
@@ -182,7 +182,7 @@ def _spend(table: Table, limits: Limits, params: Array) -> Mapping[str, Array]:
 
 def spent_at(table: Table, limits: Limits, params: Array, k: int, offer: int, tokens: float) -> dict[str, Any]:
     """Return time and cost by part of one architecture on one offer at an amount between those of the grid."""
-    columns = {name: part[k, offer] for name, part in _spend(table, limits, params).items()}
+    columns = {name: part[k, offer] for name, part in spend(table, limits, params).items()}
     columns["run_s"] = table.run_s[k, offer]
     if table.mfu is not None:
         columns["mfu"] = table.mfu[k, offer]

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from isocost.scaling.candidates import Choice, Limits, Table, isocost_line, spent_at
+from isocost.scaling.candidates import Choice, Limits, Table, isocost_line, spend, spent_at
 from isocost.scaling.law import Law, drawn
 from isocost.scaling.limits import check_amounts, warnings
 from isocost.scaling.optimum import Interval, interval
@@ -20,7 +20,8 @@ from isocost.scaling.shapes import law_params
 
 MORE_FRAC: Final = 0.1  # of money, data and speed in the marginal values
 MORE_MFU: Final = 0.05
-MORE_S: Final = 10 * 86400.0
+DAY_S: Final = 86400.0
+MORE_S: Final = 10 * DAY_S
 NEAR_NATS: Final = 0.01
 _DRAWS: Final = 1000
 
@@ -72,7 +73,7 @@ def joint_optimum(table: Table, limits: Limits, law: Law) -> Joint:
             line=(),
             alternatives=(),
             marginals=(),
-            relax=_relax(table, limits),
+            relax=_relax(table, limits, law),
             notes=(),
         )
     chosen = _best(line)
@@ -131,17 +132,33 @@ def _marginals(table: Table, limits: Limits, law: Law, chosen: Choice) -> tuple[
     return tuple(found)
 
 
-def _relax(table: Table, limits: Limits) -> tuple[str, ...]:
+def _relax(table: Table, limits: Limits, law: Law) -> tuple[str, ...]:
     """Return by how much each limit would have to give for the least model that was tried."""
-    in_time = np.where(table.run_s[..., 0] <= limits.deadline_s, table.cost_usd[..., 0], np.inf).min()
-    in_money = np.where(table.cost_usd[..., 0] <= limits.budget_usd, table.run_s[..., 0], np.inf).min()
+    params = np.array([law_params(each, law.counts) for each in table.architectures])
+    least_usd = np.sum([part[..., 0] for part in spend(table, limits, params).values()], axis=0)
+    least_s = table.run_s[..., 0]
+    in_time = np.where(least_s <= limits.deadline_s, least_usd, np.inf).min()
+    in_money = np.where(least_usd <= limits.budget_usd, least_s, np.inf).min()
     said = []
     if np.isfinite(in_time):
-        said.append(f"budget + {in_time / limits.budget_usd - 1.0:.0%} (${in_time:,.0f})")
+        said.append(more_money(in_time, limits.budget_usd))
     if np.isfinite(in_money):
-        said.append(f"deadline + {(in_money - limits.deadline_s) / 86400.0:,.1f} d")
+        said.append(more_time(in_money, limits.deadline_s))
+    if not said and np.isfinite(least := least_usd.min()):
+        needed_s = least_s[least_usd == least].min()
+        said.append(f"{more_money(least, limits.budget_usd)} and {more_time(needed_s, limits.deadline_s)}, together")
     smaller = f"a smaller model: the smallest tried has {law_params(table.architectures[0]):.3g} parameters"
     return (*said, smaller, "fewer accelerators")
+
+
+def more_money(needed_usd: float, budget_usd: float) -> str:
+    """Return by how much a budget falls short, rounded up."""
+    return f"budget + {np.ceil(100.0 * (needed_usd / budget_usd - 1.0)):,.0f} % (${np.ceil(needed_usd):,.0f})"
+
+
+def more_time(needed_s: float, deadline_s: float) -> str:
+    """Return by how much a deadline falls short, rounded up to a tenth of a day."""
+    return f"deadline + {np.ceil((needed_s - deadline_s) / DAY_S * 10.0) / 10.0:,.1f} d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

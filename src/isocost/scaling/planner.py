@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isocost.catalog.records import peak
 from isocost.catalog.store import Catalog
@@ -130,7 +131,9 @@ class Planner:
         The two runs have one batch, so that their pace is the same.
         """
         long = self.question(architecture, tokens)
-        lengths = (tokens / _SHORTER**2, tokens / _SHORTER)
+        # A run shorter than a few steps has no length to speak of: two of one step would show no start at all.
+        shorter = max(tokens / _SHORTER**2, (long.global_batch_seqs or 1) * long.seq_len * _SHORTER)
+        lengths = (shorter, shorter * _SHORTER)
         amounts = [_trained(amount, long) for amount in lengths]
         before = self._question
         self._question = replace(before, global_batch_seqs=long.global_batch_seqs)
@@ -140,12 +143,30 @@ class Planner:
         self._question = before
         start_s, slope_s = _line(amounts, [each.s_per_token for each in ends])
         start_usd, slope_usd = _line(amounts, [each.usd_per_token for each in ends])
+        # Where this model does not fit, the start is that of the nearest cluster of its kind: so much an accelerator.
+        like = self._nearest(np.isfinite(slope_s) & np.isfinite(slope_usd))
+        gpus = np.array([offer.gpus for offer in self.offers])
         self.start = Start(
-            start_s=start_s,
-            start_usd=start_usd,
-            pace_s=_over(slope_s, bare.s_per_token),
-            pace_usd=_over(slope_usd, bare.usd_per_token),
+            start_s=start_s[like],
+            start_usd=start_usd[like] * gpus / gpus[like],
+            pace_s=_over(slope_s, bare.s_per_token)[like],
+            pace_usd=_over(slope_usd, bare.usd_per_token)[like],
         )
+
+    def _nearest(self, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the place of the known offer nearest to each: of its option first, then of its size; else itself."""
+        if not known.any():
+            return np.arange(len(self.offers))
+
+        def nearest(offer: Offer) -> int:
+            def far(k: int) -> tuple[bool, bool, float]:
+                other = self.offers[k]
+                size = abs(float(np.log(other.gpus / offer.gpus)))
+                return other.option is not offer.option, other.precision != offer.precision, size
+
+            return min((int(k) for k in np.flatnonzero(known)), key=far)
+
+        return np.array([nearest(offer) for offer in self.offers])
 
     def coarse(self, architecture: Architecture, tokens: float) -> Rates:
         """Return rates without context parallelism, and with the interruptions of the start's model."""
@@ -325,7 +346,7 @@ def _line(amounts: Sequence[float], rates: Sequence[Array]) -> tuple[Array, Arra
         slope = (high - low) / (long - short)
         start = low - slope * short
     known = np.isfinite(start)
-    return np.where(known, np.maximum(start, 0.0), 0.0), np.where(known, slope, rates[1])
+    return np.where(known, np.maximum(start, 0.0), 0.0), np.where(known, slope, np.inf)
 
 
 def _over(slope: Array, bare: Array) -> Array:
