@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load_model,
         model_summary,
         plan,
+        tco,
         validate,
     )
     from isocost.catalog import Accelerator, Catalog, Fabric, Offer, load_catalog
@@ -47,6 +48,7 @@ _HOMES = {
     "load_model": "api",
     "model_summary": "api",
     "plan": "api",
+    "tco": "api",
     "validate": "api",
     "Accelerator": "catalog",
     "Catalog": "catalog",
@@ -112,6 +114,7 @@ __all__ = [
     "plan",
     "scenario_toml",
     "show",
+    "tco",
     "validate",
 ]
 

@@ -34,6 +34,8 @@ from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
 from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
 from isocost.report.stacks import StackEntry
+from isocost.report.tco import YEARS, Tco
+from isocost.report.tco import tco as ways_to_pay
 from isocost.scenario import Scenario, load_tables, read_scenario, scenario_tables
 from isocost.scenario.question import default_seq_len, question_of
 from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
@@ -149,6 +151,11 @@ def compare(a: Given, b: Given, /) -> Comparison:
     sides = {name: _tables(given) for name, given in (("A", a), ("B", b))}
     wrote = {name: str(given) if isinstance(given, (str, Path)) else name for name, given in (("A", a), ("B", b))}
     return comparison(sides["A"], sides["B"], wrote, lambda tables: ask("estimate", tables, {}, tornado=False))
+
+
+def tco(scenario: Given, /, *, years: Sequence[float] = YEARS, **changes: object) -> Tco:
+    """Return every way to pay for the chosen plan, and where owning breaks even over so many years."""
+    return ways_to_pay(ask("plan", scenario, changes, tornado=False), years)
 
 
 def _tables(scenario: Given) -> dict[str, object]:

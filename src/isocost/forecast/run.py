@@ -236,7 +236,8 @@ def _bill(
     stated = {name: value for name, value in c.given.items() if isinstance(value, (int, float))}
     rates = {name: catalog.rate(kind, key).median for name, (kind, key) in _COSTS.items()} | stated | dict(values)
     price = values.get(run.price_name, run.price_usd_per_s[1])
-    people = rates["staff per GPU"] * run.gpus if c.people is None else c.people
+    usual = 0.0 if run.term == OWNED else rates["staff per GPU"] * run.gpus  # people are in the price of owning
+    people = usual if c.people is None else c.people
     return bill(
         BillInputs(
             terms=terms_of(run.term, price, c.recovered_frac, c.host_usd_per_s),

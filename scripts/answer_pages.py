@@ -1,0 +1,40 @@
+"""Run the commands of docs/capacity.md and docs/budget.md, and write what each prints below it.
+
+python scripts/answer_pages.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+from pathlib import Path
+
+from isocost.cli import run
+
+ROOT = Path(__file__).parents[1]
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("capacity", "budget"))
+_BLOCK = re.compile(r"```sh\n(?P<command>isocost [^\n]*)\n```\n\n```text\n.*?```", re.DOTALL)
+
+
+def printed(command: str) -> str:
+    """Return what a command prints, from the root of the project."""
+    out = io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(out):
+        code = run(shlex.split(command)[1:])
+    if code:
+        raise SystemExit(f"{command}: exit code {code}")
+    return out.getvalue().rstrip()
+
+
+def with_output(text: str) -> str:
+    """Return a page with the output of every command."""
+    return _BLOCK.sub(lambda m: f"```sh\n{m['command']}\n```\n\n```text\n{printed(m['command'])}\n```", text)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NO_COLOR", "1")
+    for page in PAGES:
+        page.write_text(with_output(page.read_text(encoding="utf-8")), encoding="utf-8")
