@@ -1,4 +1,4 @@
-"""The pages on capacity and budget show what their commands print now."""
+"""The pages on capacity, budget and prices show what is printed now."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def test_a_page_shows_what_is_printed(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "```sh\nisocost " in text
     assert SCRIPT["with_output"](text) == text
+
+
+def test_the_page_of_prices_is_current() -> None:
+    """Forecasts of published runs are those of the page (python scripts/prices_page.py), every miss explained."""
+    script = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "prices_page.py"))
+    text = script["PAGE"].read_text(encoding="utf-8")
+    assert script["page"]() == text
+    assert "not explained" not in text
