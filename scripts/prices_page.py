@@ -13,8 +13,8 @@ import isocost
 from isocost.errors import InputError
 from isocost.forecast import Outlook
 from isocost.units import show
-from isocost.whole_runs import PublishedRun, compare_runs, read_published, read_reasons
 from isocost.whole_runs import Estimate as Hours
+from isocost.whole_runs import PublishedRun, compare_runs, read_published, read_reasons
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "prices.md"
@@ -34,13 +34,13 @@ CONDITIONS: Mapping[str, Any] = {"support": {"level": "expert", "standby": "warm
 # Of misses that the evidence does not explain.
 REASONS: Mapping[str, str] = {
     "DeepSeek-V3 (pre-training)": "trained with a stack of its own, without tensor parallelism and with the traffic of "
-    "experts behind compute; the default stack, which is assumed here, waits a quarter of its step for traffic and spends "
-    "30 % in the products of experts"
+    "experts behind compute; the default stack, which is assumed here, waits a quarter of its step for traffic and "
+    "spends 30 % in the products of experts"
 }
 HEAD = """# Prices
 
-What training well-known models takes, forecast by the planner: layout searched on the accelerators and the number of them that
-were used, interruptions and stragglers in, bring-up left out as published hours leave it out. Beside it what was published, and
+What training well-known models takes, forecast by the planner: layout searched on the accelerators and their number as
+used, interruptions and stragglers in, bring-up left out as published hours leave it out. Beside it what was published, and
 the bill today on demand. Intervals hold 90 % of the draws; `python scripts/prices_page.py` writes this page.
 
 """
