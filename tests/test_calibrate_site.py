@@ -286,6 +286,14 @@ def test_spread_rows_differ() -> None:
     assert picked == spread_rows(twice, 6, seed=1)
 
 
+def test_refits_say_that_scipy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where scipy is not installed, as after a plain install, leaving out is a message with the fix, not a defect."""
+    monkeypatch.setattr("isocost.calibrate.refit.find_spec", lambda name: None)
+    every = measured(read_runs(ROOT / "examples" / "my_runs.csv").runs, load_catalog())
+    with pytest.raises(InputError, match=r"^--leave-out: .* needs scipy, .*; fix: .*pip install scipy"):
+        next(left_out_groups(every, "stack", shipped()))
+
+
 def test_never_a_point_worse_on_a_stack_left_out() -> None:
     """Stacks that the fit has not seen, calibrated on five of their rows, are not a point worse on their others."""
     every = measured(read_runs(ROOT / "evidence" / "training_runs.csv").runs, load_catalog())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,11 @@ def left_out_groups(
     if wrong:
         raise InputError(
             [Problem("--only", f"is no {by} of the runs", w, ", ".join(known), nearest(w, known)) for w in wrong]
+        )
+    if find_spec("scipy") is None:  # no dependency of the package: only fits of all runs need it
+        fix = "install it beside isocost: pip install scipy (isocost[fit] brings it)"
+        raise InputError(
+            [Problem("--leave-out", "refits all runs, which needs scipy, and that is not installed", fix=fix)]
         )
     start = {name: math.log(constant.value) for name, constant in shipped.items()}
     for label in list(only) or known:
