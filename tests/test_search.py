@@ -232,6 +232,14 @@ def test_every_other_option_has_its_reason() -> None:
     assert re.fullmatch(r"[\d.]+% dearer and [\d.]+ d (faster|slower)", reasons[dearer])
 
 
+def test_a_row_of_the_frontier_says_the_same_as_the_answer() -> None:
+    """What binds the chosen plan binds its row of the frontier, also where that is memory and not its largest part."""
+    small = _option("h100-sxm5-80gb", memory_bytes=20e9)
+    answer = _plan(change(QUESTION, options=(small,), gpu_counts=(8,)))
+    assert answer.chosen is not None
+    assert [row.binds for row in answer.frontier] == [answer.chosen.binds] == ["memory"]
+
+
 def test_without_any_price_accelerator_hours_decide() -> None:
     """Nothing is priced: the plan with the fewest accelerator-hours is chosen, and the answer says so."""
     answer = _plan(change(QUESTION, options=(_option("h100-sxm5-80gb", None), _option("a100-sxm4-80gb", None))))

@@ -105,9 +105,11 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     elif not len(everything):
         why = "no layout is legal: " + ", ".join(sorted(illegal, key=lambda reason: -illegal[reason])[:3])
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
+    edge = choose.frontier(everything, best)
+    shown = zip(edge, candidates(everything, edge), strict=True)
     return Answer(
         question=asked, chosen=chosen, why=why, alternatives=near,
-        frontier=tuple(candidates(everything, choose.frontier(everything, best))),
+        frontier=tuple(choose.binding(everything, k, c)[0] for k, c in shown),
         others=choose.losers(everything, best, row, refused),
         rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n}, illegal=illegal,
         relaxations=() if row is not None else ways_out(everything, searcher.pool),
