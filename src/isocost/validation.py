@@ -134,6 +134,8 @@ def validate(runs: str | Path | None = None, catalog: Catalog | None = None) -> 
         for key, acc in facts.accelerators.items()
     }
     table = read_runs(shipped_runs() if runs is None else runs, peaks=peaks)
+    if not (table.runs or table.invalid):
+        raise InputError([Problem(table.path, "has no rows", fix="add a measured run: see docs/evidence-format.md")])
     found = assume_all(table.runs, facts)
     good = [(run, a) for run, a in zip(table.runs, found, strict=True) if isinstance(a, Assumed)]
     predicted: dict[str, Row] = {}

@@ -248,6 +248,7 @@ def _tier(tier: Tier) -> str:
 
 
 # Words for a kind in front of a name, as in "recipe torchtitan".
+_FAMILY_SHOWN = 4  # names of a family that a message suggests
 _KIND_WORDS = {"recipe": "stack", "stack": "stack", "accelerator": "accelerator", "node": "node", "fabric": "fabric",
                "offer": "offer", "rate": "rate", "model": "model"}  # fmt: skip
 
@@ -285,7 +286,10 @@ def entry(catalog: Catalog, name: str) -> Entry | StackEntry:
     known = [*models, *(key for entries in of_kind.values() for key in entries)]
     kinds = f"{only}s" if only else "accelerators | nodes | fabrics | offers | rates | stacks | models"
     fix = f"isocost catalog list {kinds}"
-    raise InputError([Problem("name", "is not in the catalogue", name, nearest=nearest(name, known), fix=fix)])
+    # "h100" is no slip of spelling; the ids of offers and rates only repeat their accelerator.
+    family = sorted(key for key in known if wanted and key.startswith(wanted) and ":" not in key)
+    close = ", ".join(family[:_FAMILY_SHOWN]) or nearest(wanted, known)
+    raise InputError([Problem("name", "is not in the catalogue", name, nearest=close, fix=fix)])
 
 
 def _entry(catalog: Catalog, kind: str, found: Any) -> Entry:
