@@ -1,4 +1,4 @@
-"""isocost doctor without a scenario: what it answers, in which keys, and the page about it."""
+"""isocost doctor without a scenario: what it answers, in which keys; and the page about it, all of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_keys_of_the_json(log: Path, capsys: pytest.CaptureFixture[str]) -> 
     }  # fmt: skip
     assert found["measured"]["step_s"] == {"p05": 2.0, "p50": 2.0, "p95": 2.0}
     assert (found["waterfall"], found["levers"], found["best_combination"]) == (None, None, None)
-    assert "does not take them yet" in found["unknown"][-1]
+    assert "--scenario run.toml" in found["unknown"][-1]
 
 
 @pytest.mark.parametrize("name", sorted(LOGS))
@@ -125,6 +125,8 @@ def test_the_page(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.chdir(log.parent)
     (log.parent / "own.csv").write_text("it,dt\n" + "".join(f"{step},2000\n" for step in range(1, 20)))
     text = PAGE.read_text(encoding="utf-8")
+    (scenario,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (log.parent / "run.toml").write_text(scenario, encoding="utf-8")
     commands = [line.strip() for line in text.splitlines() if line.strip().startswith("isocost doctor")]
     assert len(commands) >= 4
     for command in commands:

@@ -9,9 +9,14 @@ import typer
 from isocost.cli import flags
 from isocost.cli.output import chosen_format, emit, progress
 
+_RUN = "The run"
+
 
 def doctor(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="A log, or the traces of one or more ranks.")],
+    context: typer.Context,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="A log, or the traces of one or more ranks.")
+    ] = None,
     format_of: Annotated[
         str | None,
         typer.Option("--format-of", metavar="NAME", help="Format of the file; left out: it is found."),
@@ -23,17 +28,63 @@ def doctor(
     events: Annotated[
         str | None, typer.Option("--events", metavar="FILE.csv", help="Write pauses, restarts and slow periods here.")
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="RUN.toml", help="The run: flags override its keys.", rich_help_panel=_RUN),
+    ] = None,
+    step_time: Annotated[
+        str | None,
+        typer.Option("--step-time", metavar="TIME", help="Of the run, without a log: 11.2.", rich_help_panel=_RUN),
+    ] = None,
+    tokens_left: Annotated[
+        str | None,
+        typer.Option(
+            "--tokens-left", metavar="AMOUNT", help="To train on; left out: all of the scenario.", rich_help_panel=_RUN
+        ),
+    ] = None,
+    model: flags.Model = None,
+    tokens: flags.Tokens = None,
+    seq_len: flags.SeqLen = None,
+    global_batch: flags.GlobalBatch = None,
+    on: flags.On = None,
+    gpus: flags.Gpus = None,
+    fabric: flags.Fabric = None,
+    term: flags.Term = None,
+    catalog: flags.Catalog = None,
+    stack: flags.Stack = None,
+    calibration: flags.Calibration = None,
+    precision: flags.Precision = None,
+    tp: flags.Tp = None,
+    pp: flags.Pp = None,
+    vp: flags.Vp = None,
+    cp: flags.Cp = None,
+    ep: flags.Ep = None,
+    micro_batch: flags.MicroBatch = None,
+    recompute: flags.Recompute = None,
+    sharding: flags.Sharding = None,
+    schedule: flags.Schedule = None,
+    attention_kernel: flags.AttentionKernel = None,
+    norm_kernel: flags.NormKernel = None,
+    gradient_precision: flags.GradientPrecision = None,
+    compiled: flags.Compiled = None,
+    cuda_graphs: flags.CudaGraphs = None,
+    tp_overlap: flags.TpOverlap = None,
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,
 ) -> None:
-    """Read a log or a trace of a run: step time, throughput, what was not used and why, where the time went."""
-    from isocost.report.examine import examine
+    """Read a log or a trace: step time, where the time went; with the run's scenario: MFU, and what would raise it."""
+    from isocost.report.examine import diagnose
     from isocost.report.result import render
+    from isocost.scenario import KEYS
 
     form = chosen_format(format, output)
+    changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
     with progress("reading", quiet=quiet):
-        result = examine(files, format_of=format_of, columns=columns)
+        result = diagnose(
+            files or [], format_of=format_of, columns=columns, scenario=scenario, step_time=step_time,
+            tokens_left=tokens_left, changes=changes,
+        )  # fmt: skip
         table = result.events_csv() if events else ""
     emit(render(result, form), output, quiet=quiet)
     if events:

@@ -14,8 +14,8 @@ from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
 
 NEEDS_SCENARIO = (
-    "the waterfall from peak to MFU, the changes that would raise it, and what they save: they need the "
-    "model, the GPUs and the layout of the run, and 'isocost doctor' does not take them yet"
+    "the waterfall from peak to MFU, the changes that would raise it, and what they save: give the model, the GPUs "
+    "and the layout of the run with --scenario run.toml, or as flags"
 )
 _INTERVALS = (
     ("step_s", "step time, s"),

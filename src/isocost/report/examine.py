@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from isocost.errors import InputError, Problem
@@ -13,6 +13,28 @@ from isocost.measure.source import Source
 from isocost.measure.summary import summarise
 from isocost.measure.trace import read_trace
 from isocost.report.doctor import Examination, LogExamination, TraceExamination
+from isocost.report.prescription import PrescribedRun, prescribe
+
+
+def diagnose(
+    files: Sequence[str],
+    *,
+    format_of: str | None = None,
+    columns: str | None = None,
+    scenario: str | None = None,
+    step_time: str | None = None,
+    tokens_left: str | None = None,
+    changes: Mapping[str, object] | None = None,
+) -> Examination | PrescribedRun:
+    """Return what files say and, given the run's scenario (a file, or keys of one), what to change in it."""
+    if not files and step_time is None:
+        fix = "give a file, or --step-time and --scenario"
+        raise InputError([Problem("FILE", "is missing: there is nothing to read", fix=fix)])
+    examined = examine(files, format_of=format_of, columns=columns) if files else None
+    if examined is not None and scenario is None and not changes and step_time is None and tokens_left is None:
+        return examined
+    places = {key: f"--{key.replace('_', '-')}" for key in changes or {}}
+    return prescribe(examined, step_time, scenario, changes or {}, places, tokens_left)
 
 
 def examine(files: Sequence[str], *, format_of: str | None = None, columns: str | None = None) -> Examination:

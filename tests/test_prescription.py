@@ -1,0 +1,236 @@
+"""isocost doctor with a scenario: the waterfall adds up, the levers are simulated, and the known stories come out."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from measure_logs import LOGS
+
+from isocost.cli import run
+from isocost.constants import shipped
+from isocost.doctor.neighbourhood import BEYOND, LAYOUT, Neighbourhood, neighbourhood
+from isocost.doctor.prescribe import NOISE_FRAC, WORTH_FRAC, Doctor, Findings
+from isocost.doctor.run import PARTS, MeasuredRun, calibrate, measured_run, waterfall
+from isocost.predict import predict
+from isocost.scenario import read_scenario
+from isocost.scenario.question import question_of
+from isocost.search.tables import with_layout
+
+FSDP: Mapping[str, object] = {"tp": 1, "pp": 1, "cp": 1, "sharding": "zero3"}
+# Llama 3.1 70B on 8 B200: 23.83 % MFU before and 50.20 % after tuning by hand were published, a factor of 2.107.
+BEFORE: Mapping[str, object] = {
+    "model": "llama-3.1-70b", "tokens": "1 T", "on": "b200-sxm-180gb", "gpus": 8, "seq_len": 8192, "global_batch": 64,
+    "stack": "torchtitan-2025", "compiled": False, "tp": 8, "pp": 1, "cp": 1, "micro_batch": 1, "recompute": "full",
+    "sharding": "none", "gradient_precision": "fp32",
+}  # fmt: skip
+AFTER = {**BEFORE, **FSDP, "compiled": True, "micro_batch": 2, "gradient_precision": "bf16"}
+HEALTHY: Mapping[str, object] = {
+    "model": "llama-3.1-8b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 64, "seq_len": 8192, "global_batch": 128,
+    "stack": "torchtitan-2025", "attention_kernel": "cudnn", "gradient_precision": "bf16", "micro_batch": 1,
+    "recompute": "none", **FSDP,
+}  # fmt: skip
+SMALL: Mapping[str, object] = {
+    "model": "llama-3.2-1b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 8, "seq_len": 2048, "global_batch": 64,
+    "stack": "torchtitan-eager", "micro_batch": 1, "recompute": "none", **FSDP,
+}  # fmt: skip
+RUNS: Mapping[str, Mapping[str, object]] = {"before": BEFORE, "healthy": HEALTHY, "small": SMALL}
+
+
+@cache
+def _measured(name: str, factor: float = 1.0) -> MeasuredRun:
+    """A run that takes what the model says, times a factor."""
+    return _run(RUNS[name], factor)
+
+
+def _run(keys: Mapping[str, object], factor: float = 1.0) -> MeasuredRun:
+    scenario, catalog = read_scenario(keys)
+    question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
+    found = measured_run(question, catalog, shipped(), 1.0)
+    return replace(found, measured_s=factor * found.predicted_s)
+
+
+@cache
+def _doctor(name: str, factor: float = 1.0) -> tuple[MeasuredRun, Neighbourhood, Findings, Doctor]:
+    found = _measured(name, factor)
+    fitted = calibrate(found)
+    near = neighbourhood(found, fitted, shipped())
+    doctor = Doctor(found, fitted, near, 1e12)
+    return found, near, doctor.findings(), doctor
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.3])
+def test_the_waterfall_adds_up(name: str, factor: float) -> None:
+    """Seconds add up to the measured step, drops to peak less MFU; what the model does not say is unexplained."""
+    found = _measured(name, factor)
+    ideal, *drops = waterfall(found)
+    assert math.fsum(d.s for d in (ideal, *drops)) == pytest.approx(found.measured_s, rel=1e-12)
+    assert 1.0 + math.fsum(d.mfu for d in drops) == pytest.approx(found.mfu_at(found.measured_s), rel=1e-12)
+    assert drops[-1].name == "unexplained"
+    assert drops[-1].s == pytest.approx(found.measured_s - found.predicted_s, abs=1e-9 * found.measured_s)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
+def test_the_calibrated_model_meets_the_run(factor: float) -> None:
+    """After calibration the run's own place has the measured step; parts that are less certain moved further."""
+    found, near, _, _ = _doctor("small", factor)
+    assert near.variants[0].step_s[near.own] == pytest.approx(found.measured_s, rel=1e-12)
+    factors = calibrate(found).factors
+    assert abs(math.log(factors["host_s"])) >= abs(math.log(factors["gemm_s"]))
+    assert set(factors) == set(PARTS)
+
+
+def test_hfu_counts_the_recompute() -> None:
+    """Full recompute runs the forward of every block again: a third more FLOPs, less the head's share."""
+    found = _measured("before")
+    mfu = found.mfu_at(found.measured_s)
+    assert 1.31 < found.hfu / mfu < 4.0 / 3.0 + 0.05
+    healthy = _measured("healthy")
+    assert healthy.hfu == pytest.approx(healthy.mfu_at(healthy.measured_s), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["before", "small"])
+def test_every_figure_is_that_of_a_single_case(name: str) -> None:
+    """The best combination, evaluated alone as a case, takes the step and the memory that the table says."""
+    found, near, findings, doctor = _doctor(name)
+    best = findings.best
+    assert best is not None
+    place = doctor._best(frozenset())
+    assert place is not None
+    case = with_layout(near.variants[place[0]].tables.case, near.layouts.row(place[1]))
+    alone = predict([case], shipped())
+    assert float(calibrate(found).seconds(alone.step)[0]) == pytest.approx(best.step_s, rel=1e-9)
+    assert float(alone.peak_bytes[0]) == pytest.approx(best.peak_bytes, rel=1e-9)
+    assert case.gpus == found.case.gpus
+
+
+@pytest.mark.parametrize("name", ["before", "small"])
+def test_the_best_is_the_best_of_all(name: str) -> None:
+    """No combination on these chips and precision that fits is faster by more than what pruning gave up."""
+    _, near, findings, doctor = _doctor(name)
+    assert findings.best is not None
+    steps = [
+        np.min(v.step_s[v.peak_bytes <= doctor.ceiling])
+        for v in near.variants
+        if not any(lever in v.changes for lever in BEYOND)
+    ]
+    assert min(steps) <= findings.best.step_s <= min(steps) * (1.0 + WORTH_FRAC) ** (len(LAYOUT) + 6)
+
+
+@pytest.mark.parametrize("name", ["before", "small"])
+def test_shares_add_up_to_what_is_saved(name: str) -> None:
+    """Shapley shares are of the changes of the best combination, and sum to the seconds it saves."""
+    found, _, findings, _ = _doctor(name)
+    best = findings.best
+    assert best is not None
+    assert set(findings.shares) == set(best.levers)
+    assert math.fsum(findings.shares.values()) == pytest.approx(found.measured_s - best.step_s, rel=1e-9)
+    saved_s = (found.measured_s - best.step_s) * 1e12 / (found.case.global_batch_seqs * found.case.seq_len)
+    assert best.days_saved == pytest.approx(saved_s / 86400.0, rel=1e-12)
+    price = found.option.median_usd_per_s
+    assert price is not None
+    assert best.usd_saved == pytest.approx(saved_s * found.case.gpus * price, rel=1e-12)
+
+
+def test_the_published_story() -> None:
+    """Of the published factor of 2.107 the model says 1.66; removing TP pays only once memory allows it."""
+    before, after = _run(BEFORE), _run(AFTER)
+    assert before.mfu_at(before.predicted_s) == pytest.approx(0.2383, rel=0.2)
+    assert before.predicted_s / after.predicted_s == pytest.approx(1.66, abs=0.12)
+    _, _, findings, _ = _doctor("before")
+    singles = {p.levers[0]: p for p in findings.singles}
+    assert findings.best is not None
+    assert findings.best.gain_frac > 0.4
+    assert "tp" in findings.best.levers
+    assert "tp" in findings.worthless_alone
+    assert singles["compile"].gain_frac < NOISE_FRAC  # alone, as published: +0.2 %
+    assert any(text.startswith("tp 4:") for text in findings.cliffs)
+
+
+def test_a_healthy_run_is_left_alone() -> None:
+    """Where no layout and no switch wins 2 %, the answer is that, and what else would help."""
+    _, _, findings, _ = _doctor("healthy")
+    assert findings.best is None
+    assert findings.shares == {}
+    assert findings.verdict.startswith("nothing to gain above noise (2%)")
+    assert findings.verdict.endswith("only kernels or precision help")
+    assert [p.levers for p in findings.beyond] == [("precision",)]
+
+
+def test_a_small_model_needs_larger_micro_batches() -> None:
+    """A small model at micro-batch 1 waits for its host and its gathers: the micro-batch is the largest share."""
+    found, _, findings, _ = _doctor("small")
+    host = next(d for d in waterfall(found) if d.name == "host")
+    assert -host.mfu > 0.05
+    assert next(iter(findings.shares)) == "micro_batch"
+    assert findings.best is not None
+    assert findings.best.gain_frac > 0.5
+
+
+def test_a_slow_fabric_is_named() -> None:
+    """On a fabric of a tenth the speed, twice the NIC is worth more than noise, and has no price here."""
+    found = _run(HEALTHY | {"model": "llama-3.1-8b", "global_batch": 64})
+    slow = replace(found.case, nic_bytes_per_s=found.case.nic_bytes_per_s / 10.0)
+    time = predict([slow], shipped()).step
+    here = replace(found, case=slow, time=type(time)(**{p: float(np.ravel(getattr(time, p))[0]) for p in PARTS}))
+    here = replace(here, measured_s=here.predicted_s)
+    fitted = calibrate(here)
+    findings = Doctor(here, fitted, neighbourhood(here, fitted, shipped()), 1e12).findings()
+    fabric = next(p for p in findings.singles if p.levers == ("fabric",))
+    assert fabric.gain_frac > 0.2
+    assert fabric.gain_probability > 0.9
+    assert fabric.usd_saved is None
+
+
+def _flags(keys: Mapping[str, object]) -> list[str]:
+    return [part for key, value in keys.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def test_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a step time and flags alone, every key is there."""
+    assert run(["doctor", "--step-time", "0.6", *_flags(SMALL), "--tokens-left", "0.5 T", "--format", "json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    for key in ("schema_version", "input", "measured", "waterfall", "levers", "best_combination", "unknown"):
+        assert found[key]
+    assert found["measured"]["step_s"] == {"p05": 0.6, "p50": 0.6, "p95": 0.6}
+    assert found["measured"]["tokens_per_s_per_gpu"]["p50"] == pytest.approx(64 * 2048 / 0.6 / 8, rel=1e-12)
+    assert sum(part["s"] for part in found["waterfall"]) == pytest.approx(0.6, rel=1e-9)
+    best = found["best_combination"]
+    assert best["days_saved"] == pytest.approx((0.6 - best["step_s"]) * 0.5e12 / (64 * 2048) / 86400, rel=1e-9)
+    assert found["combinations"] > 1000
+
+
+def test_a_log_and_a_scenario_that_disagree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log of other tokens a step than the scenario's is answered, and the disagreement is said."""
+    path = tmp_path / "train.log"
+    path.write_text(LOGS["torchtitan"][1], encoding="utf-8")
+    assert run(["doctor", str(path), *_flags(SMALL)]) == 0
+    assert "which is right: the log has" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "there is nothing to read"),
+        (["--step-time", "0", *_flags(SMALL)], "is zero"),
+        (["--step-time", "1", *_flags({**SMALL, "gpus": "8,16"})], "gpus: has 2 values"),
+        (["--step-time", "1", *_flags({**SMALL, "tp": 7})], "not legal"),
+        (["--step-time", "1", "--on", "h100-sxm5-80gb"], "model: is missing"),
+    ],
+    ids=["nothing", "zero", "counts", "illegal", "no-model"],
+)
+def test_bad_questions(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be answered leaves with 2 and one message."""
+    assert run(["doctor", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
