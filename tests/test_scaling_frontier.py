@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import isocost
 from isocost.cli import run
-from isocost.report.frontier import FrontierResult, ask_frontier
+from isocost.report.frontier import FrontierResult
+from isocost.report.frontier_question import ask_frontier
 from isocost.scaling.candidates import Limits
 from isocost.scaling.joint import joint_optimum
 from isocost.scaling.law import loss
@@ -23,7 +26,7 @@ SMALL: dict[str, object] = {"budget": "200 kUSD", "deadline": "60 d", "on": "b20
 @pytest.fixture(scope="module")
 def answer() -> FrontierResult:
     """Return a frontier on two offers, under three laws."""
-    return ask_frontier(None, SMALL, law="besiroglu,hoffmann,llama3", data="3 T")
+    return ask_frontier(None, SMALL, laws="besiroglu,hoffmann,llama3", data="3 T")
 
 
 def test_the_plan_agrees_with_the_choice(answer: FrontierResult) -> None:
@@ -144,6 +147,11 @@ def test_what_is_to_be_relaxed_is_enough(budget_usd: float, answer: FrontierResu
         (["--budget", "2 MUSD", "--experts", "9/8"], "is not a mixture of experts"),
         (["--loss-of", "70 B"], "--loss-of: '70 B' is not a model on tokens"),
         (["--loss-of", "70 B on -1 T"], "--loss-of"),
+        (["--loss-of", "70 B on 0 T"], "--loss-of"),
+        (["--loss-of", "1.8"], "--loss-of: 1.8 is not above the irreducible loss of besiroglu, 1.8172"),
+        (["--budget", "2 MUSD", "--family", "gpt2,llama-3.1-8"], "did you mean llama-3.1-8b?"),
+        (["--budget", "2 MUSD", "--family", "gpt2", "--experts", "8/64"], "--experts: has no use with a family"),
+        (["--budget", "2 MUSD", "--law", "besirogl"], "did you mean besiroglu?"),
         (["--budget", "2 MUSD", "--on", "h1000"], "h1000"),
     ],
 )
@@ -154,3 +162,42 @@ def test_malformed(arguments: list[str], said: str, capsys: pytest.CaptureFixtur
     assert out == ""
     assert err.count("\n") == 1
     assert said in err
+
+
+def test_a_family_of_models() -> None:
+    """The candidates are the models of the family, each asked for, and the best of them is the best of its line."""
+    found = isocost.frontier({**SMALL, "frontier": {"family": ["llama-3.1-70b", "llama-3.1-8b", "gpt2"]}})
+    assert [each.architecture.name for each in found.joint.line] == ["gpt2", "llama-3.1-8b", "llama-3.1-70b"]
+    assert found.chosen is not None
+    assert found.chosen.architecture.name == "llama-3.1-8b"
+    assert found.found.planner.asked >= len(found.joint.line)
+
+
+def test_the_scenario_and_the_flags_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    """A key of [frontier] is the flag of its name, and a flag overrides it."""
+    table = {**SMALL, "frontier": {"data": "3 T", "serve": "2 T", "laws": ["hoffmann"]}}
+    by_flag = isocost.frontier(SMALL, data="3 T", serve="2 T", laws="hoffmann")
+    assert isocost.frontier(table).to_dict() == by_flag.to_dict()
+    assert isocost.frontier(table, laws="besiroglu", serve="0 T").joint.law.id == "besiroglu"
+
+
+def test_mistakes_of_the_table_are_told_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every mistake of the table in one answer, with its place in the file and the nearest spelling."""
+    path = tmp_path / "a.toml"
+    path.write_text('budget = "1 MUSD"\n[frontier]\ndate = "3 T"\nserve = -1\nlaws = ["bes"]\n', encoding="utf-8")
+    assert run(["frontier", str(path), "--data", "none"]) == 2
+    err = capsys.readouterr().err
+    for said in ("frontier.date", "did you mean data?", "frontier.serve", "'bes'", "--data"):
+        assert said in err
+
+
+def test_a_quality_out_of_reach_says_by_how_much(capsys: pytest.CaptureFixture[str]) -> None:
+    """A deadline too short for a loss: exit code 4, and a deadline longer by what is said is enough."""
+    asked = ["frontier", "--loss-of", "3 B on 60 B", "--on", "b200-sxm-180gb", "--gpus", "64,128"]
+    assert run([*asked, "--deadline", "2 d"]) == 4
+    (more,) = re.findall(r"deadline \+ ([\d.]+) d", capsys.readouterr().out)
+    assert run([*asked, "--deadline", f"{2.0 + float(more) - 0.2} d"]) == 4
+    assert run([*asked, "--deadline", f"{2.0 + float(more)} d"]) == 0
+    capsys.readouterr()
+    assert run([*asked, "--budget", "2 kUSD"]) == 4
+    assert "relax: budget + " in capsys.readouterr().out

@@ -13,6 +13,8 @@ import pytest
 
 from isocost.cli import run
 from isocost.scaling.store import law_text, laws
+from isocost.scenario import read_scenario
+from isocost.workload.params import parameter_count
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
@@ -31,7 +33,7 @@ def test_every_command_of_the_page_runs(folder: Path, capsys: pytest.CaptureFixt
     """Every command succeeds, in order, with nothing on standard error."""
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
-    assert len(commands) == 13
+    assert len(commands) == 17
     for command in commands:
         assert run(shlex.split(command)[1:]) == 0, command
     assert capsys.readouterr().err == ""
@@ -43,7 +45,23 @@ def test_every_python_example_of_the_page_runs(folder: Path, capsys: pytest.Capt
     assert blocks
     for block in blocks:
         exec(compile(block, "docs/scaling.md", "exec"), {})
-        assert "deadline binds" in capsys.readouterr().out
+        assert "tokens" in capsys.readouterr().out
+
+
+def test_the_scenario_of_the_page_is_read(folder: Path) -> None:
+    """The table [frontier] of the page is read as written: every key, with its unit."""
+    text = next(b for b in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "[frontier]" in b)
+    tables = tomllib.loads(text.replace("models/", "examples/models/"))
+    said = read_scenario({"model": "gpt2", "tokens": "1 B", **tables})[0].frontier
+    assert said is not None
+    assert (said.get("data"), said.get("serve"), said.get("serving_cost"), said.get("token_price")) == (
+        3e12,
+        50e12,
+        1.5,
+        500 / 1e9,
+    )
+    assert [law.id for law in said.get("laws")] == ["besiroglu", "hoffmann", "llama3"]
+    assert [round(parameter_count(m.architecture).total / 1e9) for m in said.get("family")] == [8, 71]
 
 
 def test_every_law_is_on_the_page() -> None:

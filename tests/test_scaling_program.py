@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import isocost
 from isocost.cli import run
 from isocost.report.program import read_items
+from isocost.scaling.program import YEAR_S
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--on", "h100-sxm5-80gb", "--gpus", "64"]
@@ -18,7 +20,7 @@ SMALL = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--on", "h100-sxm5-80gb
 def test_items_of_the_page(tmp_path: Path) -> None:
     """The items on the page are read as written."""
     page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (block,) = (b for b in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[[item]]" in b)
     path = tmp_path / "items.toml"
     path.write_text(block, encoding="utf-8")
     ladder, failed, licence = read_items(str(path))
@@ -91,3 +93,36 @@ def test_people_need_a_salary(capsys: pytest.CaptureFixture[str]) -> None:
     """People without a salary are an error that names the flag."""
     assert run(["program", *SMALL, "--people", "3"]) == 2
     assert "--salary: is missing" in capsys.readouterr().err
+
+
+def test_the_table_of_a_scenario(tmp_path: Path) -> None:
+    """[programme] pays the people and replaces the share of failed runs; the final run is planned without them."""
+    tables: dict[str, object] = {"model": "llama-3.1-8b", "tokens": "100 B", "on": "h100-sxm5-80gb", "gpus": 64}
+    own = {"people": 2, "salary": "100 kUSD/year", "capital_raised": "1 MUSD", "failed_runs": 1, "exploratory_runs": 0}
+    found = isocost.program(tables | {"programme": own})
+    alone = isocost.program(tables | {"programme": {"people": 0, "salary": "1 USD/year"}})
+    assert found.bill is not None
+    assert alone.bill is not None
+    lines = {line.name: line for line in found.bill.lines}
+    assert lines["final run"].cost_usd == alone.bill.lines[0].cost_usd
+    assert lines["runs thrown away"].mean_usd == lines["final run"].mean_usd
+    assert "sweeps, ablations and the ladder of small runs" not in lines
+    assert lines["staff"].mean_usd == pytest.approx(2 * 100e3 * 2 * found.plan.answer.chosen.run_s / YEAR_S, rel=1e-9)
+    share = found.bill.share_of_capital
+    assert share is not None
+    assert share.median == pytest.approx(found.bill.total_usd.median / 1e6, rel=1e-12)
+
+
+def test_mistakes_of_the_table_are_told_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Unknown keys, shares beside a file of items, and people without a salary: each with its place; exit code 2."""
+    head = 'model = "llama-3.1-8b"\ntokens = "100 B"\n'
+    path = tmp_path / "a.toml"
+    for text, said in (
+        ('[programme]\npeeple = 3\nsalary = "x"', ["programme.peeple", "did you mean people?", "programme.salary"]),
+        ('[programme]\nitems = "i.toml"\nfailed_runs = 1', ["programme.failed_runs: is given beside items"]),
+        ("[programme]\npeople = 3", ["programme.salary: is missing"]),
+    ):
+        path.write_text(head + text, encoding="utf-8")
+        assert run(["program", str(path)]) == 2
+        err = capsys.readouterr().err
+        assert [part for part in said if part not in err] == []

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
         compare,
         estimate,
         explain,
+        frontier,
         goodput_of,
         left_out,
         load_model,
         model_summary,
         plan,
+        program,
         tco,
         validate,
     )
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from isocost.report.models import ModelSummary
     from isocost.report.plans import Plan
     from isocost.scenario import Scenario, load_scenario, scenario_toml
-    from isocost.search.question import Answer, Candidate, Option, Question
+    from isocost.search.question import Answer, Candidate, Question
     from isocost.units import parse, show
     from isocost.workload.architecture import Architecture, Block
 
@@ -43,11 +45,13 @@ _HOMES = {
     "compare": "api",
     "estimate": "api",
     "explain": "api",
+    "frontier": "api",
     "goodput_of": "api",
     "left_out": "api",
     "load_model": "api",
     "model_summary": "api",
     "plan": "api",
+    "program": "api",
     "tco": "api",
     "validate": "api",
     "Accelerator": "catalog",
@@ -68,7 +72,6 @@ _HOMES = {
     "scenario_toml": "scenario",
     "Answer": "search.question",
     "Candidate": "search.question",
-    "Option": "search.question",
     "Question": "search.question",
     "parse": "units",
     "show": "units",
@@ -91,7 +94,6 @@ __all__ = [
     "IsocostError",
     "ModelSummary",
     "Offer",
-    "Option",
     "Plan",
     "Problem",
     "Question",
@@ -104,6 +106,7 @@ __all__ = [
     "compare",
     "estimate",
     "explain",
+    "frontier",
     "goodput_of",
     "left_out",
     "load_catalog",
@@ -112,6 +115,7 @@ __all__ = [
     "model_summary",
     "parse",
     "plan",
+    "program",
     "scenario_toml",
     "show",
     "tco",

@@ -28,10 +28,13 @@ from isocost.report.calibration import Calibration, own_runs, proposed
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
+from isocost.report.frontier import FrontierResult
+from isocost.report.frontier_question import ask_frontier as frontier_of
 from isocost.report.goodput import GoodputReport, goodput_report
 from isocost.report.leave_out import LeaveOut
 from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
+from isocost.report.program import ProgramResult, program_of, terms_of
 from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
 from isocost.report.stacks import StackEntry
 from isocost.report.tco import YEARS, Tco
@@ -156,6 +159,91 @@ def compare(a: Given, b: Given, /) -> Comparison:
 def tco(scenario: Given, /, *, years: Sequence[float] = YEARS, **changes: object) -> Tco:
     """Return every way to pay for the chosen plan, and where owning breaks even over so many years."""
     return ways_to_pay(ask("plan", scenario, changes, tornado=False), years)
+
+
+def frontier(
+    scenario: Given = None,
+    /,
+    *,
+    data: object = None,
+    serve: object = None,
+    serving_cost: object = None,
+    token_price: object = None,
+    laws: str | Sequence[str] | None = None,
+    family: str | Sequence[str] | None = None,
+    experts: str | None = None,
+    loss_of: str | float | None = None,
+    **changes: object,
+) -> FrontierResult:
+    """Return what to train: the model, tokens and cluster of least loss for a budget, a deadline, data and a market.
+
+    Args:
+        scenario: a TOML file, a mapping, or a scenario; its model and tokens are left aside.
+        data: unique tokens; serve: tokens served over the life of the model.
+        serve: see data.
+        serving_cost: of a FLOP that serves over one that trains.
+        token_price: of a billion unique tokens.
+        laws: names or files; the first one answers.
+        family: names or paths of the models to choose among; None for shapes of any size.
+        experts: "8/128" for mixtures of experts.
+        loss_of: "70 B on 1.4 T", or a loss: the cheapest way to it.
+        changes: other keys of the scenario.
+    """
+    own: dict[str, Any] = {"data": data, "serve": serve, "serving_cost": serving_cost, "token_price": token_price}
+    return ask_frontier(scenario, changes, laws=laws, family=family, experts=experts, loss_of=loss_of, **own)
+
+
+def ask_frontier(
+    scenario: Given, changes: Mapping[str, object], places: Mapping[str, str] | None = None, **own: Any
+) -> FrontierResult:
+    """Return the frontier of a scenario with changes; ``places`` is where the user wrote the changed keys."""
+    return frontier_of(_tables(scenario), changes, _wrote(scenario) | dict(places or {}), **own)
+
+
+def program(
+    scenario: Given = None,
+    /,
+    *,
+    items: str | None = None,
+    people: object = None,
+    salary: object = None,
+    raised: object = None,
+    **changes: object,
+) -> ProgramResult:
+    """Return the bill of the whole programme around a plan: small runs, failed runs, post-training, people.
+
+    Args:
+        scenario: a TOML file, a mapping, or a scenario; its table [programme] holds what is left out here.
+        items: TOML file of [[item]] tables; None for the shipped shares.
+        people: on the programme; salary: of one of them a year.
+        salary: see people.
+        raised: capital raised.
+        changes: other keys of the scenario.
+    """
+    return ask_program(scenario, changes, items=items, people=people, salary=salary, raised=raised)
+
+
+def ask_program(
+    scenario: Given, changes: Mapping[str, object], places: Mapping[str, str] | None = None, **own: Any
+) -> ProgramResult:
+    """Return the programme of a scenario with changes; ``places`` is where the user wrote the changed keys."""
+    tables, wrote = _tables(scenario), _wrote(scenario) | dict(places or {})
+    given = tables | {key: value for key, value in changes.items() if value is not None}
+    if "model" in changes:
+        given.pop("architecture", None)
+    checked, _ = read_scenario(given, wrote)
+    terms = terms_of(checked.programme, wrote.get("programme", "programme"), **own)
+    # The plan is of the final run alone: what is run beside it, and who works on it, are lines of their own.
+    alone = {"programme": {"people": 0}} if terms.staffed else {}
+    rest = {key: value for key, value in given.items() if key != "programme"}
+    return program_of(ask("plan", rest | alone, {}, wrote, tornado=False), terms)
+
+
+def _wrote(scenario: Given) -> dict[str, str]:
+    """Return where each key of a scenario's file was written."""
+    if not isinstance(scenario, (str, Path)):
+        return {}
+    return {key: f"{scenario}: {key}" for key in load_tables(scenario)}
 
 
 def _tables(scenario: Given) -> dict[str, object]:

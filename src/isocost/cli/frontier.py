@@ -29,13 +29,17 @@ def frontier(
         str | None, typer.Option("--token-price", metavar="MONEY", help="Of a billion unique tokens: '500 USD'.")
     ] = None,
     law: Annotated[
-        str, typer.Option("--law", metavar="LAW,...", help="Laws, or files of laws; the first is the answer.")
-    ] = "besiroglu",
+        str | None,
+        typer.Option("--law", metavar="LAW,...", help="Laws, or files of laws; the first is the answer. [besiroglu]"),
+    ] = None,
     loss_of: Annotated[
-        str | None, typer.Option("--loss-of", metavar="QUALITY", help="Cheapest way to it: '70 B on 1.4 T'.")
+        str | None, typer.Option("--loss-of", metavar="QUALITY", help="Cheapest way to it: '70 B on 1.4 T', or a loss.")
     ] = None,
     experts: Annotated[
         str | None, typer.Option("--experts", metavar="K/N", help="Mixtures of experts: '8/128', '8/256+1'.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option("--family", metavar="MODEL,...", help="Choose among these models or configurations.")
     ] = None,
     on: flags.On = None,
     gpus: flags.Gpus = None,
@@ -51,23 +55,20 @@ def frontier(
     quiet: flags.Quiet = False,
 ) -> None:
     """Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data."""
-    from isocost.report.frontier import ask_frontier
+    from isocost import api
     from isocost.report.result import render
     from isocost.scenario import KEYS
 
     form = chosen_format(format, output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
+    own = ("data", "serve", "serving_cost", "token_price", "experts", "family", "loss_of")
     with progress("searching", quiet=quiet):
-        answer = ask_frontier(
+        answer = api.ask_frontier(
             scenario,
             changes,
-            law=law,
-            data=data,
-            serve=serve,
-            serving_cost=serving_cost,
-            token_price=token_price,
-            experts=experts,
-            loss_of=loss_of,
+            {key: f"--{key.replace('_', '-')}" for key in changes},
+            laws=law,
+            **{key: context.params[key] for key in own},
         )
     emit(render(answer, form), output, quiet=quiet)
     if not answer.feasible:

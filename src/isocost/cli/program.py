@@ -35,16 +35,15 @@ def program(
 ) -> None:
     """Show the bill of the whole programme around a plan: small runs, failed runs, post-training, people."""
     from isocost import api
-    from isocost.report.program import items_of, program_of
     from isocost.report.result import render
     from isocost.scenario import KEYS
 
     form = chosen_format(format, output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
-    lines = items_of(items)
+    places = {key: f"--{key.replace('_', '-')}" for key in changes}
     with progress("searching", quiet=quiet):
-        plan = api.ask("plan", scenario, changes, {key: f"--{key.replace('_', '-')}" for key in changes})
-        answer = program_of(plan, lines, people=people, salary=salary, raised=raised)
+        own = {"items": items, "people": people, "salary": salary, "raised": raised}
+        answer = api.ask_program(scenario, changes, places, **own)
     emit(render(answer, form), output, quiet=quiet)
     if not answer.feasible:
         raise typer.Exit(4)

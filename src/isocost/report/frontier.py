@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from isocost import units
-from isocost.constants import shipped
-from isocost.errors import InputError, Problem
 from isocost.report.candidates import layout_text, money
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.scaling import NOT_COMPARABLE
 from isocost.report.table import Column, Report, Section, Table
-from isocost.scaling.candidates import Choice, Limits, isocost_line
-from isocost.scaling.joint import Cheapest, Joint, cheapest_to, joint_optimum
-from isocost.scaling.law import loss
-from isocost.scaling.planner import Frontier, Planner, frontier, on_line
+from isocost.scaling.candidates import Choice
+from isocost.scaling.joint import Cheapest, Joint
+from isocost.scaling.planner import Frontier
 from isocost.scaling.serving import tokens_to_reach
-from isocost.scaling.shapes import Sparsity
-from isocost.scaling.store import DEFAULT_LAW, find_law
-from isocost.scenario import load_tables, read_scenario
-from isocost.scenario.question import Assumed, question_of
+from isocost.scenario.question import Assumed
 from isocost.search.question import Answer
 from isocost.units import show
 from isocost.workload.params import parameter_count
 
 DAY_S: Final = 86400.0
-# The template of the planner's questions: sizes and tokens are the answer here, so any will do.
-_ANY: Final[Mapping[str, object]] = {"model": "llama-3.1-8b", "tokens": "1 T"}
 _SHOWN: Final = 12  # points of the line in the table; all of them are in CSV and JSON
 _ISOLOSS: Final = (-0.04, -0.02, 0.0, 0.02, 0.04)  # contours of the chart, in nats from the chosen loss
 NOT_MODELLED: Final = (
     "the mix and quality of the data, the schedule, and loss on tasks",
-    "interruptions, and everything that a plan leaves out: see 'isocost plan'",
+    "what a plan leaves out: see 'isocost plan'",
     "serving beyond 2 N FLOPs a token at the cost of training's FLOPs times --serving-cost",
     "sizes away from the chosen one are read between ten that were planned without context parallelism",
 )
@@ -110,8 +100,9 @@ class FrontierResult(Result):
         """The answer in one sentence."""
         chosen = self.chosen
         if chosen is None:
-            relax = "; ".join(self.joint.relax) or "a later deadline, or a higher loss"
-            return f"no model fits this budget and deadline; relax: {relax}"
+            if self.cheapest is not None:
+                return f"no model reaches this loss within these limits; relax: {'; '.join(self.cheapest.relax)}"
+            return f"no model fits this budget and deadline; relax: {'; '.join(self.joint.relax)}"
         spread = self.joint.loss_interval
         interval = f" ({spread.low:.3f} to {spread.high:.3f})" if spread and self.cheapest is None else ""
         layout = self.plan.chosen if self.plan is not None else None
@@ -146,7 +137,7 @@ class FrontierResult(Result):
             "laws": [{"law": law, **choice_row(each)} for law, each in self.others],
             "alternatives": _alternative_rows(self.joint),
             "marginals": [{**choice_row(m.choice), "more": m.more, "loss": m.loss} for m in self.joint.marginals],
-            "relax": self.joint.relax,
+            "relax": self.joint.relax if self.cheapest is None else self.cheapest.relax,
             "notes": self.joint.notes,
             "assumptions": self.assumed,
             "not_modelled": NOT_MODELLED,
@@ -260,86 +251,3 @@ def chart(joint: Joint, line: Sequence[Choice]) -> dict[str, Any]:
             "color": {"field": "line", "type": "nominal", "title": None},
         },
     }
-
-
-def ask_frontier(
-    scenario: str | None,
-    changes: Mapping[str, object],
-    *,
-    law: str = DEFAULT_LAW,
-    data: object = None,
-    serve: object = None,
-    serving_cost: object = None,
-    token_price: object = None,
-    experts: str | None = None,
-    loss_of: str | None = None,
-    today: datetime.date | None = None,
-) -> FrontierResult:
-    """Return what to train for a budget (and deadline, data, market); ``changes`` are keys of a scenario."""
-    day = today or datetime.date.today()
-    tables: dict[str, object] = dict(load_tables(scenario)) if scenario is not None else {}
-    for key in ("model", "architecture", "tokens"):
-        tables.pop(key, None)
-    given = {key: value for key, value in changes.items() if value is not None}
-    places = {key: f"--{key.replace('_', '-')}" for key in given}
-    checked, catalog = read_scenario({**_ANY, **tables, **given}, places, day)
-    if checked.budget_usd is None and loss_of is None:
-        raise InputError([Problem("--budget", "is missing", fix="write e.g. --budget '2 MUSD', or --loss-of")])
-    target_params, target_tokens = _quality(loss_of)
-    question, assumed = question_of(checked, catalog, day)
-    names = list(dict.fromkeys(name.strip() for name in law.split(",") if name.strip()))
-    found_laws = [find_law(name) for name in names]
-    if not found_laws or not found_laws[0].has_surface:
-        fix = "put a law with a loss first, such as besiroglu"
-        raise InputError([Problem("--law", "does not begin with a law that has a loss", law, fix=fix)])
-    first = found_laws[0]
-    planner = Planner(question, catalog, shipped())
-    limits = Limits(
-        budget_usd=checked.budget_usd or 6.0 * target_params * target_tokens * planner.cheapest_flop_usd(),
-        deadline_s=np.inf if checked.deadline_s is None else checked.deadline_s,
-        unique_tokens=np.inf if data is None else units.parse(data, "token", "--data"),
-        served_tokens=0.0 if serve is None else units.parse(serve, "token", "--serve"),
-        serving_cost=1.0 if serving_cost is None else units.parse(serving_cost, "ratio", "--serving-cost"),
-        usd_per_unique_token=0.0 if token_price is None else units.parse(token_price, "USD", "--token-price") / 1e9,
-    )
-    found = frontier(planner, limits, first, _sparsity(experts))
-    cheapest = None
-    if loss_of is not None:
-        target = float(np.asarray(loss(first, target_params, target_tokens)))
-        cheapest = cheapest_to(found.table, limits, first, target)
-    chosen = found.joint.chosen if cheapest is None else cheapest.chosen
-    others = []
-    for each in found_laws if len(found_laws) > 1 and found.joint.chosen is not None else ():
-        own = joint_optimum(found.table, limits, each).chosen if each.has_surface else None
-        line = isocost_line(found.table, limits, first)
-        others.append((each.id, own if own is not None else on_line(line, each)))
-    return FrontierResult(
-        found=found,
-        others=tuple(others),
-        plan=None if chosen is None else planner.plan(chosen),
-        cheapest=cheapest,
-        assumed=tuple(note for note in assumed if note.name not in ("model", "tokens")),
-    )
-
-
-def _quality(text: str | None) -> tuple[float, float]:
-    """Read "70 B on 1.4 T": parameters on tokens."""
-    if text is None:
-        return 0.0, 0.0
-    params, on, tokens = text.partition(" on ")
-    if not on:
-        raise InputError([Problem("--loss-of", "is not a model on tokens", text, "e.g. '70 B on 1.4 T'")])
-    return units.parse(params, "token", "--loss-of"), units.parse(tokens, "token", "--loss-of")
-
-
-def _sparsity(text: str | None) -> Sparsity | None:
-    """Read "8/128": experts that a token uses, of all; "8/256+1" has a shared one."""
-    if text is None:
-        return None
-    used, _, rest = text.partition("/")
-    total, _, shared = rest.partition("+")
-    try:
-        return Sparsity(experts=int(total), topk=int(used), shared=int(shared or 0))
-    except ValueError:
-        allowed = "experts used / experts (+ shared), e.g. '8/128' or '8/256+1'"
-        raise InputError([Problem("--experts", "is not a mixture of experts", text, allowed)]) from None

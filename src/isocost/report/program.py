@@ -14,12 +14,26 @@ from isocost.laws.scaling import train_6nd_flop
 from isocost.report.plans import Plan
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
-from isocost.scaling.program import UNITS, USD, Amount, Item, MainRun, Programme, Staff, programme, shipped_items
+from isocost.scaling.program import (
+    UNITS,
+    USD,
+    YEAR_S,
+    Amount,
+    Item,
+    MainRun,
+    Programme,
+    Staff,
+    programme,
+    shipped_items,
+)
 from isocost.scaling.shapes import law_params
+from isocost.scenario.settings import Settings
 from isocost.units import show
 
 DAY_S: Final = 86400.0
 _KEYS: Final = ("name", "begins", "source", *UNITS)
+# Keys of [programme] that take the place of a shipped share.
+_RUNS: Final = {"failed_runs": "failed", "exploratory_runs": "exploration"}
 _EXAMPLE: Final = 'write e.g. name = "sweeps", share = [0.2, 0.5, 1.0], begins = -1.0'
 _LONGEST_FILE_BYTES: Final = 1 << 20
 
@@ -105,11 +119,66 @@ class ProgramResult(Result):
         return Report(lead=self.sentence, sections=(*sections, Section(title="Plan", body=(self.plan.sentence,))))
 
 
-def program_of(
-    plan: Plan, lines: tuple[Item, ...], *, people: object = None, salary: object = None, raised: object = None
-) -> ProgramResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a programme consists of beside its final run."""
+
+    items: tuple[Item, ...]
+    people: float | None
+    usd_per_year: Amount | None
+    raised_usd: float | None
+
+    @property
+    def staffed(self) -> bool:
+        """Whether the people are a line of their own."""
+        return self.people is not None
+
+
+def terms_of(
+    table: Settings | None,
+    place: str,
+    *,
+    items: object = None,
+    people: object = None,
+    salary: object = None,
+    raised: object = None,
+) -> Terms:
+    """Return the terms of a programme from the table [programme] of a scenario and what overrides it."""
+    said = table or Settings(given={}, values={})
+    path = items if items is not None else said.get("items")
+    number = said.get("people") if people is None else units.parse(people, "ratio", "--people")
+    pay = _pay(said.get("salary"))
+    if salary is not None:
+        usd = units.parse(salary, "USD", "--salary")
+        pay = Amount(low=usd, median=usd, high=usd)
+    if (number is None) != (pay is None):
+        missing, fix = ("people", "people = 10") if number is None else ("salary", "salary = '300 kUSD/year'")
+        flag = f"--{missing}" if (people is not None or salary is not None) else f"{place}.{missing}"
+        raise InputError([Problem(flag, "is missing", fix=f"give both: --people 10 --salary '300 kUSD', or {fix}")])
+    known = {name: said.get(key) for key, name in _RUNS.items() if said.get(key) is not None}
+    if path is not None and known:
+        doubled = [key for key, name in _RUNS.items() if name in known]
+        fix = "make it an [[item]] with a share"
+        raise InputError([Problem(f"{place}.{key}", "is given beside items", fix=fix) for key in doubled])
+    return Terms(
+        items=shipped_items(known) if path is None else read_items(str(path)),
+        people=number,
+        usd_per_year=pay,
+        raised_usd=said.get("capital_raised") if raised is None else units.parse(raised, "USD", "--raised"),
+    )
+
+
+def _pay(salary: Any) -> Amount | None:
+    """Return a year's salary from a rate or its distribution."""
+    if salary is None:
+        return None
+    ends = [salary] * 3 if isinstance(salary, float) else [float(salary.quantile(share)) for share in (0.05, 0.5, 0.95)]
+    low, median, high = (end * YEAR_S for end in ends)
+    return Amount(low=low, median=median, high=high)
+
+
+def program_of(plan: Plan, terms: Terms) -> ProgramResult:
     """Return the bill of the programme around a plan."""
-    raised_usd = None if raised is None else units.parse(raised, "USD", "--raised")
     chosen = plan.answer.chosen
     if chosen is None:
         return ProgramResult(plan=plan, bill=None)
@@ -123,30 +192,16 @@ def program_of(
         flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
         run_s=chosen.run_s,
     )
-    bill = programme(main, lines, _staff(people, salary, lines, main), raised_usd)
-    return ProgramResult(plan=plan, bill=bill)
+    return ProgramResult(plan=plan, bill=programme(main, terms.items, _staff(terms, main), terms.raised_usd))
 
 
-def _staff(people: object, salary: object, items: tuple[Item, ...], main: MainRun) -> Staff | None:
+def _staff(terms: Terms, main: MainRun) -> Staff | None:
     """Return the people, from the first item to the end of the final run, or of what follows for as long again."""
-    if people is None and salary is None:
+    if not terms.people or terms.usd_per_year is None:
         return None
-    if people is None or salary is None:
-        missing = "--people" if people is None else "--salary"
-        raise InputError([Problem(missing, "is missing", fix="give both: --people 10 --salary '300 kUSD'")])
-    usd = units.parse(salary, "USD", "--salary")
-    ends = [item.begins for item in items]
+    ends = [item.begins for item in terms.items]
     length = max(max(ends, default=0.0) + 1.0, 1.0) - min(min(ends, default=0.0), 0.0)
-    return Staff(
-        people=units.parse(people, "ratio", "--people"),
-        usd_per_year=Amount(low=usd, median=usd, high=usd),
-        length_s=length * main.run_s,
-    )
-
-
-def items_of(path: str | None) -> tuple[Item, ...]:
-    """Return the items of a file, or the shipped ones."""
-    return shipped_items() if path is None else read_items(path)
+    return Staff(people=terms.people, usd_per_year=terms.usd_per_year, length_s=length * main.run_s)
 
 
 def read_items(path: str) -> tuple[Item, ...]:

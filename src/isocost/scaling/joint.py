@@ -163,40 +163,59 @@ def more_time(needed_s: float, deadline_s: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cheapest:
-    """The cheapest way to a loss, and that of every size that reaches it within the deadline."""
+    """The cheapest way to a loss within the limits, and that of every size; ``relax`` where there is none."""
 
     law: Law
     loss: float
     chosen: Choice | None
     line: tuple[Choice, ...]
+    relax: tuple[str, ...] = ()
 
 
 def cheapest_to(table: Table, limits: Limits, law: Law, loss: float) -> Cheapest:
-    """Return the cheapest model, tokens and offer that reach a loss within the deadline, whatever the budget."""
+    """Return the cheapest model, tokens and offer that reach a loss within the limits; any budget may be infinite."""
     check_amounts(loss=loss)
     params = np.array([law_params(each, law.counts) for each in table.architectures])
     needed = np.asarray(tokens_to_reach(law, loss, params, limits.unique_tokens))
-    found = []
+    ways = []
     for k in range(len(params)):
         if not table.tokens[k, 0] <= needed[k] <= table.tokens[k, -1]:
             continue
-        ways = []
         for offer, label in enumerate(table.offers):
             if not np.isfinite(table.cost_usd[k, offer]).all():
                 continue
-            spent = spent_at(table, limits, params, k, offer, float(needed[k]))
-            if spent["run_s"] <= limits.deadline_s:
-                ways.append(
-                    Choice(
-                        architecture=table.architectures[k],
-                        params=float(params[k]),
-                        tokens=float(needed[k]),
-                        offer=label,
-                        loss=loss,
-                        binds="loss",
-                        **spent,
-                    )
-                )
-        found += [min(ways, key=lambda c: c.total_usd)] if ways else []
-    best = min(found, key=lambda c: c.total_usd) if found else None
-    return Cheapest(law=law, loss=loss, chosen=best, line=tuple(found))
+            way = Choice(
+                architecture=table.architectures[k],
+                params=float(params[k]),
+                tokens=float(needed[k]),
+                offer=label,
+                loss=loss,
+                binds="loss",
+                **spent_at(table, limits, params, k, offer, float(needed[k])),
+            )
+            ways.append(way)
+    kept: dict[float, Choice] = {}
+    for way in ways:
+        best = kept.get(way.params)
+        inside = way.run_s <= limits.deadline_s and way.total_usd <= limits.budget_usd
+        if inside and (best is None or way.total_usd < best.total_usd):
+            kept[way.params] = way
+    chosen = min(kept.values(), key=lambda c: c.total_usd, default=None)
+    relax = () if chosen is not None else _relax_ways(ways, limits)
+    return Cheapest(law=law, loss=loss, chosen=chosen, line=tuple(kept.values()), relax=relax)
+
+
+def _relax_ways(ways: Sequence[Choice], limits: Limits) -> tuple[str, ...]:
+    """Return by how much each limit would have to give for one of the ways to a loss."""
+    higher = "a higher loss"
+    if not ways:
+        return (f"{higher}: no size that was tried reaches it on the offers and data there are",)
+    in_time = min((way.total_usd for way in ways if way.run_s <= limits.deadline_s), default=np.inf)
+    in_money = min((way.run_s for way in ways if way.total_usd <= limits.budget_usd), default=np.inf)
+    said = [more_money(in_time, limits.budget_usd)] if np.isfinite(in_time) else []
+    said += [more_time(in_money, limits.deadline_s)] if np.isfinite(in_money) else []
+    if not said:
+        least = min(ways, key=lambda way: way.total_usd)
+        both = (more_money(least.total_usd, limits.budget_usd), more_time(least.run_s, limits.deadline_s))
+        said.append(f"{' and '.join(both)}, together")
+    return (*said, higher)

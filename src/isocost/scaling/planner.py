@@ -235,17 +235,25 @@ class Frontier:
     joint: Joint
 
 
-def frontier(planner: Planner, limits: Limits, law: Law, sparsity: Sparsity | None = None) -> Frontier:
-    """Return the joint optimum over sixty sizes, the planner asked with every layout around the best one."""
+def frontier(
+    planner: Planner,
+    limits: Limits,
+    law: Law,
+    sparsity: Sparsity | None = None,
+    family: Sequence[Architecture] = (),
+) -> Frontier:
+    """Return the joint optimum over sixty sizes, or a family; the planner is asked with every layout around the best.
+
+    Models of a family are of any shape, so all of them are asked for; shapes of one kind are read between ten.
+    """
     if limits.budget_usd < planner.gpu_hour_usd():
         fix = f"give at least ${planner.gpu_hour_usd():.2f}, and for a model that is of use far more"
         raise InputError([Problem("budget", "is less than an hour of one accelerator", limits.budget_usd, fix=fix)])
     flop = limits.budget_usd / planner.cheapest_flop_usd()
-    middle = _guess(law, flop, limits)
-    shapes = _shapes(middle, sparsity)
+    shapes = sorted(family, key=law_params) or _shapes(_guess(law, flop, limits), sparsity)
     hints = {each.name: flop / (TRAIN_FLOP * law_params(each)) for each in shapes}
     planner.learn_start(shapes[0], hints[shapes[0].name])  # the smallest fits on every offer
-    table = _coarse(planner, shapes, hints)
+    table = _coarse(planner, shapes, hints, len(shapes) if family else ANCHORS)
     exact: set[int] = set()
     joint = joint_optimum(table, limits, law)
     for _ in range(_ROUNDS):
@@ -292,10 +300,10 @@ def _shapes(middle: float, sparsity: Sparsity | None) -> list[Architecture]:
     return [found[size] for size in sorted(found)]
 
 
-def _coarse(planner: Planner, shapes: Sequence[Architecture], hints: Mapping[str, float]) -> Table:
+def _coarse(planner: Planner, shapes: Sequence[Architecture], hints: Mapping[str, float], anchors: int) -> Table:
     """Return the table of all sizes, from the planner's answers about some of them."""
     params = np.array([law_params(each) for each in shapes])
-    places = np.unique(np.linspace(0, len(shapes) - 1, ANCHORS).round().astype(int))
+    places = np.unique(np.linspace(0, len(shapes) - 1, anchors).round().astype(int))
     asked = [planner.coarse(shapes[k], hints[shapes[k].name]) for k in places]
 
     def between(values: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,17 +97,17 @@ def ladder(sizes: Sequence[float], tokens_per_param: float, seeds: int = 1, name
     return Item(name=name, amount=Amount(low=work, median=work, high=work), unit=FLOP, begins=-1.0)
 
 
-def shipped_items() -> tuple[Item, ...]:
-    """Return the usual items as shares of the final run, each with its source; your own records are better."""
-    return tuple(
-        Item(
-            name=entry["title"],
-            amount=Amount(low=entry["low"], median=entry["median"], high=entry["high"]),
-            begins=entry["begins"],
-            source=f"{entry['source']}, {entry['as_of']}",
-        )
-        for entry in shipped_tables()["programme"].values()
-    )
+def shipped_items(known: Mapping[str, float] | None = None) -> tuple[Item, ...]:
+    """Return the usual items as shares of the final run, each with its source; ``known`` shares take their place."""
+    own = known or {}
+    found = []
+    for key, entry in shipped_tables()["programme"].items():
+        low, median, high = [own[key]] * 3 if key in own else [entry[end] for end in ("low", "median", "high")]
+        if high > 0.0:
+            source = "yours" if key in own else f"{entry['source']}, {entry['as_of']}"
+            amount = Amount(low=low, median=median, high=high)
+            found.append(Item(name=entry["title"], amount=amount, begins=entry["begins"], source=source))
+    return tuple(found)
 
 
 def programme(

@@ -29,6 +29,7 @@ NORM_KERNELS: Final = ("fused", "eager", "compiled")
 GRADIENT_PRECISIONS: Final = ("bf16", "fp16", "fp32")
 SHARDING: Final = ("none", "zero1", "zero2", "zero3")
 _PATHS: Final = ("model", "catalog", "calibration")  # relative to the folder of the scenario
+_PATHS_IN: Final = (("reliability", "events"), ("programme", "items"), ("frontier", "family"), ("frontier", "laws"))
 _NEEDS_MODEL: Final = (
     "name a shipped model (isocost catalog list models), the path of a config.json, or write an [architecture] table"
 )
@@ -84,6 +85,7 @@ class Scenario:
     owned: Annotated[Settings | None, reads(settings("owned"))] = None
     programme: Annotated[Settings | None, reads(settings("programme"))] = None
     tuning: Annotated[Settings | None, reads(settings("tuning"))] = None
+    frontier: Annotated[Settings | None, reads(settings("frontier"))] = None
 
     @property
     def shape(self) -> Architecture:
@@ -113,9 +115,9 @@ def load_tables(path: str | Path) -> dict[str, Any]:
         raise InputError([Problem(str(path), f"is not valid TOML: {error}", fix="correct the file")]) from None
     except RecursionError:
         raise InputError([Problem(str(path), "is nested too deeply", fix="correct the file")]) from None
-    reliability = tables.get("reliability")
-    if isinstance(reliability, dict) and "events" in reliability:
-        tables["reliability"] = {**reliability, "events": _beside(file, reliability["events"])}
+    for name, key in _PATHS_IN:
+        if isinstance(inner := tables.get(name), dict) and key in inner:
+            tables[name] = {**inner, key: _beside(file, inner[key])}
     return {key: _beside(file, value) if key in _PATHS else value for key, value in tables.items()}
 
 

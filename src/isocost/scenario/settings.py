@@ -1,4 +1,4 @@
-"""The tables of a scenario about the conditions of a run: [facility], [reliability], ... [programme].
+"""The tables of a scenario about the conditions of a run: [facility], [reliability], ... [frontier].
 
 Each table is read as a whole: its values in SI units, the text kept for writing it again, and one error that lists
 everything wrong with it. Every key has a dated default, so that a table holds only what its writer knows better.
@@ -18,6 +18,7 @@ from isocost.goodput.facility import COOLING, STANDBY, availability_frac
 from isocost.goodput.facts import load_reliability
 from isocost.goodput.plan import SAVES
 from isocost.goodput.posterior import Event, Posterior, narrow, read_events
+from isocost.scenario.training import read_experts, read_family, read_laws, read_price, read_quality
 from isocost.scenario.values import MAX_PLACE, Context, Reader, whole
 from isocost.units import parse
 
@@ -180,7 +181,12 @@ _SPECS: Final[Mapping[str, Callable[[], Mapping[str, Read]]]] = {
     "programme": lambda: {
         "failed_runs": _quantity("ratio", most=_MOST_RUNS), "exploratory_runs": _quantity("ratio", most=_MOST_RUNS),
         "people": _quantity("ratio"), "salary": _spread("USD/s"), "capital_raised": _quantity("USD", above=True),
-        "value_of_time": _quantity("USD/s"),
+        "value_of_time": _quantity("USD/s"), "items": _text,
+    },
+    "frontier": lambda: {
+        "data": _quantity("token", above=True), "serve": _quantity("token"), "laws": read_laws, "family": read_family,
+        "serving_cost": _quantity("ratio", above=True), "token_price": read_price, "experts": read_experts,
+        "loss_of": read_quality,
     },
     "tuning": lambda: {"mfu": _used},
 }  # fmt: skip
