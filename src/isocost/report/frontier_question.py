@@ -62,7 +62,7 @@ def ask_frontier(
         checked = replace(checked, model=shortest)
     question, assumed = question_of(checked, catalog, day)
     laws: tuple[Law, ...] = said.get("laws", (find_law(DEFAULT_LAW),))
-    planner = Planner(question, catalog, shipped())
+    planner = Planner(replace(question, tornado=False), catalog, shipped())
     target = None if quality is None else _target(quality, laws[0])
     limits = Limits(
         budget_usd=checked.budget_usd or _usual_usd(quality, laws[0], planner),
