@@ -40,8 +40,8 @@ REASONS: Mapping[str, str] = {
 HEAD = """# Prices
 
 What training well-known models takes, forecast by the planner: layout searched on the accelerators and their number as
-used, interruptions and stragglers in, bring-up left out as published hours leave it out. Beside it what was published, and
-the bill today on demand. Intervals hold 90 % of the draws; `python scripts/prices_page.py` writes this page.
+used, interruptions and stragglers in, bring-up left out as published hours leave it out. Beside it what was published,
+and the bill today on demand. Intervals hold 90 % of the draws; `python scripts/prices_page.py` writes this page.
 
 """
 

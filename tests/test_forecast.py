@@ -80,12 +80,12 @@ def medians() -> dict[str, np.ndarray]:
 
 
 def test_a_thousand_draws_take_less_than_a_second() -> None:
-    """1,000 draws of a plan with its tornadoes, the best of three."""
+    """1,000 draws of a plan with its tornadoes, the best of three, in time of the processor: others may share it."""
     seconds = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()
         outlook_of(dataclasses.replace(RUN, gpus=16384.0), Conditions(), CATALOG)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     assert min(seconds) < 1.0
 
 
