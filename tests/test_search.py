@@ -321,6 +321,15 @@ def test_count_without_a_legal_layout_names_the_nearest() -> None:
     assert answer.relaxations == ("use 12 or 16 GPUs",)
 
 
+def test_precision_that_no_option_has_is_the_reason() -> None:
+    """Where no accelerator has the precision, the answer says so, and does not blame the layouts."""
+    answer = _plan(change(QUESTION, options=(A100,), precisions=("fp8",)))
+    assert answer.chosen is None
+    assert answer.why == "no fp8 rate is known for A100 SXM4 80GB; known: bf16, fp16"
+    both = _plan(change(QUESTION, precisions=("fp8",), gpu_counts=(13,)))
+    assert both.why.startswith("no layout is legal: ")
+
+
 def test_estimate_is_the_plan_of_that_layout() -> None:
     """Every figure of a chosen plan comes out again when its layout is fixed."""
     chosen = _plan(QUESTION).chosen

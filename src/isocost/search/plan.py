@@ -103,7 +103,9 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
         outlook = forecast(everything, row, best, catalog)
     elif not len(everything):
-        why = "no layout is legal: " + ", ".join(sorted(illegal, key=lambda reason: -illegal[reason])[:3])
+        common = ", ".join(sorted(illegal, key=lambda reason: -illegal[reason])[:3])
+        none_runs = {option.label for option in asked.options} <= refused.keys()  # then layouts are not the reason
+        why = "; ".join(dict.fromkeys(refused.values())) if none_runs else f"no layout is legal: {common}"
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
     edge = choose.frontier(everything, best)
     shown = zip(edge, candidates(everything, edge), strict=True)
