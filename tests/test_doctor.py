@@ -127,6 +127,7 @@ def test_the_page(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     text = PAGE.read_text(encoding="utf-8")
     (scenario,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (log.parent / "run.toml").write_text(scenario, encoding="utf-8")
+    (log.parent / "run.log").write_text("".join(megatron_2021(step, 58.0) for step in range(1, 30)), encoding="utf-8")
     commands = [line.strip() for line in text.splitlines() if line.strip().startswith("isocost doctor")]
     assert len(commands) >= 4
     for command in commands:

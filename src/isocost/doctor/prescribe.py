@@ -22,7 +22,8 @@ from isocost.search.tables import with_layout
 from isocost.uncertain import certainty_of
 
 NOISE_FRAC: Final = 0.02  # two runs of the same configuration differ by as much
-WORTH_FRAC: Final = 0.005  # a change that adds less to the best combination is left out of it
+# A change that adds less to the best combination is left out of it; one that changes the numerics, if below the noise.
+WORTH_FRAC: Final = 0.005
 CLIFF_FRAC: Final = 0.95  # of the memory: above it the allocator retries, and a step takes several times as long
 MOST_MOVES: Final = MAX_GROUPS
 # Kernels take so much of the step where there is little else to win.
@@ -40,6 +41,10 @@ NUMERICS: Final[Mapping[str, str]] = {
     "attention_kernel": "order of sums only",
 }
 SAME: Final = "same up to the order of sums"
+
+
+def _worth_frac(lever: str) -> float:
+    return NOISE_FRAC if NUMERICS.get(lever, SAME).startswith("changed") else WORTH_FRAC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +168,14 @@ class Doctor:
         while True:
             own = self.near.variants[variant].step_s[layout]
             levers = self._levers(variant, layout)
-            back = [self._place(frozenset(levers) - {lever}, variant, layout) for lever in levers]
-            there = [(self.near.variants[v].step_s[k], v, k) for v, k in (place for place in back if place)]
-            cost, v, k = min(there, default=(np.inf, 0, 0))
-            if cost > own * (1.0 + WORTH_FRAC):
+            back = [(name, self._place(frozenset(levers) - {name}, variant, layout)) for name in levers]
+            there = [
+                ((self.near.variants[place[0]].step_s[place[1]] / own - 1.0) / _worth_frac(name), *place)
+                for name, place in back
+                if place is not None
+            ]
+            loss, v, k = min(there, default=(np.inf, 0, 0))
+            if loss > 1.0:
                 return variant, layout
             variant, layout = v, k
 

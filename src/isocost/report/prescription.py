@@ -13,6 +13,7 @@ from isocost.doctor.neighbourhood import neighbourhood
 from isocost.doctor.prescribe import Doctor, Findings, Prescription
 from isocost.doctor.run import DOUBTFUL_FACTOR, Calibrated, Drop, MeasuredRun, calibrate, measured_run, waterfall
 from isocost.errors import InputError, Problem
+from isocost.memory_choices import capacity_bytes
 from isocost.report.doctor import NEEDS_SCENARIO, Examination, LogExamination, TraceExamination
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
@@ -46,6 +47,10 @@ def prescribe(
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     step_s = _step_s(examined) if step_time is None else _given_s(step_time)
     found = measured_run(question, catalog, constants, step_s)
+    if (mfu := found.mfu_at(step_s)) > 1.0:
+        message = f"of {step_s:,.4g} s would be {mfu:.0%} MFU, more than the chip can do"
+        fix = "check the global batch, the sequence length, the GPUs and the unit of the step time"
+        raise InputError([Problem("step time", message, fix=fix)])
     fitted = calibrate(found)
     findings = Doctor(found, fitted, neighbourhood(found, fitted, constants), left).findings()
     return PrescribedRun(
@@ -133,6 +138,12 @@ class PrescribedRun(Result):
             found.append(f"the layout in full: {', '.join(run.left_open)} not given, taken as the fastest that fits")
         if run.option.median_usd_per_s is None:
             found.append("dollars: nobody lists a price of this accelerator; add [purchase] to the scenario")
+        full = run.peak_bytes / capacity_bytes(run.case.accelerator.memory_bytes)
+        if full > 1.0:
+            found.append(
+                f"memory: the run's own peak is predicted at {full:.0%} of the memory, though it ran; the chances of "
+                "fitting are as much too low"
+            )
         factor = run.measured_s / run.predicted_s
         if max(factor, 1.0 / factor) > DOUBTFUL_FACTOR:
             found.append(f"whether the scenario is this run's: measured is {factor:.2f} times the prediction")
