@@ -51,7 +51,7 @@ def evaluate_all(question: Question) -> tuple[int, float]:
         question.architecture, axes, seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1,
         domain=chip.accelerator.scaleup_domain,
     )  # fmt: skip
-    small, nic = small_axes(layouts), nic_bytes_per_s(chip, question.gpu_counts[0])
+    small, nic = small_axes(layouts), nic_bytes_per_s(chip)
     prepared = [
         tables(base_case(question, chip, precision, nic), chip, layouts, small, shipped())
         for precision in question.precisions

@@ -101,7 +101,7 @@ def test_better_conditions_shorten_a_run() -> None:
 
 def test_confidence_chooses_a_safer_plan() -> None:
     """At 95 % the chosen plan keeps the deadline in 95 % of the draws, and is dearer than that of the median."""
-    asked = {**SMALL, "gpus": "64..1024", "deadline": "40 d"}
+    asked = {**SMALL, "gpus": "64..1024", "deadline": "22 d"}
     even, sure = isocost.plan(asked), isocost.plan(asked, confidence="95 %")
     assert even.answer.chosen is not None
     assert sure.answer.chosen is not None

@@ -119,7 +119,7 @@ def test_a_very_small_question_has_an_answer(deadline: str, capsys: pytest.Captu
     assert run(["frontier", "--budget", "200 USD", "--deadline", deadline]) == 4
     out = capsys.readouterr().out
     (short,) = re.findall(r"budget \+ [\d,]+ % \(\$([\d,]+)\)", out)
-    assert int(short.replace(",", "")) > 60e3  # ten days of bring-up on 64 accelerators at 3.90 USD
+    assert int(short.replace(",", "")) > 5e3  # a day of bring-up on 64 accelerators at 3.90 USD
     assert ("deadline + " in out) == (deadline == "1 min")
 
 
@@ -127,7 +127,7 @@ def test_a_very_small_question_has_an_answer(deadline: str, capsys: pytest.Captu
 def test_what_is_to_be_relaxed_is_enough(budget_usd: float, answer: FrontierResult) -> None:
     """With the budget that the sentence asks for there is a model; serving is part of it."""
     table, law = answer.found.table, find_law("besiroglu")
-    limits = Limits(budget_usd=budget_usd * 60e3, served_tokens=1e12)
+    limits = Limits(budget_usd=budget_usd * 5e3, served_tokens=1e12)
     (said,) = re.findall(r"budget \+ .* % \(\$([\d,]+)\)", joint_optimum(table, limits, law).relax[0])
     needed = float(said.replace(",", ""))
     assert joint_optimum(table, replace(limits, budget_usd=needed), law).chosen is not None
@@ -169,7 +169,7 @@ def test_a_family_of_models() -> None:
     found = isocost.frontier({**SMALL, "frontier": {"family": ["llama-3.1-70b", "llama-3.1-8b", "gpt2"]}})
     assert [each.architecture.name for each in found.joint.line] == ["gpt2", "llama-3.1-8b", "llama-3.1-70b"]
     assert found.chosen is not None
-    assert found.chosen.architecture.name == "llama-3.1-8b"
+    assert found.chosen.architecture.name == "llama-3.1-70b"
     assert found.found.planner.asked >= len(found.joint.line)
 
 
@@ -194,10 +194,10 @@ def test_mistakes_of_the_table_are_told_together(tmp_path: Path, capsys: pytest.
 def test_a_quality_out_of_reach_says_by_how_much(capsys: pytest.CaptureFixture[str]) -> None:
     """A deadline too short for a loss: exit code 4, and a deadline longer by what is said is enough."""
     asked = ["frontier", "--loss-of", "3 B on 60 B", "--on", "b200-sxm-180gb", "--gpus", "64,128"]
-    assert run([*asked, "--deadline", "2 d"]) == 4
+    assert run([*asked, "--deadline", "0.5 d"]) == 4
     (more,) = re.findall(r"deadline \+ ([\d.]+) d", capsys.readouterr().out)
-    assert run([*asked, "--deadline", f"{2.0 + float(more) - 0.2} d"]) == 4
-    assert run([*asked, "--deadline", f"{2.0 + float(more)} d"]) == 0
+    assert run([*asked, "--deadline", f"{0.5 + float(more) - 0.2} d"]) == 4
+    assert run([*asked, "--deadline", f"{0.5 + float(more)} d"]) == 0
     capsys.readouterr()
     assert run([*asked, "--budget", "2 kUSD"]) == 4
     assert "relax: budget + " in capsys.readouterr().out

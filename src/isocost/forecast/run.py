@@ -184,6 +184,8 @@ def planned(run: Run, conditions: Conditions, values: Mapping[str, Num]) -> Plan
         lemon_factor=c.lemon_factor,
         node_rate=node_rate(c),
         take=_Drawn(names, at),
+        # A stated bring-up is of this cluster; the default is of a large one.
+        bring_up_s=at.get("bring-up") if "bring-up" in c.given else None,
     )
 
 

@@ -20,6 +20,8 @@ from isocost.num import Num
 
 SAVES = ("synchronous", "asynchronous", "in-memory")
 _MONTH_S = 30.0 * DAY_S
+# The bring-ups of the support levels are those of clusters like the two of 8,192 GPUs that the facility facts tell of.
+BRING_UP_GPUS = 8192.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,11 @@ class Planned:
     node_rate: Gamma  # of a node of 8 GPUs
     write_bytes_per_s: Num
     read_bytes_per_s: Num
+
+
+def bring_up(at_reference_s: Num, gpus: Num) -> Num:
+    """Bring-up of so many GPUs at a support level's value for a large cluster."""
+    return failures.bring_up_s(at_reference_s=at_reference_s, gpus=gpus, reference_gpus=BRING_UP_GPUS)
 
 
 def from_plan(
@@ -86,6 +93,8 @@ def from_plan(
     read = _rate_of(facts, "read", nodes, gpus) if read_bytes_per_s is None else read_bytes_per_s
     kept = {"state_bytes": state_bytes, "storage_bytes": storage_bytes, "checkpoints_kept": checkpoints_kept}
 
+    level = facts.support_level(place.support)
+
     def build(take: Draws, interval: Num, memory_interval: Num) -> tuple[GoodputInputs, Num]:
         cluster = Cluster(
             nodes=nodes, gpus_per_node=gpus_per_node, facility=place, node_rate_per_s=take.rate_per_s(rate),
@@ -99,7 +108,7 @@ def from_plan(
             **_starts(facts, take, state_bytes, read),
             **_slower(facts, take, place, tokens_per_step, step_s, read),
             **_beside(facts, take, place),
-            "bring_up_s": take.take(facts.support_level(place.support).bring_up) if bring_up_s is None else bring_up_s,
+            "bring_up_s": bring_up(take.take(level.bring_up), gpus) if bring_up_s is None else bring_up_s,
         }  # fmt: skip
         spread = {
             "detect_sigma": sigma(facts.default("diagnose")), "diagnose_sigma": sigma(facts.default("diagnose")),

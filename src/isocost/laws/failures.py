@@ -220,3 +220,18 @@ def usable_frac(*, available_frac: Num, allocated_frac: Num, productive_frac: Nu
     Source: definition.
     """
     return available_frac * allocated_frac * productive_frac
+
+
+@term(unit="s", source="memory", domain={"gpus": (1, 1e5), "reference_gpus": (1, 1e5)})
+def bring_up_s(*, at_reference_s: Num, gpus: Num, reference_gpus: Num) -> Num:
+    """at_reference sqrt(min(gpus / reference_gpus, 1))
+
+    Queue, burn-in and first tuning before the first useful step. Published bring-ups are of clusters of thousands of
+    GPUs; one node is at work within hours. In between nobody publishes: the root lies between a fixed time, however
+    small the cluster, and one in proportion to the machines that have to be found sound.
+
+    at_reference_s: on a cluster of ``reference_gpus`` or larger. gpus: of the run.
+    Ignores: that later runs on the same cluster start in minutes: state the bring-up where the cluster is your own.
+    Source: memory (judged; the two ends are the 8,192-GPU clusters of the facility facts and a single node).
+    """
+    return at_reference_s * np.sqrt(np.minimum(np.divide(gpus, reference_gpus), 1.0))

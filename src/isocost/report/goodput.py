@@ -147,10 +147,7 @@ class GoodputReport(Result):
             "buckets": self.closed.buckets(),
             "simulated": {
                 "runs": self.runs.runs,
-                **{
-                    name: {end: self.runs.quantile(name, share) for share, end in _ENDS}
-                    for name in self.runs.columns
-                },
+                **{name: {end: self.runs.quantile(name, share) for share, end in _ENDS} for name in self.runs.columns},
             },
             "checkpoint": {
                 "state_bytes": self.planned.inputs.state_bytes,

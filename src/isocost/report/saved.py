@@ -130,7 +130,7 @@ def _chosen(
     if not options:
         raise _refuse("plan", f"was made on {' '.join(label)}, which its inputs do not name")
     question = replace(question, global_batch_seqs=batch)
-    case = base_case(question, options[0], row["precision"], nic_bytes_per_s(options[0], row["gpus"]))
+    case = base_case(question, options[0], row["precision"], nic_bytes_per_s(options[0]))
     layout = {name: value for name, value in row.items() if name != "precision"}
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     return Chosen(

@@ -22,7 +22,7 @@ from isocost.search.evaluate import evaluate
 from isocost.search.notes import assumptions, not_modelled, with_batch
 from isocost.search.outlook import forecast
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
-from isocost.search.question import Alternative, Answer, Candidate, Option, Question
+from isocost.search.question import Alternative, Answer, Candidate, Question
 from isocost.search.tables import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
 from isocost.search.ways_out import ways_out
 
@@ -46,33 +46,26 @@ class Searcher:
         sites: list[Site] = []
         known: dict[tuple[int, tuple[int, ...]], tuple[Layouts, SmallAxes]] = {}
         self.illegal, self.refused = {}, {}
+        counts = tuple(sorted(set(question.gpu_counts)))
         for option in question.options:
-            for nic, counts in _tiers(option, question.gpu_counts).items():
-                domain = max(option.accelerator.scaleup_domain, 1)
-                if (domain, counts) not in known:
-                    layouts = _layouts(question, counts, domain)
-                    known[domain, counts] = (layouts, small_axes(layouts))
-                layouts, axes = known[domain, counts]
-                for reason, count in layouts.illegal.items():
-                    self.illegal[reason] = self.illegal.get(reason, 0) + count
-                for precision in question.precisions:
-                    rate, why = peak(option.accelerator, precision)
-                    if rate is None:
-                        self.refused[option.label] = why
-                    elif len(layouts):
-                        case = base_case(question, option, precision, nic)
-                        prepared.append(tables(case, option, layouts, axes, self._constants))
-                        sites.append(site(question, option, self._catalog))
+            nic = nic_bytes_per_s(option)
+            domain = max(option.accelerator.scaleup_domain, 1)
+            if (domain, counts) not in known:
+                layouts = _layouts(question, counts, domain)
+                known[domain, counts] = (layouts, small_axes(layouts))
+            layouts, axes = known[domain, counts]
+            for reason, count in layouts.illegal.items():
+                self.illegal[reason] = self.illegal.get(reason, 0) + count
+            for precision in question.precisions:
+                rate, why = peak(option.accelerator, precision)
+                if rate is None:
+                    self.refused[option.label] = why
+                elif len(layouts):
+                    case = base_case(question, option, precision, nic)
+                    prepared.append(tables(case, option, layouts, axes, self._constants))
+                    sites.append(site(question, option, self._catalog))
         ceilings = [fit_ceiling_bytes(t.capacity_bytes, question.fit_probability) for t in prepared]
         return pool(question, evaluate(prepared, ceilings), sites, self._catalog)
-
-
-def _tiers(option: Option, gpu_counts: tuple[int, ...]) -> dict[float, tuple[int, ...]]:
-    """GPU counts by the bandwidth that a job of that size finds in the fabric."""
-    by_nic: dict[float, list[int]] = {}
-    for count in sorted(set(gpu_counts)):
-        by_nic.setdefault(nic_bytes_per_s(option, count), []).append(count)
-    return {nic: tuple(counts) for nic, counts in by_nic.items()}
 
 
 def _layouts(question: Question, counts: tuple[int, ...], domain: int) -> Layouts:
@@ -139,7 +132,7 @@ def estimate(question: Question, catalog: Catalog, constants: Mapping[str, Const
 def case_of(question: Question, candidate: Candidate) -> Case:
     """The case of a candidate, for whoever evaluates it again (explain)."""
     asked, _ = with_batch(question)
-    nic = nic_bytes_per_s(candidate.option, candidate.gpus)
+    nic = nic_bytes_per_s(candidate.option)
     case = base_case(asked, candidate.option, candidate.precision, nic)
     names = (
         "gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "sequence_parallel", "recompute", "sharding",

@@ -105,11 +105,14 @@ def _rebuilt(template: T, values: Iterator[Any]) -> T:
     return type(template)(**parts)
 
 
-def nic_bytes_per_s(option: Option, gpus: int) -> float:
-    """Bandwidth of one accelerator into the fabric, at the thinnest tier that a job of this size crosses."""
+def nic_bytes_per_s(option: Option) -> float:
+    """Bandwidth of one accelerator into the fabric, at the nearest tier.
+
+    A tier above thins only what crosses it. Ranks are placed in order, so a ring over many pods crosses each boundary
+    with one link of hundreds, and a 7:1 spine still carries it (llama3herd); all-to-all stays within a pod as a rule.
+    """
     fabric, own = option.fabric, option.accelerator.nic_bytes_per_s
-    tiers = fabric.tiers[: fabric.tiers.index(fabric.tier(gpus)) + 1]
-    return min(own or fabric.bytes_per_s, fabric.bytes_per_s) / max(tier.oversubscription for tier in tiers)
+    return min(own or fabric.bytes_per_s, fabric.bytes_per_s) / fabric.tiers[0].oversubscription
 
 
 def base_case(question: Question, option: Option, precision: str, nic: float) -> Case:
