@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from isocost.evaluate.inputs import Machine
 from isocost.laws.collectives import (
     all_to_all_tiered_s,
@@ -13,11 +15,19 @@ from isocost.laws.collectives import (
 from isocost.num import Num
 
 
-def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
-    """All-gather over ``members`` ranks ``stride`` apart; a reduce-scatter takes as long, an all-reduce twice."""
-    return ring_all_gather_s(
-        payload_bytes=payload_bytes, members=members, start_s=machine.start_s, half_size_bytes=machine.half_size_bytes,
-        local_copy=machine.local_copy,
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ring:
+    """A group of ranks in a ring, where its members sit."""
+
+    members: Num
+    bandwidth_bytes_per_s: Num
+    latency_s: Num
+
+
+def ring(members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Ring:
+    """The ring over ``members`` ranks ``stride`` apart."""
+    return Ring(
+        members=members,
         bandwidth_bytes_per_s=group_bandwidth_bytes_per_s(
             members=members, stride=stride, domain=machine.domain,
             link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
@@ -27,6 +37,20 @@ def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, ni
             link_latency_s=machine.link_latency_s, nic_latency_s=machine.nic_latency_s,
         ),
     )  # fmt: skip
+
+
+def around_s(payload_bytes: Num, over: Ring, machine: Machine) -> Num:
+    """All-gather around a ring; a reduce-scatter takes as long, an all-reduce twice."""
+    return ring_all_gather_s(
+        payload_bytes=payload_bytes, members=over.members, start_s=machine.start_s,
+        half_size_bytes=machine.half_size_bytes, local_copy=machine.local_copy,
+        bandwidth_bytes_per_s=over.bandwidth_bytes_per_s, latency_s=over.latency_s,
+    )  # fmt: skip
+
+
+def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
+    """All-gather over ``members`` ranks ``stride`` apart."""
+    return around_s(payload_bytes, ring(members, stride, machine, nic_bytes_per_s), machine)
 
 
 def exchange_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from isocost.evaluate.block import BlockTimes
-from isocost.evaluate.groups import gather_s, send_s
+from isocost.evaluate.groups import around_s, gather_s, ring, send_s
 from isocost.evaluate.inputs import Coefficients, Machine, Model, Policy, Split, Tail
 from isocost.laws.pipeline import p2p_exposed_s, pipeline_bubble_s
 from isocost.num import Num, safe_div
@@ -129,15 +129,14 @@ def _gather_exposed_s(
     """What one micro-batch of ZeRO-3 waits for its gathers and scatters, all blocks."""
     params = (block.dense_params + block.expert_params + 2.0 * block.end_params) / model.layers
 
-    def exchange_s(bytes_per_param: Num) -> Num:
-        return gather_s(params * bytes_per_param, tail.shard_group, split.tp, machine, nic)
+    over = ring(tail.shard_group, split.tp, machine, nic)
 
     def exposed_s(compute: Num, traffic: Num) -> Num:
         shared = compute * (1.0 + c.fsdp_interference * np.minimum(safe_div(traffic, compute), 1.0))
         return np.maximum(shared, traffic) - compute
 
-    gather = exchange_s(policy.gather_bytes)
-    scatter = exchange_s(model.trainable_frac * policy.gradient_bytes)
+    gather = around_s(params * policy.gather_bytes, over, machine)
+    scatter = around_s(params * model.trainable_frac * policy.gradient_bytes, over, machine)
     forward = exposed_s(block.layer_forward_s, gather)
     backward = exposed_s(block.layer_backward_s, gather + scatter)
     return model.layers * (forward + backward)
