@@ -410,7 +410,7 @@ def test_a_signal_leaves_no_traceback() -> None:
     """SIGINT in the middle of a search ends it with 130 and one line."""
     command = [sys.executable, "-m", "isocost", "plan", "examples/llama-3.1-405b.toml", "--gpus", "8..65536"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1.0)
+    time.sleep(1.5)  # under load, imports alone take most of a second
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (0, 130)  # 0: the machine was faster than the signal

@@ -1,5 +1,11 @@
 """``python -m isocost`` is ``isocost``."""
 
-from isocost.cli import main
+import sys
+
+try:
+    from isocost.cli import main
+except KeyboardInterrupt:  # in the first tenth of a second, while Python still imports
+    print("isocost: interrupted", file=sys.stderr)
+    sys.exit(130)
 
 main()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ _DEBUG: Final = "ISOCOST_DEBUG"
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the answer is out: an interrupt may not spoil the interpreter's exit
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
