@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.calibrate.assume import Assumed, Unsupported, assume_all
+from isocost.calibrate.assume import Assumed, assume_all
 from isocost.calibrate.run import Run
 from isocost.cases import Case, Columns, columns
 from isocost.catalog.store import Catalog
@@ -47,6 +47,3 @@ def measured(runs: Sequence[Run], catalog: Catalog) -> Evidence:
     ran = [run for run in runs if run.complete and run.outcome != "oom" and run.step_s]
     pairs = [(run, a) for run, a in zip(ran, assume_all(ran, catalog), strict=True) if isinstance(a, Assumed)]
     return ready([run for run, _ in pairs], [a.case for _, a in pairs])
-
-
-__all__ = ["Assumed", "Evidence", "Unsupported", "measured", "ready"]

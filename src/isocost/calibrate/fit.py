@@ -37,9 +37,8 @@ class Index:
     names: tuple[str, ...]
     prior: Array  # log
     sd: Array
-    uses: dict[
-        str, NDArray[np.int64]
-    ]  # coefficient -> (depth, rows) positions in names; the last name is the constant 1
+    # Coefficient -> (depth, rows) positions in names; the position behind the last name is the constant 1.
+    uses: dict[str, NDArray[np.int64]]
     fixed: dict[str, Array] = field(default_factory=dict)  # log of the factor of each row that is not fitted
 
     def coefficients(self, logs: Array) -> Coefficients:
@@ -51,7 +50,7 @@ class Index:
         return Coefficients(**{name: np.exp(value) for name, value in logs_of.items()})
 
 
-def index(cases: Sequence[Case], least_rows: int = 1) -> Index:
+def index(cases: Sequence[Case]) -> Index:
     """Constants that these cases can tell apart."""
     levels = [levels_of(case) for case in cases]
     names: list[str] = []
