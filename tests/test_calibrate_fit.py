@@ -12,12 +12,13 @@ import pytest
 from isocost.calibrate.assume import Assumed, Unsupported, assume
 from isocost.calibrate.corrections import corrected, corrections
 from isocost.calibrate.evidence import Evidence, measured, ready
-from isocost.calibrate.fit import Problem, fit, index, predict, pruned, weights
+from isocost.calibrate.fit import Problem, fit, index, pruned, weights
 from isocost.calibrate.holdout import errors, left_out
 from isocost.calibrate.left_out import quantile
 from isocost.calibrate.priors import PRIORS
 from isocost.calibrate.run import Run
 from isocost.calibrate.runs import read_runs
+from isocost.case_time import step_of
 from isocost.catalog import load_catalog
 from isocost.constants import names_of, shipped
 from isocost.evaluate.inputs import Coefficients
@@ -44,9 +45,9 @@ def test_the_fit_recovers_constants_it_was_not_told() -> None:
     evidence = small()
     idx = index(evidence.cases)
     truth = idx.prior + 0.5 * idx.sd * np.cos(np.arange(idx.prior.size))
-    made = predict(evidence.columns, idx.coefficients(truth)).total_s
+    made = step_of(evidence.columns, idx.coefficients(truth)).total_s
     found = fit(evidence.columns, made, 100.0 * np.ones(made.size), idx)
-    again = predict(evidence.columns, idx.coefficients(found)).total_s
+    again = step_of(evidence.columns, idx.coefficients(found)).total_s
     assert np.max(np.abs(again / made - 1)) < 0.01
 
 
@@ -82,8 +83,8 @@ def test_dropping_constants_that_are_one_changes_nothing() -> None:
     keep = [name for name in idx.names if "|" not in name]
     fewer = pruned(idx, keep)
     whole = np.array([0.0 if "|" in name else prior for name, prior in zip(idx.names, idx.prior, strict=True)])
-    one = predict(evidence.columns, fewer.coefficients(fewer.prior)).total_s
-    other = predict(evidence.columns, idx.coefficients(whole)).total_s
+    one = step_of(evidence.columns, fewer.coefficients(fewer.prior)).total_s
+    other = step_of(evidence.columns, idx.coefficients(whole)).total_s
     np.testing.assert_allclose(one, other, rtol=1e-12)
 
 

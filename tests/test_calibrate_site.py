@@ -14,11 +14,12 @@ import pytest
 
 import isocost
 from isocost.calibrate.evidence import Evidence, measured
-from isocost.calibrate.next_runs import candidates, next_runs, step_seconds
+from isocost.calibrate.next_runs import candidates, next_runs
 from isocost.calibrate.refit import left_out_groups, spread_rows
 from isocost.calibrate.runs import read_runs
 from isocost.calibrate.site import USER, SiteCalibration, calibrate_site, fit_rows, user_index
 from isocost.calibrate.site_file import calibration_toml, load_calibration
+from isocost.case_time import step_times
 from isocost.catalog import load_catalog
 from isocost.cli import run
 from isocost.constants import Constant, shipped
@@ -57,7 +58,7 @@ def _simulated(factors: Mapping[str, float]) -> tuple[Evidence, dict[str, Consta
         name: Constant(value=factors.get(name.split("|")[0], 1.0), prior=1.0, sd=1.0, posterior_sd=1.0, rows=1)
         for name in names
     }
-    return replace(evidence, measured_s=step_seconds(cases, {**shipped(), **true})), true
+    return replace(evidence, measured_s=np.asarray(step_times(cases, {**shipped(), **true}).total_s)), true
 
 
 def test_runs_that_agree_move_nothing() -> None:
@@ -262,7 +263,7 @@ def test_a_run_told_of_tells_what_was_promised(own: SiteCalibration) -> None:
     plan = replace(max(base.cases, key=lambda case: case.gpus), seq_len=8192)
     (first, *_) = next_runs(base, plan, shipped())[1]
     cases = [*evidence.cases, replace(first.case, user="")]
-    steps = np.append(evidence.measured_s, step_seconds([first.case], shipped()))
+    steps = np.append(evidence.measured_s, step_times([first.case], shipped()).total_s)
     runs = [*evidence.runs, replace(evidence.runs[0], id="new", step_s=float(steps[-1]))]
     after = fit_rows(runs, cases, steps, shipped(), name="mine")
     log_half = 1.645 * math.sqrt(after.log_spread([plan], shipped())[0] ** 2 - after.spread**2 + base.spread**2)

@@ -7,8 +7,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from isocost.cases import Case, stage_layers
+from isocost.cases import Case
 from isocost.catalog import load_catalog
+from isocost.evaluate.peak import paced_blocks
 from isocost.evaluate.step import StepTime
 from isocost.laws.operators import mean_keys, misaligned_factor, sustained_frac
 from isocost.predict import predict
@@ -152,9 +153,9 @@ def test_power_sets_the_sustained_rate() -> None:
         (46, 2, 1, (23, 23)),
     ],
 )
-def test_stage_layers(layers: int, pp: int, vp: int, expected: tuple[int, int]) -> None:
+def test_paced_blocks(layers: int, pp: int, vp: int, expected: tuple[int, int]) -> None:
     """Even where it divides, one block fewer on the ends where that divides, rounded up otherwise."""
-    assert stage_layers(layers, pp, vp) == expected
+    assert tuple(float(x) for x in paced_blocks(layers, pp, vp)) == expected
 
 
 def test_recipes_are_found_by_version_and_year() -> None:

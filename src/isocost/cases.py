@@ -24,7 +24,7 @@ from isocost.evaluate.inputs import (
     Split,
     Tail,
 )
-from isocost.evaluate.peak import BlockPolicy, MemoryPolicy, StagePolicy, block_peak, peak_memory
+from isocost.evaluate.peak import BlockPolicy, MemoryPolicy, StagePolicy, block_peak, paced_blocks, peak_memory
 from isocost.laws.memory import MemoryBreakdown
 from isocost.laws.pipeline import SCHEDULES
 from isocost.memory_choices import block_choices, stage_choices
@@ -106,20 +106,6 @@ class MemoryColumns:
     split: Split
     tail: Tail
     memory: MemoryPolicy
-
-
-def stage_layers(layers: int, pp: int, vp: int) -> tuple[int, int]:
-    """Blocks of the fullest stage and of the stage with the head.
-
-    Equal where the blocks divide; where they would with the embedding or the head (or both) counted as one, the end
-    stages carry one fewer (``account_for_embedding_in_pipeline_split``); otherwise whole blocks, rounded up.
-    """
-    for ends in (0, 2, 1):
-        if (layers + ends) % (pp * vp) == 0:
-            per = (layers + ends) // pp
-            return (per - (1 if ends and pp <= ends else 0), per - (1 if ends else 0))
-    per = -(-layers // (pp * vp)) * vp
-    return per, max(layers - per * (pp - 1), 1)
 
 
 # Silicon generations: kernels are written for a generation, not for a product.
@@ -292,16 +278,21 @@ def _policy(case: Case) -> dict[str, float]:
     }
 
 
+def _tails(cases: Sequence[Case]) -> Tail:
+    layers, pp, vp = np.array([(c.architecture.layers, c.pp, c.vp) for c in cases], float).T
+    fullest, last = paced_blocks(layers, pp, vp)
+    ends = zip(cases, np.asarray(fullest), np.asarray(last), strict=True)
+    return _row(Tail, [{**_tail(case), "layers_max": most, "layers_last": end} for case, most, end in ends])
+
+
 def _tail(case: Case) -> dict[str, float]:
-    most, last = stage_layers(case.architecture.layers, case.pp, case.vp)
+    """All of it but the blocks of its stages."""
     schedule = SCHEDULES[case.schedule]
     return {
         "pp": case.pp,
         "vp": case.vp,
         "dp": case.dp,
         "micro_batches": case.global_batch_seqs / (case.dp * case.micro_batch),
-        "layers_max": most,
-        "layers_last": last,
         "zero1": float(case.sharding in ("zero1", "zero2", "zero3")),
         "zero3": float(case.sharding == "zero3"),
         "shard_group": case.shard_group,
@@ -360,7 +351,7 @@ def memory_columns(cases: Sequence[Case], definitions: Sequence[str] = ()) -> Me
         kinds=_by_kind(Kinds, [[kind_columns(b) for b in c.architecture.blocks] for c in cases]),
         model=_row(Model, [_model(c) for c in cases]),
         split=_row(Split, [_split(c) for c in cases]),
-        tail=_row(Tail, [_tail(c) for c in cases]),
+        tail=_tails(cases),
         memory=_memory(cases, definitions or ["in-use"] * len(cases)),
     )
 
@@ -385,5 +376,5 @@ def columns(cases: Sequence[Case]) -> Columns:
             **{name: np.array([_links(c)[name] for c in cases]) for name in _links(cases[0])},
         ),
         policy=_row(Policy, [_policy(c) for c in cases]),
-        tail=_row(Tail, [_tail(c) for c in cases]),
+        tail=_tails(cases),
     )

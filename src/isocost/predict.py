@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocost.case_memory import fit_probability
-from isocost.cases import Case, coefficients_of, columns, memory_of
+from isocost.case_time import step_times
+from isocost.cases import Case, memory_of
 from isocost.constants import Constant, shipped
-from isocost.evaluate.block import block_times
-from isocost.evaluate.inputs import Coefficients
-from isocost.evaluate.step import StepTime, step_time
+from isocost.evaluate.step import StepTime
 from isocost.laws.memory import MemoryBreakdown
 from isocost.uncertain import bands
 
@@ -36,13 +34,7 @@ def predict(
     cases: Sequence[Case], constants: Mapping[str, Constant] | None = None, definitions: Sequence[str] = ()
 ) -> Prediction:
     """Predict complete cases; ``definitions`` says for each how its peak memory is counted ("" for in use)."""
-    known = dict(shipped() if constants is None else constants)
-    rows = [coefficients_of(case, known) for case in cases]
-    values: dict[str, Any] = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Coefficients)}
-    coefficients = Coefficients(**values)
-    c = columns(cases)
-    block = block_times(c.kinds, c.model, c.split, c.machine, c.policy, coefficients)
-    step = step_time(block, c.model, c.split, c.tail, c.machine, c.policy, coefficients)
+    step = step_times(cases, shipped() if constants is None else constants)
     step_s = np.asarray(step.total_s)
     low, high = bands(cases)
     memory = memory_of(cases, definitions)

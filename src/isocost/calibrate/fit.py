@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.calibrate.priors import PRIORS
+from isocost.case_time import step_of
 from isocost.cases import Case, Columns, levels_of
-from isocost.evaluate.block import block_times
 from isocost.evaluate.inputs import Coefficients
-from isocost.evaluate.step import StepTime, step_time
 
 Array = NDArray[np.float64]
 
@@ -21,13 +20,6 @@ Array = NDArray[np.float64]
 HUBER_FRAC = 0.06
 # Step of the logarithm in the numerical derivative by a coefficient.
 STEP = 1e-4
-
-
-def predict(columns: Columns, coefficients: Coefficients) -> StepTime:
-    """Step time of every row."""
-    c = columns
-    block = block_times(c.kinds, c.model, c.split, c.machine, c.policy, coefficients)
-    return step_time(block, c.model, c.split, c.tail, c.machine, c.policy, coefficients)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,11 +92,11 @@ def sensitivity(columns: Columns, idx: Index, logs: Array) -> Array:
     One evaluation a coefficient, not a constant: a row's step moves alike with each of its constants.
     """
     coefficients = idx.coefficients(logs)
-    base = np.log(predict(columns, coefficients).total_s)
+    base = np.log(step_of(columns, coefficients).total_s)
     out = np.zeros((base.size, logs.size + 1))
     for name, places in idx.uses.items():
         moved = replace(coefficients, **{name: getattr(coefficients, name) * np.exp(STEP)})
-        by_coefficient = (np.log(predict(columns, moved).total_s) - base) / STEP
+        by_coefficient = (np.log(step_of(columns, moved).total_s) - base) / STEP
         for row in places:
             np.add.at(out, (np.arange(base.size), row), by_coefficient)
     return out[:, :-1]
@@ -121,7 +113,7 @@ class Problem:
 
     def error(self, coefficients: Coefficients) -> Array:
         """Log ratio of predicted to measured."""
-        return np.log(predict(self.columns, coefficients).total_s / self.measured_s)
+        return np.log(step_of(self.columns, coefficients).total_s / self.measured_s)
 
     def robust(self, error: Array) -> tuple[Array, Array]:
         """Pseudo-Huber as a residual whose square is the loss, and its derivative by the error."""

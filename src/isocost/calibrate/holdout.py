@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.calibrate.evidence import Evidence
-from isocost.calibrate.fit import Index, fit, index, predict, weights
+from isocost.calibrate.fit import Index, fit, index, weights
 from isocost.calibrate.run import Run
+from isocost.case_time import step_of
 from isocost.cases import Case
 
 Array = NDArray[np.float64]
@@ -80,4 +81,4 @@ def errors(evidence: Evidence, logs: dict[str, float]) -> Array:
     values = np.array(
         [logs.get(name, 0.0 if "|" in name else prior) for name, prior in zip(idx.names, idx.prior, strict=True)]
     )
-    return np.log(predict(evidence.columns, idx.coefficients(values)).total_s / evidence.measured_s)
+    return np.log(step_of(evidence.columns, idx.coefficients(values)).total_s / evidence.measured_s)

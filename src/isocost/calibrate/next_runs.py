@@ -6,9 +6,9 @@ calibration), so what a run would tell about a plan follows without measuring it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,9 @@ from isocost.calibrate.fit import HUBER_FRAC
 from isocost.calibrate.priors import PRIORS
 from isocost.calibrate.site import NINETY, SiteCalibration
 from isocost.case_memory import fit_probability
-from isocost.cases import Case, coefficients_of, columns
+from isocost.case_time import step_times
+from isocost.cases import Case
 from isocost.constants import Constant
-from isocost.evaluate.block import block_times
-from isocost.evaluate.inputs import Coefficients
-from isocost.evaluate.step import step_time
 from isocost.workload.architecture import Architecture
 
 Array = NDArray[np.float64]
@@ -51,15 +49,6 @@ class Proposal:
     reason: str
 
 
-def step_seconds(cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
-    """Step time of cases."""
-    rows = [coefficients_of(case, dict(constants)) for case in cases]
-    values: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    coefficients, c = Coefficients(**values), columns(cases)
-    block = block_times(c.kinds, c.model, c.split, c.machine, c.policy, coefficients)
-    return np.asarray(step_time(block, c.model, c.split, c.tail, c.machine, c.policy, coefficients).total_s)
-
-
 def next_runs(
     calibration: SiteCalibration, plan: Case, constants: Mapping[str, Constant], most: int = 3
 ) -> tuple[float, tuple[Proposal, ...]]:
@@ -74,7 +63,7 @@ def next_runs(
     cases = [plan, *tried]
     slopes, covariance = calibration.linear(cases, constants)
     names = calibration.names(cases, constants)
-    seconds = step_seconds(cases, calibration.merged(constants))[1:]
+    seconds = np.asarray(step_times(cases, calibration.merged(constants)).total_s)[1:]
     gpu_hours = np.array([case.gpus for case in tried]) * (SETUP_S + STEPS * seconds) / 3600.0
     goal, runs = slopes[0], slopes[1:]
     now = _half_width(goal, covariance, calibration.spread)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from isocost.calibrate import holdout
 from isocost.calibrate.evidence import Evidence
-from isocost.calibrate.next_runs import step_seconds
 from isocost.calibrate.run import Run
 from isocost.calibrate.site import fit_rows
+from isocost.case_time import step_times
 from isocost.cases import Case
 from isocost.constants import Constant
 from isocost.errors import InputError, Problem, nearest
@@ -113,7 +113,7 @@ def _calibrated(mine: Evidence, logs: Mapping[str, float], before: Array, count:
         cases = [case for case, u in zip(mine.cases, use, strict=True) if u]
         rest = [case for case, u in zip(mine.cases, use, strict=True) if not u]
         own = fit_rows(runs, cases, mine.measured_s[use], constants, name=USER)
-        after = step_seconds(own.of_user(rest), own.merged(constants)) / mine.measured_s[~use] - 1.0
+        after = step_times(own.of_user(rest), own.merged(constants)).total_s / mine.measured_s[~use] - 1.0
         low, high = own.bands(rest, constants)
         ratio = 1.0 / (1.0 + after)
         found.append(

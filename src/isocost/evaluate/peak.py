@@ -145,6 +145,12 @@ def stage_blocks(layers: Num, pp: Num, vp: Num, folded: Num) -> tuple[Num, Num, 
     return np.maximum(first, 0.0), np.where(pp > 2, per, np.maximum(last, 1.0)), np.maximum(last, 1.0)
 
 
+def paced_blocks(layers: Num, pp: Num, vp: Num) -> tuple[Num, Num]:
+    """Blocks of the fullest rank and of the one with the head, which pace a pipeline between them."""
+    first, inner, last = stage_blocks(layers, pp, vp, 0.0)
+    return np.maximum(first, inner), last
+
+
 def peak_memory(
     block: BlockPeak,
     model: Model,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from isocost.case_time import step_times
 from isocost.cases import Case, coefficients_of, columns, memory_columns
 from isocost.catalog import Catalog
 from isocost.constants import Constant
@@ -179,9 +180,7 @@ def _of_memory(chosen: Chosen) -> tuple[str, Node]:
 
 def _of_cost(chosen: Chosen) -> tuple[str, Node]:
     """The whole run over the draws of the plan, and every term of it with all inputs at their medians."""
-    x, c = columns([chosen.case]), _coefficients(chosen)
-    times = block_times(x.kinds, x.model, x.split, x.machine, x.policy, c)
-    step_s = _scalar(step_time(times, x.model, x.split, x.tail, x.machine, x.policy, c).total_s) * chosen.pace
+    step_s = _scalar(step_times([chosen.case], chosen.constants).total_s) * chosen.pace
     conditions = chosen.question.conditions
     if conditions is None or chosen.option.median_usd_per_s is None:
         return _of_rent(chosen, step_s)

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from isocost.case_time import step_of
 from isocost.cases import Case, coefficients_of, columns, levels_of
 from isocost.constants import Constant, names_of
-from isocost.evaluate.block import block_times
 from isocost.evaluate.inputs import Coefficients
-from isocost.evaluate.step import step_time
 from isocost.report.table import Column, Section, Table
 
 _STEP = 1e-3  # of the logarithm: far above rounding, far below any bend of the laws
@@ -41,9 +40,7 @@ def used_constants(case: Case, constants: Mapping[str, Constant]) -> tuple[Used,
 
     def step_s(**moved: float) -> float:
         found: dict[str, Any] = values | moved
-        k = Coefficients(**found)
-        blocks = block_times(c.kinds, c.model, c.split, c.machine, c.policy, k)
-        return float(np.asarray(step_time(blocks, c.model, c.split, c.tail, c.machine, c.policy, k).total_s)[0])
+        return float(np.asarray(step_of(c, Coefficients(**found)).total_s)[0])
 
     base, used = step_s(), []
     for name, value in values.items():

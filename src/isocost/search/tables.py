@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.cases import Case, coefficients_of, columns, memory_columns, stage_layers
+from isocost.cases import Case, coefficients_of, columns, memory_columns
 from isocost.constants import Constant
 from isocost.evaluate.block import BlockTimes, block_times
 from isocost.evaluate.inputs import Coefficients, Machine, Model, Policy, Split, Tail
@@ -24,6 +24,7 @@ from isocost.evaluate.peak import (
     MemoryPolicy,
     StagePolicy,
     block_peak,
+    paced_blocks,
     peak_memory,
     stage_blocks,
 )
@@ -234,13 +235,11 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     by_sharding = memory_columns([replace(case, sharding=name) for name in layouts.axes.sharding])
     base = columns([case]).tail
     schedule, sharding = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
-    layers = case.architecture.layers
-    fullest, end = zip(
-        *(stage_layers(layers, int(p), int(v)) for p, v in zip(stages["pp"], stages["vp"], strict=True)), strict=True
-    )
+    layers = float(case.architecture.layers)
+    pp, vp = stages["pp"].astype(float), stages["vp"].astype(float)
+    fullest, end = paced_blocks(layers, pp, vp)
     known = {
-        "pp": stages["pp"].astype(float), "vp": stages["vp"].astype(float),
-        "layers_max": np.array(fullest, float), "layers_last": np.array(end, float),
+        "pp": pp, "vp": vp, "layers_max": fullest, "layers_last": end,
         "dp": 1.0, "micro_batches": 1.0, "shard_group": 1.0,  # filled in on the layout axis
     }  # fmt: skip
     looked_up = {}
@@ -251,5 +250,5 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
         looked_up[f.name] = of_sharding[sharding] if varies else of_schedule[schedule]
     stage = Gather(by_sharding.memory.stage, len(layouts.axes.sharding)).take(sharding)
     tail = Tail(**(looked_up | known))
-    first, inner, last = stage_blocks(float(layers), tail.pp, tail.vp, tail.head_on_first)
+    first, inner, last = stage_blocks(layers, tail.pp, tail.vp, tail.head_on_first)
     return _StageSide(tail=tail, stage=stage, first=first, inner=inner, last=last)
