@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -74,6 +74,32 @@ def recipe(name: str) -> Recipe:
         )
         raise InputError([problem])
     return known[name]
+
+
+# Bytes of a gradient in its reduction, by the name of its precision.
+GRADIENT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp32": 4.0}
+
+
+def switched(
+    base: Recipe,
+    *,
+    compiled: bool | None = None,
+    cuda_graphs: bool | None = None,
+    gradient_precision: str | None = None,
+) -> Recipe:
+    """The recipe with these switches; None leaves one as it is.
+
+    A stack that was measured compiled, or not, has a recipe of its own for that, which is then the one to change.
+    """
+    if compiled is not None and compiled != base.compiled:
+        twins = [other for other in recipes().values() if other.stack == base.stack and other.compiled == compiled]
+        base = max(twins, key=lambda other: (other.until, other.since), default=base)
+    return replace(
+        base,
+        compiled=base.compiled if compiled is None else compiled,
+        cuda_graphs=base.cuda_graphs if cuda_graphs is None else cuda_graphs,
+        gradient_bytes=GRADIENT_BYTES.get(gradient_precision or "", base.gradient_bytes),
+    )
 
 
 def recipe_of(stack: str | None, version: str | None, year: int | None, accelerator: str | None) -> Recipe | None:

@@ -11,7 +11,7 @@ from isocost.calibrate.run import Run
 from isocost.case_memory import resolve_recompute
 from isocost.cases import Case
 from isocost.catalog.store import Catalog
-from isocost.recipes import ATTENTION_KERNELS, recipe, recipe_of
+from isocost.recipes import ATTENTION_KERNELS, recipe, recipe_of, recipes, switched
 from isocost.workload.architecture import Architecture, Block
 
 
@@ -125,6 +125,8 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
         return Unsupported(reason=f"accelerator {run.accelerator} is not in the catalogue")
     if (run.attention or "full").startswith("hybrid"):
         return Unsupported(reason="state-space (Mamba) blocks have no law yet")
+    if run.recipe and run.recipe not in recipes():
+        return Unsupported(reason=f"unknown recipe {run.recipe}: see isocost catalog list stacks")
     acc = catalog.accelerators[run.accelerator]
     run, assumed = corrected(run)
 
@@ -135,15 +137,17 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
         assumed[column] = f"{value} ({rule})"
         return value
 
-    stack = recipe_of(run.stack, run.stack_version, run.year, run.accelerator)
+    stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, run.accelerator)
     if stack is None:
         stack = recipe("megatron-core")
         assumed["stack"] = f"{stack.id} (stack not known)"
     # Two switches that early rows of the format have in their notes only.
     notes = (run.notes or "").lower()
-    compiled = run.compiled if run.compiled is not None else "eager" not in notes
-    if stack.stack == "torchtitan" and not compiled:
-        stack = recipe("torchtitan-eager")
+    eager = False if stack.stack == "torchtitan" and "eager" in notes else None
+    compiled = run.compiled if run.compiled is not None else eager
+    stack = switched(
+        stack, compiled=compiled, cuda_graphs=run.cuda_graphs, gradient_precision=run.gradient_precision
+    )  # fmt: skip
     overlap = run.tp_overlap if run.tp_overlap is not None else "asynctp" in notes
     kernel = str(fill("attention_kernel", stack.attention_kernel, f"as {stack.id} runs"))
     if kernel == "flash":  # a row that names no version: the one the stack ran

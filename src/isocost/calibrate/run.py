@@ -19,6 +19,7 @@ class Run:
     year: int | None = None
     stack: str | None = None
     stack_version: str | None = None
+    recipe: str | None = None
     kind: str | None = None
     accelerator: str | None = None
     gpus: int | None = None
@@ -61,6 +62,8 @@ class Run:
     attention_kernel: str | None = None
     norm_kernel: str | None = None
     compiled: bool | None = None
+    cuda_graphs: bool | None = None
+    gradient_precision: str | None = None
     tp_overlap: bool | None = None
     memory_definition: str | None = None
     outcome: str | None = None

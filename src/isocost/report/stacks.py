@@ -9,10 +9,10 @@ from typing import Any
 
 from isocost.catalog import Catalog
 from isocost.memory_recipes import memory_recipe
-from isocost.recipes import Recipe
+from isocost.recipes import GRADIENT_BYTES, Recipe
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table, as_text
-from isocost.scenario.switches import GRADIENT_BYTES, SWITCHES
+from isocost.scenario.switches import SWITCHES
 
 # What each switch of a recipe says; bytes are of one value.
 MEANING = {
