@@ -24,7 +24,7 @@ BUCKETS: Mapping[str, str] = {
     "queue_s": "re-admission: waiting for nodes and the scheduler",
     "restart_s": "starting processes and reading the checkpoint, failed starts included",
     "warm_up_s": "slow first steps after a restart",
-    "straggler_s": "waiting for slow ranks, and for machines that turned slow",
+    "straggler_s": "waiting for machines that turned slow",
     "throttle_s": "slower clocks: temperature and power",
     "maintenance_s": "planned windows",
     "evaluation_s": "pauses for evaluation",

@@ -78,7 +78,12 @@ def running_s(run: GoodputInputs) -> Num:
 
 def best_interval_s(run: GoodputInputs) -> Num:
     """Return the interval with least loss: the exact optimum, not below the time a save needs to reach storage."""
-    lost = np.maximum(stops(run).lost_per_s, _NEVER_PER_S)
+    return interval_for(run, stops(run))
+
+
+def interval_for(run: GoodputInputs, expected: Stops) -> Num:
+    """Return the interval with least loss under the stops that are expected."""
+    lost = np.maximum(expected.lost_per_s, _NEVER_PER_S)
     exact = checkpoint.exact_interval_s(save_s=run.save_s, mttf_s=np.divide(1.0, lost))
     return np.minimum(np.maximum(exact, run.persist_s), running_s(run))
 

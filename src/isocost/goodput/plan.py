@@ -116,19 +116,28 @@ def from_plan(
         }  # fmt: skip
         return GoodputInputs(causes=causes, **{**fields, **spread, **(overrides or {})}), spares  # type: ignore[arg-type]
 
-    best, best_memory = _best(build(Draws(), compute_s, step_s if saves == "in-memory" else 0.0)[0], step_s)
-    if saves != "in-memory":
-        best_memory = np.float64(0.0)
-    drawn = take or Draws(number=draws, rng=np.random.default_rng(seed))
-    inputs, spares = build(drawn, best if interval_s is None else interval_s, best_memory)
+    tiered = step_s if saves == "in-memory" else 0.0
+    middle, spares = build(Draws(), compute_s, tiered)
+    if take or draws:
+        inputs, spares = build(take or Draws(number=draws, rng=np.random.default_rng(seed)), compute_s, tiered)
+    else:
+        inputs = middle
+    chosen = {**_intervals(inputs, engine.stops(middle), interval_s, step_s), **(overrides or {})}
+    inputs = dataclasses.replace(inputs, **chosen)  # type: ignore[arg-type]
     return Planned(inputs=inputs, spares=spares, node_rate=rate, write_bytes_per_s=write, read_bytes_per_s=read)
 
 
-def _best(run: GoodputInputs, step_s: Num) -> tuple[Num, Num]:
-    """Return the best intervals between saves to storage and in memory, for the medians: nobody knows the draws."""
-    memory_per_s = np.maximum(engine.stops(run).memory_per_s, 1e-30)
-    memory = checkpoint.exact_interval_s(save_s=run.memory_save_s, mttf_s=np.divide(1.0, memory_per_s))
-    return np.maximum(engine.best_interval_s(run), step_s), np.clip(memory, step_s, run.compute_s)
+def _intervals(run: GoodputInputs, expected: engine.Stops, asked_s: Num | None, step_s: Num) -> dict[str, Num]:
+    """Return the intervals between saves, those asked for or the best.
+
+    How long a save takes shows after the first one; how often the run will stop, nobody knows: the median is expected.
+    """
+    best_s = np.maximum(engine.interval_for(run, expected), step_s) if asked_s is None else asked_s
+    if not np.any(np.asarray(run.memory_interval_s) > 0):
+        return {"interval_s": best_s}
+    memory_s = np.divide(1.0, np.maximum(expected.memory_per_s, 1e-30))
+    memory = checkpoint.exact_interval_s(save_s=run.memory_save_s, mttf_s=memory_s)
+    return {"interval_s": best_s, "memory_interval_s": np.clip(memory, step_s, run.compute_s)}
 
 
 def _not_positive(name: str, value: Num) -> list[Problem]:

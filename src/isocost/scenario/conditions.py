@@ -108,7 +108,7 @@ def note_conditions(c: Conditions, catalog: Catalog, note: Note) -> None:
         )
     for name, value, spread in (
         ("bring-up", f"of {place.support} support", level.bring_up),
-        ("straggler", "on top of even work", facts.default("straggler")),
+        ("straggler", "machines that turned slow", facts.default("straggler")),
         ("restart", "processes and first steps", facts.default("restart")),
     ):
         if name in c.given:
