@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from isocost.errors import InputError
 from isocost.measure import RankTrace, read_trace
-from isocost.measure.intervals import gaps, length, union
+from isocost.measure.collectives import Group
+from isocost.measure.intervals import covered, gaps, length, overlap, union
 from isocost.measure.kernels import bus_factor, collective, gemm_flop, kernel_class
 
 GEMM = "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64_warpgroupsize1x1x1_execute_segment_k_off_kernel"
@@ -91,6 +92,72 @@ def test_flop_and_bandwidth(tmp_path: Path) -> None:
     (reduce,) = rank.collectives
     assert (reduce.kind, reduce.number, reduce.payload_bytes) == ("all_reduce", 1, 6e6)
     assert reduce.bus_bytes_per_s == pytest.approx(6e6 * 2 * 3 / 4 / 300e-6, rel=1e-12)
+
+
+def test_classes_and_steps_sum_to_the_window(tmp_path: Path) -> None:
+    """Kernels that overlap count once, for the first class; parts sum to compute, to the window and to each step."""
+    events = [
+        *_events(),
+        _event("kernel", NORM, 350.0, 100.0, correlation=9),  # 50 us under the GEMM, 50 us with the norm before
+        _event("user_annotation", "ProfilerStep#8", 1000.0, 500.0),
+        _event("kernel", "flash_fwd_kernel", 1100.0, 200.0, correlation=10),
+    ]
+    (rank,) = read_trace(_trace(tmp_path / "a.json", events)).ranks
+    assert {name: round(seconds * 1e6) for name, seconds in rank.alone_s.items()} == {
+        "gemm": 300, "attention": 200, "norm": 50,
+    }  # fmt: skip
+    assert sum(rank.alone_s.values()) == pytest.approx(rank.compute_s, rel=1e-12)
+    parts = {name: [round(value * 1e6) for value in values] for name, values in rank.step_parts_s.items()}
+    assert parts == {
+        "gemm": [300, 0], "attention": [0, 200], "norm": [50, 0], "exposed communication": [150, 0],
+        "memcpy": [50, 0], "idle": [450, 300],
+    }  # fmt: skip
+    assert [sum(step) for step in zip(*rank.step_parts_s.values(), strict=True)] == pytest.approx(rank.step_s)
+
+
+def test_collectives_are_told_apart_by_group(tmp_path: Path) -> None:
+    """Kind, group and stride are the trace's; what is exposed is shared out among the groups and adds up."""
+    tensor = {"Collective name": "_allgather_base", "In msg nelems": 5, "Out msg nelems": 10, "Group size": 2,
+              "dtype": "BFloat16", "Process Group Description": "mesh_tp", "Process Group Ranks": "[4, 5]"}  # fmt: skip
+    data = tensor | {"Group size": 4, "Process Group Name": "7", "Process Group Ranks": "[0, 2, 4...",
+                     "Process Group Description": ""}  # fmt: skip
+    events = [
+        _event("kernel", GEMM, 0.0, 100.0),
+        _event("kernel", "ncclDevKernel_AllGather_RING_LL", 50.0, 200.0, **data),
+        _event("kernel", "ncclDevKernel_AllGather_RING_LL", 240.0, 60.0, **tensor),
+    ]
+    listed = [{"pg_name": "7", "pg_desc": "mesh_dp_shard", "pg_size": 4, "ranks": [0, 2, 4, 6]}]
+    info = {"distributedInfo": {"rank": 4, "world_size": 8, "pg_config": listed}}
+    (rank,) = read_trace(_trace(tmp_path / "a.json", events, **info)).ranks
+    found = [(part.group, round(part.kernel_s * 1e6), round(part.exposed_s * 1e6)) for part in rank.collectives]
+    assert found == [
+        (Group(description="mesh_dp_shard", size=4, stride=2), 200, 150),
+        (Group(description="mesh_tp", size=2, stride=1), 60, 50),
+    ]
+    assert rank.exposed_communication_s == pytest.approx(200e-6)
+    assert rank.collectives[1].bus_bytes_per_s == pytest.approx(10 * 2 * 0.5 / 60e-6)
+
+
+def test_old_traces_tell_collectives_by_their_calls(tmp_path: Path) -> None:
+    """Without names in the kernels, the call that launched one tells its kind and its size."""
+    events = [
+        _event("user_annotation", "nccl:all_to_all", 10.0, 20.0, **{"Input Dims": [[8, 100]], "Input type": ["float"]}),
+        _launch(15.0, 1),
+        _event("kernel", "ncclKernel_SendRecv_RING_SIMPLE", 40.0, 10.0, correlation=1),
+        _launch(35.0, 2),
+        _event("kernel", "ncclKernel_SendRecv_RING_SIMPLE", 60.0, 10.0, correlation=2),
+    ]
+    (rank,) = read_trace(_trace(tmp_path / "a.json", events)).ranks
+    found = {part.kind: (part.group.size, part.payload_bytes, part.bus_bytes_per_s) for part in rank.collectives}
+    assert found == {"all_to_all": (4, 3200.0, pytest.approx(3200 * 0.75 / 10e-6)), "send_recv": (None, None, None)}
+
+
+def test_waits_for_data_are_part_of_idle(tmp_path: Path) -> None:
+    """Idle time of the GPU while the host is in the data loader is a wait for data; busy time is not."""
+    name = "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"
+    (rank,) = read_trace(_trace(tmp_path / "a.json", [*_events(), _event("user_annotation", name, 700.0, 200.0)])).ranks
+    assert rank.data_wait_s == pytest.approx(150e-6)
+    assert rank.idle_s == pytest.approx(450e-6)
 
 
 @pytest.mark.parametrize("how", ["list", "gzip", "compact", "lines", "flags last"])
@@ -246,6 +313,10 @@ def test_union_and_gaps_make_the_window(pairs: list[tuple[int, int]]) -> None:
     starts = np.array([float(start) for start, _ in pairs])
     ends = np.array([float(start + lasting) for start, lasting in pairs])
     found = union(starts, ends)
-    covered = {moment for start, lasting in pairs for moment in range(start, start + lasting)}
-    assert length(found) == len(covered)
+    covered_by = {moment for start, lasting in pairs for moment in range(start, start + lasting)}
+    assert length(found) == len(covered_by)
     assert length(found) + length(gaps(found, 0.0, 130.0)) == 130.0
+    assert covered(found, np.array([0.0, 50.5, 130.0])).tolist() == [
+        0.0, sum(moment <= 49 for moment in covered_by) + 0.5 * (50 in covered_by), length(found),
+    ]  # fmt: skip
+    assert overlap(found, np.array([[10.0, 20.0]])) == len(covered_by & set(range(10, 20)))

@@ -1,10 +1,11 @@
 """Logs and traces of runs as they were: steps, statistics, where the time went."""
 
+from isocost.measure.collectives import Collective
 from isocost.measure.efficiency import Definition
 from isocost.measure.log import read_log
 from isocost.measure.records import Mark, Reading, StepRecord, Steps
 from isocost.measure.summary import Event, Interval, RunSummary, summarise
-from isocost.measure.trace import Collective, RankTrace, TraceSummary, read_trace
+from isocost.measure.trace import RankTrace, TraceSummary, read_trace
 
 __all__ = [
     "Collective",

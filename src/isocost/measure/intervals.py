@@ -36,3 +36,18 @@ def gaps(intervals: Column, start: float, end: float) -> Column:
     ends = np.concatenate([intervals[:, 0], [end]])
     kept = ends > starts
     return np.column_stack([starts[kept], ends[kept]])
+
+
+def covered(intervals: Column, times: Column) -> Column:
+    """Return how much of a set lies before each time."""
+    if not len(intervals):
+        return np.zeros(len(times))
+    before = np.concatenate([[0.0], np.cumsum(intervals[:, 1] - intervals[:, 0])])
+    place = np.searchsorted(intervals[:, 0], times, side="right")
+    over = np.maximum(intervals[np.maximum(place - 1, 0), 1] - times, 0.0)
+    return np.asarray(before[place] - np.where(place > 0, over, 0.0))
+
+
+def overlap(left: Column, right: Column) -> float:
+    """Return the length of what two sets share."""
+    return length(left) + length(right) - length(both(left, right))

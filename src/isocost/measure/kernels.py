@@ -33,6 +33,9 @@ _CLASSES: Final = tuple(  # the first that fits; a fused attention has "gemm" in
     )
 )
 OTHER: Final = "other"
+COPIES: Final = "memcpy"
+# Where kernels of two classes run at once, the moment belongs to the first: what the step is for comes first.
+ORDER: Final = ("gemm", "attention", "convolution", "optimizer", "norm", "embedding", "pointwise", OTHER)
 
 
 @lru_cache(maxsize=65536)
@@ -51,7 +54,8 @@ def collective(name: str) -> str:
 
 _ELEMENT_BYTES: Final = {
     "float": 4, "float32": 4, "double": 8, "half": 2, "float16": 2, "bfloat16": 2, "byte": 1, "char": 1, "bool": 1,
-    "int": 4, "long": 8, "int8": 1, "uint8": 1, "float8_e4m3fn": 1, "float8_e5m2": 1, "short": 2,
+    "int": 4, "long": 8, "long int": 8, "signed char": 1, "unsigned char": 1, "int8": 1, "uint8": 1, "short": 2,
+    "float8_e4m3fn": 1, "float8_e5m2": 1,
 }  # fmt: skip
 
 

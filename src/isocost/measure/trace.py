@@ -8,7 +8,7 @@ wait for the host until its launch has begun, and a wait of the kernel after tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,28 +16,14 @@ import numpy as np
 
 from isocost.errors import InputError, Problem
 from isocost.measure import intervals
-from isocost.measure.kernels import COMMUNICATION, bus_factor, collective, element_bytes, gemm_flop, kernel_class
+from isocost.measure.collectives import Collective, by_group, messages, whole
+from isocost.measure.kernels import COMMUNICATION, COPIES, ORDER, kernel_class
 from isocost.measure.records import Column
+from isocost.measure.trace_events import Collected, collect
 from isocost.measure.trace_file import TraceFile
 
 _S: Final = 1e-6  # the unit of a trace is the microsecond
-_KERNEL: Final = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
-_OPERATOR: Final = frozenset({"cpu_op", "operator"})
-_RUNTIME: Final = frozenset({"cuda_runtime", "cuda_driver", "runtime"})
-_COPIES: Final = "memcpy"
-_HIGH: Final = 95.0  # percentile that stands for the best: one message may be a fluke of the clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collective:
-    """Collectives of one kind on one rank; kernel time contains the wait for the slowest rank."""
-
-    kind: str
-    number: int
-    kernel_s: float
-    payload_bytes: float | None = None  # full logical buffer, all messages; None where the trace has no sizes
-    bus_bytes_per_s: float | None = None  # all messages, as nccl-tests counts
-    best_bus_bytes_per_s: float | None = None  # 95th percentile of the messages, by their bytes
+EXPOSED, IDLE = "exposed communication", "idle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +48,10 @@ class RankTrace:
     host_wait_s: float
     kernel_wait_s: float
     unknown_wait_s: float  # no launch is recorded for the kernel that ends it
+    data_wait_s: float  # of the three waits, while the host waits for the next batch
     by_class_s: Mapping[str, float]  # sums of kernel times; kernels that overlap count twice
+    alone_s: Mapping[str, float]  # compute by class, each moment once: they sum to compute_s
+    step_parts_s: Mapping[str, tuple[float, ...]]  # by profiler step: classes of compute, exposed traffic, copies, idle
     collectives: tuple[Collective, ...]
     gemm_flop: float | None  # from input shapes; None where they were not recorded
     gemm_flop_per_s: float | None
@@ -79,17 +68,6 @@ class TraceSummary:
     skew_frac: Mapping[str, float]  # (most - least) / median over ranks, of compute and of waiting in collectives
     slow_rank: int | None  # most compute and least waiting in collectives, where there are several ranks
     notes: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Collected:
-    kernels: list[tuple[float, float, str, Mapping[str, Any]]] = field(default_factory=list)
-    launches: dict[Any, float] = field(default_factory=dict)
-    steps: list[tuple[str, float, float]] = field(default_factory=list)
-    products: list[tuple[float, float]] = field(default_factory=list)  # time, FLOPs
-    shapes: bool = False
-    events: int = 0
-    odd: int = 0
 
 
 def read_trace(paths: str | Path | Sequence[str | Path]) -> TraceSummary:
@@ -130,7 +108,7 @@ def _skew(ranks: Sequence[RankTrace]) -> dict[str, float]:
 def read_rank(path: Path) -> RankTrace:
     """Read the trace of one rank."""
     source = TraceFile(path)
-    found = _collect(source)
+    found = collect(source)
     if not found.events:
         cut = f" ({'; '.join(source.notes)})" if source.notes else ""
         raise InputError([Problem(str(path), f"has no trace events{cut}")])
@@ -146,46 +124,7 @@ def read_rank(path: Path) -> RankTrace:
     return _analyse(path, found, info, device, notes)
 
 
-def _collect(source: TraceFile) -> _Collected:
-    """Keep of the events what the analysis needs."""
-    found = _Collected()
-    for event in source.events():
-        if event.get("ph") != "X":
-            found.events += "ph" in event
-            continue
-        found.events += 1
-        category, name, args = event.get("cat"), event.get("name"), event.get("args")
-        try:
-            start, lasting = float(event["ts"]), float(event.get("dur", 0.0))
-        except (KeyError, TypeError, ValueError):
-            found.odd += 1
-            continue
-        if not (lasting >= 0.0 and np.isfinite(start + lasting)) or not isinstance(name, str):
-            found.odd += 1
-            continue
-        _keep(found, str(category).casefold(), name, start, lasting, args if isinstance(args, dict) else {})
-    return found
-
-
-def _keep(found: _Collected, category: str, name: str, start: float, lasting: float, args: Mapping[str, Any]) -> None:
-    if category in _KERNEL:
-        kept = args if "Collective name" in args else {"correlation": args.get("correlation")}
-        found.kernels.append((start, start + lasting, name, kept))
-    elif category in _RUNTIME:
-        if "correlation" in args:
-            found.launches[str(args["correlation"])] = start
-    elif category in _OPERATOR:
-        dims = args.get("Input Dims", args.get("Input dims"))
-        if dims is not None:
-            found.shapes = True
-            flop = gemm_flop(name, dims)
-            if flop > 0.0:
-                found.products.append((start, flop))
-    elif name.startswith("ProfilerStep") and category == "user_annotation":
-        found.steps.append((name, start, start + lasting))
-
-
-def _window(found: _Collected, starts: Column, ends: Column) -> tuple[float, float]:
+def _window(found: Collected, starts: Column, ends: Column) -> tuple[float, float]:
     """Return the time that is looked at: that of the steps, unless no kernel runs in them."""
     if found.steps:
         begin, end = min(step[1] for step in found.steps), max(step[2] for step in found.steps)
@@ -194,55 +133,98 @@ def _window(found: _Collected, starts: Column, ends: Column) -> tuple[float, flo
     return (float(starts.min()), float(ends.max())) if len(starts) else (0.0, 0.0)
 
 
-def _analyse(path: Path, found: _Collected, info: Mapping[str, Any], device: str | None, notes: list[str]) -> RankTrace:
-    starts = np.array([kernel[0] for kernel in found.kernels])
-    ends = np.array([kernel[1] for kernel in found.kernels])
-    classes = np.array([kernel_class(kernel[2]) for kernel in found.kernels], dtype=object)
+def _analyse(path: Path, found: Collected, info: Mapping[str, Any], device: str | None, notes: list[str]) -> RankTrace:
+    starts = np.array([kernel.start for kernel in found.kernels])
+    ends = np.array([kernel.end for kernel in found.kernels])
+    classes = np.array([kernel_class(kernel.name) for kernel in found.kernels], dtype=object)
     begin, end = _window(found, starts, ends)
     inside = (starts < end) & (ends > begin)
     if int((~inside).sum()):
         notes.append(f"{int((~inside).sum()):,} kernels outside the profiler steps were left out")
     starts, ends = np.clip(starts, begin, end), np.clip(ends, begin, end)
-    communicates, copies = classes == COMMUNICATION, classes == _COPIES
-    compute = intervals.union(starts[~communicates & ~copies], ends[~communicates & ~copies])
-    communication = intervals.union(starts[communicates], ends[communicates])
-    active = intervals.both(compute, communication)
-    busy = intervals.both(active, intervals.union(starts[copies], ends[copies]))
-    waits = _waits(found, inside, starts, busy, begin, end)
+    layers = _layers(starts, ends, classes)
     gemm_s = float((ends - starts)[classes == "gemm"].sum()) * _S
     flop = sum((flop for time, flop in found.products if begin <= time < end), 0.0) if found.shapes else None
     steps = sorted(found.steps, key=lambda step: step[1])
+    communicates = classes == COMMUNICATION
+    sent = tuple(messages(found, (found.kernels[row] for row in np.flatnonzero(inside & communicates)), info))
+    alone = _parts(layers, np.array([begin, end]))
     return RankTrace(
         path=str(path),
-        rank=_whole(info.get("rank")),
-        world_size=_whole(info.get("world_size")),
+        rank=whole(info.get("rank")),
+        world_size=whole(info.get("world_size")),
         device=device if isinstance(device, str) else None,
         events=found.events,
         kernels=int(inside.sum()),
         steps=tuple(step[0] for step in steps),
         step_s=tuple((step[2] - step[1]) * _S for step in steps),
         window_s=(end - begin) * _S,
-        busy_s=intervals.length(busy) * _S,
-        compute_s=intervals.length(compute) * _S,
-        communication_s=intervals.length(communication) * _S,
-        exposed_communication_s=(intervals.length(active) - intervals.length(compute)) * _S,
-        exposed_copy_s=(intervals.length(busy) - intervals.length(active)) * _S,
-        idle_s=(end - begin - intervals.length(busy)) * _S,
-        host_wait_s=waits[0] * _S,
-        kernel_wait_s=waits[1] * _S,
-        unknown_wait_s=waits[2] * _S,
+        communication_s=intervals.length(intervals.union(starts[communicates], ends[communicates])) * _S,
+        **_busy_and_idle(layers, found, inside, starts, begin, end),
         by_class_s={
             str(kind): float((ends - starts)[classes == kind].sum()) * _S for kind in dict.fromkeys(classes[inside])
         },
-        collectives=_collectives([found.kernels[row] for row in np.flatnonzero(inside & communicates)]),
+        alone_s={kind: float(alone[kind][0]) for kind in ORDER if alone[kind][0] > 0.0},
+        step_parts_s=_by_step(layers, steps),
+        collectives=by_group(sent, begin, end, layers[ORDER[-1]]),
         gemm_flop=flop,
         gemm_flop_per_s=flop / gemm_s if flop and gemm_s > 0.0 else None,
         notes=tuple(notes),
     )
 
 
+def _busy_and_idle(
+    layers: Mapping[str, Column], found: Collected, inside: Column, starts: Column, begin: float, end: float
+) -> dict[str, float]:
+    """Return the parts of the window: what runs, and what the GPU waits for when nothing does."""
+    compute, active, busy = layers[ORDER[-1]], layers[EXPOSED], layers[COPIES]
+    host, kernel, unknown = _waits(found, inside, starts, busy, begin, end)
+    loads = intervals.union(*(np.array([load[place] for load in found.loads]) for place in (0, 1)))
+    spent = {
+        "busy_s": intervals.length(busy),
+        "compute_s": intervals.length(compute),
+        "exposed_communication_s": intervals.length(active) - intervals.length(compute),
+        "exposed_copy_s": intervals.length(busy) - intervals.length(active),
+        "idle_s": end - begin - intervals.length(busy),
+        "host_wait_s": host,
+        "kernel_wait_s": kernel,
+        "unknown_wait_s": unknown,
+        "data_wait_s": intervals.overlap(intervals.gaps(busy, begin, end), loads),
+    }
+    return {name: value * _S for name, value in spent.items()}
+
+
+def _layers(starts: Column, ends: Column, classes: Column) -> dict[str, Column]:
+    """Return the time in which a class or one before it runs, class by class, then traffic, then copies."""
+    layers, so_far = {}, np.zeros((0, 2))
+    for name in (*ORDER, COMMUNICATION, COPIES):
+        these = classes == name
+        so_far = intervals.both(so_far, intervals.union(starts[these], ends[these]))
+        layers[EXPOSED if name == COMMUNICATION else name] = so_far
+    return layers
+
+
+def _parts(layers: Mapping[str, Column], edges: Column) -> dict[str, Column]:
+    """Return the seconds of each layer beyond those before it, between edges."""
+    before, parts = np.zeros(len(edges) - 1), {}
+    for name, layer in layers.items():
+        upto = np.diff(intervals.covered(layer, edges))
+        parts[name] = (upto - before) * _S
+        before = upto
+    return parts
+
+
+def _by_step(layers: Mapping[str, Column], steps: Sequence[tuple[str, float, float]]) -> dict[str, tuple[float, ...]]:
+    """Return the parts of each profiler step, idle the rest of it."""
+    cut = [_parts(layers, np.array([begin, end])) for _, begin, end in steps]
+    parts = {name: tuple(float(step[name][0]) for step in cut) for name in layers}
+    left = [(end - begin) * _S - sum(float(part[0]) for part in step.values()) for (_, begin, end), step in
+            zip(steps, cut, strict=True)]  # fmt: skip
+    return {name: values for name, values in parts.items() if any(values)} | {IDLE: tuple(left)}
+
+
 def _waits(
-    found: _Collected, inside: Column, starts: Column, busy: Column, begin: float, end: float
+    found: Collected, inside: Column, starts: Column, busy: Column, begin: float, end: float
 ) -> tuple[float, float, float]:
     """Return idle time before the launch of the next kernel, after it, and without a known launch."""
     rows = np.flatnonzero(inside)
@@ -255,58 +237,10 @@ def _waits(
         if place == len(order) or right >= end:
             host += right - left  # nothing more is launched in the window
             continue
-        launch = found.launches.get(str(found.kernels[order[place]][3].get("correlation")))
+        launch = found.launches.get(str(found.kernels[order[place]].args.get("correlation")))
         if launch is None:
             unknown += right - left
         else:
             host += min(max(launch - left, 0.0), right - left)
             kernel += min(max(right - launch, 0.0), right - left)
     return host, kernel, unknown
-
-
-def _collectives(kernels: Sequence[tuple[float, float, str, Mapping[str, Any]]]) -> tuple[Collective, ...]:
-    by_kind: dict[str, list[tuple[float, float | None, float]]] = {}
-    for start, end, name, args in kernels:
-        said = args.get("Collective name")
-        kind = collective(said if isinstance(said, str) else name)
-        size = _payload_bytes(kind, args)
-        ranks = _whole(args.get("Group size"))
-        bus = None if size is None or ranks is None else size * bus_factor(kind, float(ranks))
-        by_kind.setdefault(kind, []).append(((end - start) * _S, bus, size or 0.0))
-    return tuple(_of_kind(kind, messages) for kind, messages in by_kind.items())
-
-
-def _of_kind(kind: str, messages: Sequence[tuple[float, float | None, float]]) -> Collective:
-    times = np.array([time for time, _, _ in messages])
-    known = np.array([bus is not None and time > 0.0 for time, bus, _ in messages])
-    if not known.any():
-        return Collective(kind=kind, number=len(messages), kernel_s=float(times.sum()))
-    bus = np.array([0.0 if bus is None else bus for _, bus, _ in messages])[known]
-    rates = bus / times[known]
-    order = np.argsort(rates)
-    share = np.cumsum(bus[order]) / max(float(bus.sum()), 1.0)
-    best = rates[order][min(int(np.searchsorted(share, _HIGH / 100.0)), len(rates) - 1)]
-    return Collective(
-        kind=kind,
-        number=len(messages),
-        kernel_s=float(times.sum()),
-        payload_bytes=float(sum(size for _, _, size in messages)),
-        bus_bytes_per_s=float(bus.sum() / times[known].sum()),
-        best_bus_bytes_per_s=float(best),
-    )
-
-
-def _payload_bytes(kind: str, args: Mapping[str, Any]) -> float | None:
-    """Return the full logical buffer: the output of an all-gather, the input of the others."""
-    number = args.get("Out msg nelems" if kind == "all_gather" else "In msg nelems")
-    width = element_bytes(str(args.get("dtype", "")))
-    if not isinstance(number, (int, float)) or isinstance(number, bool) or width is None:
-        return None
-    return float(number) * width
-
-
-def _whole(value: object) -> int | None:
-    try:
-        return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError, OverflowError):
-        return None
