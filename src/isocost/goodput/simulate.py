@@ -1,6 +1,6 @@
 """Monte Carlo of whole runs: the same process as the closed forms, with its spread.
 
-All runs advance together, one stop a round: the time to the next stop, what it loses, whether the run is done first.
+All runs advance together, some stops a round: the time to the next stop, what it loses, whether the run is done first.
 Handling does not move the running clock, so its times are drawn afterwards, for all stops of a cause in one go.
 """
 
@@ -22,6 +22,7 @@ from isocost.num import Num
 
 Row = NDArray[np.float64]
 _MOST_STOPS = 2_000_000  # of one run, closed form: more never ends in practice
+_STOPS_AT_ONCE = 32
 QUANTILES = (0.05, 0.10, 0.50, 0.90, 0.95)
 
 
@@ -176,7 +177,46 @@ class _Cycle:
 
 
 def _advance(shape: _Cycle, stop: engine.Stops, rng: np.random.Generator) -> tuple[Row, NDArray[np.int64]]:
-    """Return the running clock of every run, and its stops by kind: back to storage, back to memory, saved first.
+    """Return the running clock of every run, and its stops by kind: back to storage, back to memory, saved first."""
+    if np.any(shape.memory_cycle_s > 0):
+        return _advance_tiered(shape, stop, rng)
+    clock, lost = _advance_plain(shape, _row(stop.lost_per_s + stop.memory_per_s), rng)
+    # Stops that were saved before lose nothing: they do not move the clock, and are counted on it.
+    saved = rng.poisson(np.broadcast_to(stop.saved_per_s, clock.shape) * clock)
+    return clock, np.stack([lost, np.zeros_like(lost), saved])
+
+
+def _advance_plain(shape: _Cycle, lost_per_s: Row, rng: np.random.Generator) -> tuple[Row, NDArray[np.int64]]:
+    """Return the running clock and the stops of every run where all go back to storage, many stops at a time.
+
+    Each stretch between stops keeps whole cycles whatever came before, so that where it begins is a sum. Runs that end
+    leave the arrays, so that the slowest tenth does not cost ten times its share.
+    """
+    runs = shape.total_s.size
+    clock, lost = np.zeros(runs), np.zeros(runs, dtype=np.int64)
+    alive = np.arange(runs)
+    columns = [shape.cycle_s, shape.persist_s, shape.total_s, 1.0 / np.maximum(lost_per_s, 1e-300), np.zeros(runs)]
+    while alive.size:
+        cycle, persist, total, mean, done = columns
+        ran = rng.standard_exponential((_STOPS_AT_ONCE, alive.size)) * mean
+        kept = np.floor(np.maximum(ran - persist, 0.0) / cycle) * cycle
+        after = done + np.cumsum(kept, axis=0)
+        left = total - (after - kept)  # at the beginning of each stretch
+        ends = ran >= left
+        over = ends.any(axis=0)
+        whole = np.where(over, ends.argmax(axis=0), _STOPS_AT_ONCE)  # stretches before the last one
+        stopped = np.arange(_STOPS_AT_ONCE)[:, None] < whole
+        clock[alive] += np.where(stopped, ran, 0.0).sum(axis=0)
+        clock[alive[over]] += left[whole[over], over.nonzero()[0]]
+        lost[alive] += whole
+        columns[4] = after[-1]
+        alive = alive[~over]
+        columns = [column[~over] for column in columns]
+    return clock, lost
+
+
+def _advance_tiered(shape: _Cycle, stop: engine.Stops, rng: np.random.Generator) -> tuple[Row, NDArray[np.int64]]:
+    """Return the running clock and the stops of every run, a stop a round: what one loses depends on those before.
 
     ``done`` is the clock position of the newest save in storage, ``ahead`` what is kept beyond it. Runs that end leave
     the arrays, so that the slowest tenth does not cost ten times its share.
@@ -185,12 +225,11 @@ def _advance(shape: _Cycle, stop: engine.Stops, rng: np.random.Generator) -> tup
     clock = np.zeros(runs)
     kinds = np.zeros((3, runs), dtype=np.int64)
     safe_rate = np.maximum(stop.per_s, 1e-300)
-    alive = np.flatnonzero(np.ones(runs, dtype=bool))
+    alive = np.arange(runs)
     columns = [
         shape.cycle_s, shape.memory_cycle_s, shape.persist_s, shape.total_s, 1.0 / safe_rate,
         stop.lost_per_s / safe_rate, (stop.lost_per_s + stop.memory_per_s) / safe_rate, np.zeros(runs), np.zeros(runs),
     ]  # fmt: skip
-    tiered = bool(np.any(shape.memory_cycle_s > 0))
     while alive.size:
         cycle, memory, persist, total, mean, lost_to, memory_to, done, ahead = columns
         ran = rng.standard_exponential(alive.size) * mean
@@ -201,9 +240,8 @@ def _advance(shape: _Cycle, stop: engine.Stops, rng: np.random.Generator) -> tup
         kind = (draw >= lost_to).astype(np.int64) + (draw >= memory_to)
         saves = np.floor(np.maximum(reached - np.where(kind == 0, persist, 0.0), 0.0) / cycle)
         beyond = np.where(kind == 2, reached - saves * cycle, 0.0)
-        if tiered:
-            whole = np.where(memory > 0, memory, 1.0)
-            beyond = np.where(kind == 1, np.floor((reached - saves * cycle) / whole) * whole, beyond)
+        whole = np.where(memory > 0, memory, 1.0)
+        beyond = np.where(kind == 1, np.floor((reached - saves * cycle) / whole) * whole, beyond)
         columns[7], columns[8] = done + saves * cycle, beyond
         kinds[kind[~ends], alive[~ends]] += 1
         if ends.any():
