@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isocost.report.fitting import GAP, Grid, fit
+
 UNKNOWN = "-"
 WIDTH = 116  # of a line of text
+TABLE_WIDTH = 118  # of a line of a table, before the indent of a section
 MARK = "*"  # of the chosen row, in front of it
 
 
@@ -68,20 +71,23 @@ class Table:
         return [{column.key: column.value(row) for column in self.columns} for row in self.rows]
 
     def text(self) -> str:
-        """Return fixed-width text; a marked row starts with an asterisk."""
-        lines = [[column.head for column in self.columns], *self.cells()]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(self.columns))]
-        shown = [self._line(line, widths) for line in lines]
-        margins = ["" for _ in lines]
-        if self.marked:
-            margins = ["  ", *(f"{MARK} " if row in self.marked else "  " for row in range(len(self.rows)))]
-        body = [(margin + line).rstrip() for margin, line in zip(margins, shown, strict=True)]
-        rule = "-" * (len(margins[0]) + sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([*([self.title] if self.title else []), body[0], rule, *body[1:]])
-
-    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
-        sides = zip(self.columns, cells, widths, strict=True)
-        return "  ".join(cell.ljust(width) if column.left else cell.rjust(width) for column, cell, width in sides)
+        """Return fixed-width text of at most ``TABLE_WIDTH`` where it can be; a marked row starts with an asterisk."""
+        cells = self.cells()
+        grid = Grid(
+            heads=[column.head for column in self.columns],
+            left=[column.left for column in self.columns],
+            columns=[[row[place] for row in cells] for place in range(len(self.columns))],
+            margin=2 if self.marked else 0,
+        )
+        fit(grid, TABLE_WIDTH)
+        rows = [[column[row] for column in grid.columns] for row in range(len(cells))]
+        margins = [f"{MARK} " if row in self.marked else "  " for row in range(len(rows))]
+        lines = _lines(grid, grid.heads, "  ")
+        lines.append("-" * grid.width())
+        for row, margin in zip(rows, margins, strict=True):
+            lines += _lines(grid, row, margin)
+        same = [f"{' ' * grid.margin}in every row: {', '.join(grid.same)}"] if grid.same else []
+        return "\n".join([*([self.title] if self.title else []), *lines, *same])
 
     def markdown(self) -> str:
         """Return a pipe table; a marked row is bold."""
@@ -115,6 +121,19 @@ class Table:
             rows.append(f"<tr{style}>{shown}</tr>")
         caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _lines(grid: Grid, cells: Sequence[str], margin: str) -> list[str]:
+    """Return a row as lines: a cell of several lines stands beside the first lines of the others."""
+    parts = [cell.split("\n") for cell in cells]
+    shown = []
+    for line in range(max((len(part) for part in parts), default=1)):
+        texts = [part[line] if line < len(part) else "" for part in parts]
+        sides = zip(grid.left, texts, grid.widths(), strict=True)
+        front = (margin if line == 0 else " " * len(margin))[: grid.margin]
+        body = (" " * GAP).join(text.ljust(width) if left else text.rjust(width) for left, text, width in sides)
+        shown.append((front + body).rstrip())
+    return shown
 
 
 def _flat(value: object) -> object:

@@ -1,0 +1,94 @@
+"""A table that is too wide for a line: what it gives up, in which order, until it fits.
+
+Empty columns go first; then long headings take several lines; then words that are the same in every row are said once
+under the table; last, long texts are wrapped inside their column. Figures are never cut.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+GAP = 2  # blanks between two columns
+LEAST = 20  # characters that a wrapped text keeps
+
+
+@dataclass(slots=True, kw_only=True)
+class Grid:
+    """Headings and cells as text, column by column, and what is the same in every row."""
+
+    heads: list[str]
+    left: list[bool]
+    columns: list[list[str]]
+    margin: int = 0  # characters in front of every line
+    same: tuple[str, ...] = ()
+
+    def widths(self) -> list[int]:
+        """Characters of each column, its longest line."""
+        return [
+            max(len(line) for text in (head, *column) for line in (text.split("\n") or [""]))
+            for head, column in zip(self.heads, self.columns, strict=True)
+        ]
+
+    def width(self) -> int:
+        """Characters of a line."""
+        return self.margin + sum(self.widths()) + GAP * (len(self.heads) - 1)
+
+    def without(self, places: Sequence[int]) -> None:
+        """Drop columns."""
+        keep = [place for place in range(len(self.heads)) if place not in places]
+        self.heads = [self.heads[place] for place in keep]
+        self.left = [self.left[place] for place in keep]
+        self.columns = [self.columns[place] for place in keep]
+
+
+def fit(grid: Grid, width: int) -> None:
+    """Change a grid until it is at most ``width`` wide, or nothing more can be given up."""
+    if grid.width() <= width:
+        return
+    grid.without([place for place, column in enumerate(grid.columns) if column and not any(column)])
+    _wrap_heads(grid, width)
+    _say_once(grid, width)
+    _wrap_texts(grid, width)
+
+
+def _wrap_heads(grid: Grid, width: int) -> None:
+    """Break headings at blanks where they are longer than what stands below, the longest excess first."""
+    below = [max((len(cell) for cell in column), default=0) for column in grid.columns]
+    excess = sorted(range(len(grid.heads)), key=lambda place: below[place] - len(grid.heads[place]))
+    for place in excess:
+        if grid.width() <= width:
+            return
+        longest_word = max((len(word) for word in grid.heads[place].split()), default=0)
+        room = max(below[place], longest_word)
+        if 0 < room < len(grid.heads[place]):
+            grid.heads[place] = textwrap.fill(grid.heads[place], room, break_on_hyphens=False)
+
+
+def _say_once(grid: Grid, width: int) -> None:
+    """Take out words that no row differs in, from the right; the first column names the row and stays."""
+    said = []
+    for place in range(len(grid.heads) - 1, 0, -1):
+        if grid.width() <= width:
+            break
+        column = grid.columns[place]
+        if grid.left[place] and column and column[0] and len(set(column)) == 1:
+            said.append(f"{' '.join(grid.heads[place].split())} {column[0]}")
+            grid.without([place])
+    grid.same = tuple(reversed(said))
+
+
+def _wrap_texts(grid: Grid, width: int) -> None:
+    """Wrap the widest text column, again while it helps."""
+    for _ in grid.heads:
+        over = grid.width() - width
+        widths = grid.widths()
+        texts = [place for place, left in enumerate(grid.left) if left and widths[place] > LEAST]
+        if over <= 0 or not texts:
+            return
+        widest = max(texts, key=lambda place: widths[place])
+        room = max(widths[widest] - over, LEAST)
+        grid.columns[widest] = [
+            textwrap.fill(cell, room, break_on_hyphens=False, break_long_words=False) for cell in grid.columns[widest]
+        ]
