@@ -110,12 +110,12 @@ def test_what_is_not_is_one_line_and_code_2(
 
 
 def test_events_are_written(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--events writes what was no healthy step, as CSV."""
+    """--events-out writes what was no healthy step, as CSV."""
     out = log.parent / "events.csv"
-    assert run(["doctor", str(log), "--events", str(out), "--quiet"]) == 0
+    assert run(["doctor", str(log), "--events-out", str(out), "--quiet"]) == 0
     assert out.read_text().splitlines() == [
-        "bucket,cause,step,time_stamp,duration_s,line",
-        "start_up_s,first steps and compilation,1,,4.0,1",
+        "start,end,node,cause,bucket,what,step,duration_s,line",
+        "1970-01-01T00:00:02,1970-01-01T00:00:06,,,start_up_s,first steps and compilation,1,4.0,1",
     ]
     assert capsys.readouterr().err == ""
 

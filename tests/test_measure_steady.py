@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocost.goodput.buckets import BUCKETS
+from isocost.goodput.posterior import narrow, read_events
 from isocost.measure import Definition, Reading, RunSummary, StepRecord, Steps, read_log, summarise
+from isocost.measure.events import _BUCKET_OF_MARK, DRIFT, RESTART, SKIPPED_S, UNEXPLAINED
 from isocost.measure.records import DTYPES, Mark, StepsBuilder
 
 
@@ -89,8 +93,9 @@ def test_restarts_are_stitched() -> None:
     assert (summary.restarts, _p50(summary)) == (1, 2.0)
     assert dict(summary.dropped) == {"thrown away by a restart": 10, "warm-up after a restart": 1}
     assert dict(summary.buckets) == {
-        "useful_s": 200.0, "lost_work_s": 20.0, "warm_up_s": 6.0, "restart_s": 308.0,
+        "useful_s": 200.0, "lost_work_s": 20.0, "warm_up_s": 6.0, "restart_s": 300.0,
     }  # fmt: skip
+    assert summary.wall_s == sum(summary.buckets.values()) == 526.0
 
 
 def test_skipped_and_nan_iterations_are_no_steady_steps() -> None:
@@ -170,7 +175,28 @@ def test_times_come_from_rates_where_no_time_is_printed() -> None:
     rows = [{"step": float(n), "tokens_per_s_per_gpu": 1000.0} for n in range(1, 30)]
     by_tokens = _run(rows, facts={"gpus": 8.0})
     assert summarise(by_tokens).step_s is None
-    assert _p50(summarise(by_tokens, tokens_per_step=16000.0)) == 2.0
+    derived = summarise(by_tokens, tokens_per_step=16000.0)
+    assert (_p50(derived), derived.derived) == (2.0, True)
+    assert derived.timed_by == "tokens of a step over tokens per second, derived"
+    assert "as right as what was said of the run" in derived.notes[0]
+
+
+@pytest.mark.parametrize(("rate", "value"), [("tflops_per_gpu", 400.0), ("mfu", 0.4)])
+def test_flops_alone_give_a_step_time_under_a_definition(rate: str, value: float) -> None:
+    """TFLOP/s or MFU alone, with FLOPs of a token, tokens and GPUs said: 6e10 x 80,000 / (8 x 4e14) = 1.5 s."""
+    said = Definition(model_flop_per_token=6e10, peak_flop_per_s=1e15)
+    reading = _run([{"step": float(n), rate: value} for n in range(1, 30)])
+    assert summarise(reading).step_s is None
+    found = summarise(reading, definition=said, tokens_per_step=80_000.0, gpus=8.0)
+    assert (_p50(found), found.derived) == (pytest.approx(1.5, rel=1e-6), True)
+    assert found.mfu == pytest.approx(0.4, rel=1e-6)
+
+
+def test_a_clock_comes_before_what_was_said() -> None:
+    """Where lines have times, tokens that somebody says do not change the step time: they may be another run's."""
+    rows = [{"step": float(n), "tokens_per_s_per_gpu": 1000.0, "time_stamp": 2.5 * n} for n in range(1, 60)]
+    found = summarise(_run(rows), tokens_per_step=16_000.0, gpus=8.0)
+    assert (_p50(found), found.derived, found.timed_by) == (2.5, False, "time between lines")
 
 
 def test_mfu_and_hfu_are_those_of_the_definition() -> None:
@@ -184,21 +210,62 @@ def test_mfu_and_hfu_are_those_of_the_definition() -> None:
 
 def test_buckets_are_the_vocabulary_of_goodput() -> None:
     """Every bucket of an event is one of goodput's, or says that it is not."""
-    text = (Path(__file__).parents[1] / "src/isocost/measure/summary.py").read_text(encoding="utf-8")
-    used = {word for word in text.replace('"', " ").split() if word.endswith("_s")}
-    ours = {"useful_s", "start_up_s", "warm_up_s", "straggler_s", "lost_work_s", "restart_s"}
-    assert ours <= used
-    assert ours | {"checkpoint_stall_s", "evaluation_s"} <= set(BUCKETS)
+    text = (Path(__file__).parents[1] / "src/isocost/measure/events.py").read_text(encoding="utf-8")
+    used = set(re.findall(r'"([a-z_]+_s)"', text))
+    ours = {"useful_s", "start_up_s", "warm_up_s", "straggler_s", "lost_work_s", RESTART, *_BUCKET_OF_MARK.values()}
+    others = {SKIPPED_S, UNEXPLAINED}
+    assert ours <= set(BUCKETS)
+    assert used == ours | others | {"duration_s"}
 
 
-def test_events_are_written_as_csv() -> None:
-    """The events come out as rows with bucket, cause, step, time and duration."""
-    times = [8.0] + [2.0] * 39
-    rows = list(csv.DictReader(io.StringIO(summarise(_run(_rows(times))).events_csv())))
-    assert rows == [
-        {"bucket": "start_up_s", "cause": "first steps and compilation", "step": "1", "time_stamp": "",
-         "duration_s": "6.0", "line": "1"}
-    ]  # fmt: skip
+def test_a_drift_is_time_lost_to_slow_machines() -> None:
+    """Where steps grow slower, a healthy step is one of the first third; what the others take more is a straggler."""
+    times = [2.0] * 100 + [2.02] * 100 + [2.06] * 100
+    summary = summarise(_run(_rows(times)))
+    assert summary.drift_frac == pytest.approx(0.03)
+    assert dict(summary.buckets) == {"useful_s": 600.0, "straggler_s": pytest.approx(8.0)}
+    assert [(event.cause, event.step) for event in summary.events] == [(DRIFT, 300)]
+
+
+def test_events_are_evidence_for_goodput(tmp_path: Path) -> None:
+    """The file of events has every pause with its date; goodput reads the restarts of it as stops and nothing else."""
+    rows = [{"step": float(n), "step_s": 2.0, "time_stamp": 1e9 + 2.0 * n} for n in range(1, 41)]
+    rows += [{"step": float(n), "step_s": 2.0, "time_stamp": 1e9 + 2.0 * n + 320.0} for n in range(31, 101)]
+    text = summarise(_run(rows, marks=())).events_csv()
+    assert next(csv.DictReader(io.StringIO(text))) == {
+        "start": "2001-09-09T01:47:40", "end": "2001-09-09T01:48:00", "node": "", "cause": "",
+        "bucket": "lost_work_s", "what": "steps run again after a restart", "step": "40", "duration_s": "20.0",
+        "line": "40",
+    }  # fmt: skip
+    path = tmp_path / "events.csv"
+    path.write_text(text)
+    (stop,) = read_events(path)
+    assert (stop.start, stop.end) == (datetime(2001, 9, 9, 1, 48), datetime(2001, 9, 9, 1, 53))
+    found = narrow(read_events(path), nodes=64, days=30)
+    assert (found.events, found.mean_recovery_s) == (1, 300.0)
+
+
+def test_a_restart_without_a_clock_is_a_stop_all_the_same(tmp_path: Path) -> None:
+    """Where no line has a time, a stop is dated by the steps before it, has no length, and counts."""
+    rows = [{"step": float(n), "step_s": 2.0} for n in (*range(1, 41), *range(31, 61))]
+    summary = summarise(_run(rows))
+    assert dict(summary.buckets) == {"useful_s": 120.0, "lost_work_s": 20.0}
+    path = tmp_path / "events.csv"
+    path.write_text(summary.events_csv())
+    (stop,) = read_events(path)
+    assert (stop.start, stop.end) == (datetime(1970, 1, 1, 0, 1, 20),) * 2
+
+
+@pytest.mark.parametrize("odd", [1e300, float("nan"), float("inf"), 0.0, -2.0, 1e-300])
+def test_impossible_step_times_do_not_count(odd: float) -> None:
+    """A step time that is no time is dropped with a reason; nothing else changes, and no bucket is infinite."""
+    times = [2.0] * 40
+    times[20] = odd
+    summary = summarise(_run(_rows(times)))
+    assert _p50(summary) == 2.0
+    reason = {1e300: "longer than a day", 1e-300: None}.get(odd, "no step time on or between the lines")
+    assert dict(summary.dropped) == ({} if reason is None else {reason: 1})
+    assert sum(summary.buckets.values()) == pytest.approx(80.0)
 
 
 def test_records_behave_as_a_sequence() -> None:

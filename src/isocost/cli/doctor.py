@@ -25,8 +25,11 @@ def doctor(
         str | None,
         typer.Option("--columns", metavar="KEY=NAME,...", help="Columns of a table: step=it,step_ms=dt."),
     ] = None,
-    events: Annotated[
-        str | None, typer.Option("--events", metavar="FILE.csv", help="Write pauses, restarts and slow periods here.")
+    events_out: Annotated[
+        str | None,
+        typer.Option(
+            "--events-out", metavar="FILE.csv", help="Write pauses, restarts and slow periods here: goodput reads it."
+        ),
     ] = None,
     scenario: Annotated[
         str | None,
@@ -85,7 +88,7 @@ def doctor(
             files or [], format_of=format_of, columns=columns, scenario=scenario, step_time=step_time,
             tokens_left=tokens_left, changes=changes,
         )  # fmt: skip
-        table = result.events_csv() if events else ""
+        table = result.events_csv() if events_out else ""
     emit(render(result, form), output, quiet=quiet)
-    if events:
-        emit(table, events, quiet=quiet)
+    if events_out:
+        emit(table, events_out, quiet=quiet)

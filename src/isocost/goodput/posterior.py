@@ -16,6 +16,7 @@ from isocost.goodput.facts import load_reliability
 from isocost.goodput.gamma import Gamma
 
 _COLUMNS = ("start", "end", "node", "cause")
+_STOPS = ("", "restart_s")  # a file of all pauses of a run has a bucket: others than these did not stop the job
 _MOST_BYTES = 50_000_000
 _DAY_S = 86400.0
 _USUAL_GPUS_PER_NODE = 8.0
@@ -53,7 +54,9 @@ class Posterior:
 def read_events(path: str | Path) -> tuple[Event, ...]:
     """Return the events of a CSV file with the columns start, end, node and cause, in order of their start.
 
-    Times are ISO 8601. ``node`` and ``cause`` may be blank. Everything wrong with the file is one InputError.
+    Times are ISO 8601. ``node`` and ``cause`` may be blank. Where there is a column ``bucket``, as in the files that
+    ``isocost doctor --events-out`` writes, only its restarts are stops. Everything wrong with the file is one
+    InputError.
     """
     shown = str(path)
     rows = list(_rows(Path(path), shown))
@@ -61,6 +64,8 @@ def read_events(path: str | Path) -> tuple[Event, ...]:
     known = [fact.id for fact in load_reliability().causes] + ["operator", UNKNOWN]
     events = []
     for line, row in rows:
+        if row.get("bucket", "").strip() not in _STOPS:
+            continue
         where = f"{shown}:{line}"
         start, end = (_time(row, key, where, problems) for key in ("start", "end"))
         cause = (row.get("cause") or "").strip() or UNKNOWN

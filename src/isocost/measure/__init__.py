@@ -2,9 +2,10 @@
 
 from isocost.measure.collectives import Collective
 from isocost.measure.efficiency import Definition
+from isocost.measure.events import Event
 from isocost.measure.log import read_log
 from isocost.measure.records import Mark, Reading, StepRecord, Steps
-from isocost.measure.summary import Event, Interval, RunSummary, summarise
+from isocost.measure.summary import Interval, RunSummary, summarise
 from isocost.measure.trace import RankTrace, TraceSummary, read_trace
 
 __all__ = [

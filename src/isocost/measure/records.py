@@ -26,6 +26,8 @@ DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "global_batch": np.float32,
     "samples_per_s": np.float32,
     "tokens_per_s": np.float32,
+    "data_s": np.float32,
+    "power_w": np.float32,
     "rank": np.int32,
     "line": np.int32,
 }
@@ -51,6 +53,8 @@ class StepRecord:
     global_batch: float | None = None  # samples in a step
     samples_per_s: float | None = None  # of the whole job
     tokens_per_s: float | None = None  # of the whole job
+    data_s: float | None = None  # of the step: waiting for data
+    power_w: float | None = None  # of a GPU
     rank: int | None = None
     line: int = 0
 

@@ -13,12 +13,14 @@ from typing import Final
 import numpy as np
 
 from isocost.measure.records import NO_RANK, Column, Reading, Steps
+from isocost.measure.step_times import Known, median, step_times
 
 WARM_UP_FRAC: Final = 0.01  # slower than steady by more than this, or by more than the noise, is warm-up
 PAUSE_FRAC: Final = 0.5  # of a step: a shorter delay of a row, or gap between rows, is no pause
 SLOW_FRAC: Final = 0.05  # a period this much slower is a slow one
+DRIFT_FRAC: Final = 0.02  # the noise floor of a comparison between steady periods
+LONGEST_S: Final = 86400.0  # a watchdog stops a job that hangs within the hour: a longer step is no measurement
 WINDOW: Final = 5  # rows of a rolling median
-RESOLUTION_STEPS: Final = 20.0  # an interval is at least this many units of the clock that printed its ends
 MIXED_FRAC: Final = 0.2  # of rows whose step does not grow: ranks without a name on one file
 _FEWEST: Final = 3  # rows of a segment that can have a warm-up
 _NOISE: Final = 3.0  # median absolute deviations of the rolling median
@@ -29,6 +31,7 @@ OTHER_RANK: Final = "another rank"
 REPEATED: Final = "same step printed twice"
 THROWN_AWAY: Final = "thrown away by a restart"
 NO_TIME: Final = "no step time on or between the lines"
+TOO_LONG: Final = "longer than a day"
 IMPOSSIBLE: Final = "faster than the GPU can be"
 SKIPPED: Final = "skipped iterations"
 NAN: Final = "NaN"
@@ -38,7 +41,8 @@ AFTER_RESTART: Final = "warm-up after a restart"
 PAUSE: Final = "pause in the step"
 SLOW: Final = "slow period"
 REASONS: Final = (
-    OTHER_RANK, REPEATED, THROWN_AWAY, NO_TIME, IMPOSSIBLE, NAN, SKIPPED, RAMP_UP, WARM_UP, AFTER_RESTART, PAUSE, SLOW,
+    OTHER_RANK, REPEATED, THROWN_AWAY, NO_TIME, TOO_LONG, IMPOSSIBLE, NAN, SKIPPED, RAMP_UP, WARM_UP, AFTER_RESTART,
+    PAUSE, SLOW,
 )  # fmt: skip
 
 
@@ -54,6 +58,7 @@ class Sorted:
     reason: Column  # index into REASONS, -1 for a steady row
     dropped: dict[str, int]  # rows of other ranks and repeated ones, which are not here
     timed_by: str  # where step times come from
+    derived: bool = False  # from a rate and what somebody says of the run, not from a time in the log
 
     @property
     def steady(self) -> Column:
@@ -65,15 +70,13 @@ class Sorted:
         return np.asarray(self.reason == REASONS.index(reason))
 
 
-def sort_steps(
-    reading: Reading, *, peak_flop_per_s: float | None = None, tokens_per_step: float | None = None
-) -> Sorted:
+def sort_steps(reading: Reading, known: Known) -> Sorted:
     """Return the rows of the rank that printed most, each with its reason not to be steady, if any."""
     steps, dropped = _one_rank(reading.records)
     number = steps.column("step")
     segment = np.concatenate([[0], np.cumsum(np.diff(number) < 0.0)]).astype(np.int32) if len(steps) else np.zeros(0)
     span = _spans(number, segment)
-    step_s, pause_s, timed_by = _times(reading, steps, span, segment, tokens_per_step)
+    step_s, pause_s, timed_by, derived = step_times(reading, steps, span, segment, known)
     reason = np.full(len(steps), -1, dtype=np.int8)
 
     def mark(where: Column, name: str) -> None:
@@ -81,20 +84,21 @@ def sort_steps(
 
     mark(_superseded(number, segment), THROWN_AWAY)
     mark(~(np.isfinite(step_s) & (step_s > 0.0)), NO_TIME)
-    mark(_impossible(steps, peak_flop_per_s), IMPOSSIBLE)
+    mark(step_s > LONGEST_S, TOO_LONG)
+    mark(_impossible(steps, known.peak_flop_per_s), IMPOSSIBLE)
     mark(steps.column("nan") > 0.0, NAN)
     mark(steps.column("skipped") > 0.0, SKIPPED)
     mark(_ramp_up(steps.column("global_batch")), RAMP_UP)
     warm = _warm_up(np.where(reason < 0, step_s, np.nan), segment)
     mark(warm & (segment == 0), WARM_UP)
     mark(warm, AFTER_RESTART)
-    usual = _median(step_s[reason < 0])
+    usual = median(step_s[reason < 0])
     slow = _slow(np.where(reason < 0, step_s, np.nan), usual)
     mark(_paused(step_s, span, usual, reason < 0) & ~slow, PAUSE)
     mark(slow, SLOW)
     return Sorted(
         steps=steps, span=span, step_s=step_s, pause_s=pause_s, segment=segment, reason=reason, dropped=dropped,
-        timed_by=timed_by,
+        timed_by=timed_by, derived=derived,
     )  # fmt: skip
 
 
@@ -127,53 +131,8 @@ def _spans(number: Column, segment: Column) -> Column:
         return number
     span = np.concatenate([[np.nan], np.diff(number)])
     span[np.concatenate([[True], np.diff(segment) > 0])] = np.nan
-    usual = _median(span)
+    usual = median(span)
     return np.where(np.isnan(span), usual if np.isfinite(usual) else 1.0, span)
-
-
-def _times(
-    reading: Reading, steps: Steps, span: Column, segment: Column, tokens_per_step: float | None
-) -> tuple[Column, Column, str]:
-    """Return the time of a step on each row, the pause before it, and where times are from: the best there is."""
-    stamps = steps.column("time_stamp")
-    between = np.concatenate([[np.nan], np.diff(stamps)]) if len(stamps) else stamps
-    between[np.concatenate([[True], np.diff(segment) > 0])[: len(between)]] = np.nan
-    unknown = np.full(len(steps), np.nan)
-    printed = steps.column("step_s")
-    if np.isfinite(printed).any():
-        return printed, between - printed * span, "printed"
-    batch = steps.column("global_batch")
-    batch = np.where(np.isnan(batch), reading.facts.get("global_batch", np.nan), batch)
-    by_samples = np.divide(batch, steps.column("samples_per_s"))
-    if np.isfinite(by_samples).any():
-        return by_samples, between - by_samples * span, "global batch over samples per second"
-    gpus = reading.facts.get("gpus", np.nan)
-    rate = steps.column("tokens_per_s_per_gpu") * gpus
-    rate = np.where(np.isnan(rate), steps.column("tokens_per_s"), rate)
-    tokens = tokens_per_step or reading.facts.get("global_batch", np.nan) * reading.facts.get("seq_len", np.nan)
-    by_tokens = np.divide(tokens, rate)
-    if np.isfinite(by_tokens).any():
-        return by_tokens, between - by_tokens * span, "tokens of a step over tokens per second"
-    return _between_stamps(between, span), unknown, "time between lines"
-
-
-def _between_stamps(between: Column, span: Column) -> Column:
-    """Return time over iterations; where the clock is coarse, over as many rows as it needs to tell."""
-    known = between[np.isfinite(between)]
-    if not len(known):
-        return np.full(len(between), np.nan)
-    coarse = bool(np.all(known == np.round(known)))
-    rows = max(int(np.ceil(RESOLUTION_STEPS / max(float(np.mean(known)), 1e-3))), 1) if coarse else 1
-    if rows == 1:
-        return np.divide(between, span)
-    time, iterations = np.nan_to_num(between), np.where(np.isnan(between), 0.0, span)
-    starts = np.arange(0, len(between), rows)
-    pooled = np.divide(np.add.reduceat(time, starts), np.maximum(np.add.reduceat(iterations, starts), 1.0))
-    result = np.repeat(pooled, rows)[: len(between)]
-    result[np.isnan(between)] = np.nan
-    if len(starts) > 1 and len(between) - starts[-1] < rows:
-        result[starts[-1] :] = pooled[-2]  # a short rest is too coarse by itself
-    return result
 
 
 def _superseded(number: Column, segment: Column) -> Column:
@@ -221,8 +180,8 @@ def _warm_up(step_s: Column, segment: Column) -> Column:
 def _warm_rows(times: Column) -> int:
     """Return the number of rows at the start that are warm-up."""
     half = len(times) // 2
-    steady = _median(times[half:])
-    noise = _SIGMA * _median(np.abs(times[half:] - steady)) / steady
+    steady = median(times[half:])
+    noise = _SIGMA * median(np.abs(times[half:] - steady)) / steady
     bound = max(WARM_UP_FRAC, _NOISE * _MEDIAN_OF_WINDOW * noise)
     healthy = ~_rolling_over(times[: half + WINDOW], steady * (1.0 + bound))[: half + 1]
     end = int(np.argmax(healthy)) if healthy.any() else half
@@ -242,7 +201,7 @@ def _rolling_over(values: Column, bound: float) -> Column:
 
 def _paused(step_s: Column, span: Column, usual: float, among: Column) -> Column:
     """Mask of rows that hold a pause: half a step in all, and far outside the noise of a row."""
-    noise = _SIGMA * _median(np.abs(step_s[among] - usual)) / usual
+    noise = _SIGMA * median(np.abs(step_s[among] - usual)) / usual
     over = step_s / usual - 1.0
     return np.asarray((over * span > PAUSE_FRAC) & (over > max(SLOW_FRAC, 2.0 * _NOISE * noise)))
 
@@ -254,7 +213,7 @@ def _slow(step_s: Column, usual: float) -> Column:
     if len(known) < 2 * WINDOW:
         return slow
     times = step_s[known]
-    noise = _SIGMA * _median(np.abs(times - usual)) / usual
+    noise = _SIGMA * median(np.abs(times - usual)) / usual
     off = _rolling_over(times, usual * (1.0 + max(SLOW_FRAC, _NOISE * noise)))
     off[len(off) - WINDOW + 1 :] = False  # windows that are not whole
     count = np.concatenate([[0], np.cumsum(off)])
@@ -262,8 +221,3 @@ def _slow(step_s: Column, usual: float) -> Column:
     covered = count[rows + 1] > count[np.maximum(rows - WINDOW + 1, 0)]
     slow[known] = covered & (times > usual * (1.0 + SLOW_FRAC / 2.0))
     return slow
-
-
-def _median(values: Column) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")

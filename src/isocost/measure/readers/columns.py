@@ -28,6 +28,8 @@ KEYS: Final[Mapping[str, tuple[str, float]]] = {
     "memory_bytes": ("memory_bytes", 1.0),
     "memory_gib": ("memory_bytes", GIB),
     "global_batch": ("global_batch", 1.0),
+    "data_s": ("data_s", 1.0),
+    "power_w": ("power_w", 1.0),
     "skipped": ("skipped", 1.0),
     "nan": ("nan", 1.0),
     "time_stamp": ("time_stamp", 1.0),
@@ -138,6 +140,16 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "global_batch",
         "global_batch_size",
         "batch_size",
+    ),
+    "data_s": (
+        "data_s",
+        "data_time",
+        "throughput/device/data loading (s)",
+        "time_metrics/data_loading(s)",
+    ),
+    "power_w": (
+        "power_w",
+        "power",
     ),
     "skipped": (
         "skipped",

@@ -32,6 +32,7 @@ class Megatron(BarReader):
         "tokens per gpu per second (tgs)": ("tokens_per_s_per_gpu", 1.0),
         "tokens/sec/gpu": ("tokens_per_s_per_gpu", 1.0),
         "samples per second": ("samples_per_s", 1.0),
+        "power per GPU (W/GPU)": ("power_w", 1.0),
         "global batch size": ("global_batch", 1.0),
         "lm loss": ("loss", 1.0),
         "lm-loss": ("loss", 1.0),
