@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.cases import SIXTEEN_BIT, Case, generation
-from isocost.catalog.records import peak
+from isocost.cases import Case
 from isocost.constants import Constant
+from isocost.doctor.hybrid import step_of
 from isocost.doctor.run import Calibrated, MeasuredRun
+from isocost.doctor.switches import BEYOND, Option, allowed, held, options
 from isocost.evaluate.step import StepTime
 from isocost.layouts import NUMBERS, Axes, Layouts, default_axes, legal_layouts
-from isocost.recipes import Recipe, recipes
 from isocost.search.plan import PLAIN, STACK_SCHEDULES
-from isocost.search.tables import Tables, small_axes, tables
+from isocost.search.tables import SmallAxes, Tables, small_axes, tables
 
 Floats = NDArray[np.float64]
 
@@ -30,28 +31,35 @@ CHUNK: Final = 16_384
 LAYOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "tp": ("tp", "sequence_parallel"),
     "pp": ("pp", "vp", "schedule"),
+    "schedule": ("vp", "schedule"),  # of the pipeline that the run has
     "cp": ("cp",),
     "ep": ("ep",),
     "sharding": ("sharding",),
     "micro_batch": ("micro_batch",),
     "recompute": ("recompute",),
 }
-# What each is bought or trained with, and so is not part of the best configuration of the run as it is.
-BEYOND: Final = ("precision", "fabric")
-# Kernels faster than the older ones, where they run.
-ATTENTION: Final = {"hopper": ("flash3", "cudnn"), "blackwell": ("cudnn",), "ampere": ("flash2",), "ada": ("flash2",)}
-LOW_PRECISION: Final = {"blackwell": "mxfp8", "hopper": "fp8", "ada": "fp8"}
-Change = Callable[[Case], Case]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Variant:
     """One setting of all switches: what differs from the run, and all layouts under it."""
 
-    changes: Mapping[str, tuple[str, str]]  # lever: (as run, here)
+    chosen: tuple[Option, ...]
+    constants: Mapping[str, Constant]
     tables: Tables
     step_s: Floats  # calibrated
     peak_bytes: Floats
+    per_step: float  # steps of this global batch for the tokens of one step of the run, and for the same loss
+
+    @property
+    def changes(self) -> dict[str, tuple[str, str]]:
+        """What each lever is set to, as run and here."""
+        return {option.lever: option.words for option in self.chosen}
+
+    @property
+    def as_long_s(self) -> Floats:
+        """Time for what one step of the run does."""
+        return self.step_s * self.per_step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,37 +81,80 @@ class Neighbourhood:
         return np.asarray(getattr(self.layouts, name))
 
     def moved(self, lever: str) -> NDArray[np.bool_]:
-        """Layouts in which a lever stands elsewhere than in the run."""
+        """Layouts in which a lever stands elsewhere than in the run; another pipeline has its own schedule."""
         found = np.zeros(len(self.layouts), bool)
         for name in LAYOUT[lever]:
             column = self.column(name)
             found |= column != column[self.own]
-        return found
+        other_pipeline: NDArray[np.bool_] = self.layouts.pp != self.layouts.pp[self.own]
+        return {"pp": other_pipeline, "schedule": found & ~other_pipeline}.get(lever, found)
 
     def time(self, variant: int, layout: int) -> StepTime:
         """Parts of the step of one combination, before calibration."""
-        record = self.variants[variant].tables.time(np.array([layout], np.intp))
+        record = step_of(self.variants[variant].tables, np.array([layout], np.intp))
         return StepTime(**{f.name: float(np.asarray(getattr(record, f.name)).reshape(-1)[0]) for f in fields(record)})
 
 
-def neighbourhood(run: MeasuredRun, calibrated: Calibrated, constants: Mapping[str, Constant]) -> Neighbourhood:
-    """Evaluate all combinations, at most ``MOST`` of them unless the run's own degrees alone have more."""
-    switches = _combinations(run.case)
+def neighbourhood(
+    run: MeasuredRun, calibrated: Calibrated, constants: Mapping[str, Constant], tokens: float
+) -> Neighbourhood:
+    """Evaluate the combinations, at most ``MOST`` of them unless the run's own degrees alone have more.
+
+    All switches of the stack with all layouts; then what lies beyond the run as it is (lower precision, another batch
+    or network) with all layouts and every part of the fastest set of switches that fits.
+    """
+    found = options(run.case, tokens)
+    inside, outside = ([o for o in found if (o.lever in BEYOND) is beyond] for beyond in (False, True))
+    sets = [chosen for chosen in _products(inside) if allowed(_changed(run.case, chosen))]
     for within in WITHIN:
         layouts = _layouts(run, within)
-        if len(layouts) * len(switches) <= MOST:
+        if len(layouts) * len(sets) <= MOST:
             break
     axes = small_axes(layouts)
-    variants = []
-    for changes, case in switches:
-        prepared = tables(case, run.option, layouts, axes, constants)
-        step, peaks = np.empty(len(layouts)), np.empty(len(layouts))
-        for start in range(0, len(layouts), CHUNK):
-            rows = slice(start, min(start + CHUNK, len(layouts)))
-            step[rows] = calibrated.seconds(prepared.time(rows))
-            peaks[rows] = prepared.memory(rows).total
-        variants.append(Variant(changes=changes, tables=prepared, step_s=step, peak_bytes=peaks))
+
+    def variant(chosen: tuple[Option, ...]) -> Variant:
+        return _variant(run, chosen, layouts, axes, calibrated, constants)
+
+    variants = [variant(chosen) for chosen in sets]
+    ceiling = run.ceiling_bytes
+    best = min(variants, key=lambda v: float(np.min(np.where(v.peak_bytes <= ceiling, v.as_long_s, np.inf))))
+    parts = [part for count in range(len(best.chosen) + 1) for part in itertools.combinations(best.chosen, count)]
+    further = [(*part, extra) for extra in outside for part in parts]
+    variants += [variant(chosen) for chosen in further if allowed(_changed(run.case, chosen))]
     return Neighbourhood(layouts=layouts, own=_own(run.case, layouts), variants=tuple(variants), within=within)
+
+
+def _products(found: Sequence[Option]) -> list[tuple[Option, ...]]:
+    """Every combination of at most one option a lever; that of the run, with none, first."""
+    by_lever = [list(group) for _, group in itertools.groupby(found, key=lambda option: option.lever)]
+    picks = itertools.product(*([None, *group] for group in by_lever))
+    return [tuple(option for option in pick if option is not None) for pick in picks]
+
+
+def _changed(case: Case, chosen: Sequence[Option]) -> Case:
+    for option in chosen:
+        case = option.change(case)
+    return case
+
+
+def _variant(
+    run: MeasuredRun, chosen: tuple[Option, ...], layouts: Layouts, axes: SmallAxes, calibrated: Calibrated,
+    constants: Mapping[str, Constant],
+) -> Variant:  # fmt: skip
+    """All layouts under one set of options, evaluated."""
+    case, here = _changed(run.case, chosen), held(run.case, chosen, constants)
+    domain = max((option.sharding_domain for option in chosen), default=0)
+    prepared = replace(tables(case, run.option, layouts, axes, here), sharding_domain=domain)
+    step, peaks = np.empty(len(layouts)), np.empty(len(layouts))
+    for start in range(0, len(layouts), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(layouts)))
+        step[rows] = calibrated.seconds(step_of(prepared, rows))
+        peaks[rows] = prepared.memory(rows).total
+    more_tokens = math.prod(option.tokens_frac for option in chosen)
+    return Variant(
+        chosen=chosen, constants=here, tables=prepared, step_s=step, peak_bytes=peaks,
+        per_step=more_tokens * run.case.global_batch_seqs / case.global_batch_seqs,
+    )  # fmt: skip
 
 
 def _layouts(run: MeasuredRun, within: int) -> Layouts:
@@ -133,59 +184,3 @@ def _own(case: Case, layouts: Layouts) -> int:
         same &= getattr(layouts, name) == getattr(layouts.axes, name).index(getattr(case, name))
     same &= layouts.sequence_parallel == int(case.sequence_parallel)
     return int(np.flatnonzero(same)[0])
-
-
-def _combinations(case: Case) -> list[tuple[dict[str, tuple[str, str]], Case]]:
-    """Every combination of the switches; that of the run first."""
-    choices = _switches(case)
-    found = []
-    for picked in itertools.product(*([None, *options] for options in choices.values())):
-        changed, changes = case, {}
-        for lever, option in zip(choices, picked, strict=True):
-            if option is not None:
-                words, change = option
-                changed, changes[lever] = change(changed), words
-        found.append((changes, changed))
-    return found
-
-
-Option = tuple[tuple[str, str], Change]
-
-
-def _switches(case: Case) -> dict[str, list[Option]]:
-    """The switches that this run could set otherwise, and how."""
-    recipe, chip = case.recipe, generation(case.accelerator.id)
-    found: dict[str, list[Option]] = {
-        "attention_kernel": [
-            ((case.attention_kernel, name), lambda c, name=name: replace(c, attention_kernel=name))  # type: ignore[misc]
-            for name in ATTENTION.get(chip, ())
-            if name != case.attention_kernel and case.attention_kernel not in ATTENTION.get(chip, ())
-        ]
-    }
-    if not recipe.compiled:
-        found["compile"] = [(("no", "yes"), _compiled)]
-    if not recipe.cuda_graphs:
-        found["cuda_graphs"] = [
-            (("no", "yes"), lambda c: replace(c, recipe=replace(c.recipe, cuda_graphs=True)))
-        ]  # fmt: skip
-    if recipe.gradient_bytes > 2.0:
-        words = ("fp32", "bf16")
-        found["gradient_precision"] = [(words, lambda c: replace(c, recipe=replace(c.recipe, gradient_bytes=2.0)))]
-    if not case.tp_overlap and case.gpus > 1:
-        found["tp_overlap"] = [(("no", "yes"), lambda c: replace(c, tp_overlap=True))]
-    lower = LOW_PRECISION.get(chip, "")
-    if lower and case.precision in SIXTEEN_BIT and peak(case.accelerator, lower)[0] is not None:
-        found["precision"] = [((case.precision, lower), lambda c: replace(c, precision=lower))]
-    if case.gpus > max(case.accelerator.scaleup_domain, 1):
-        words = ("as it is", "NIC bandwidth x 2")
-        found["fabric"] = [(words, lambda c: replace(c, nic_bytes_per_s=2.0 * c.nic_bytes_per_s))]
-    return {lever: options for lever, options in found.items() if options}
-
-
-def _compiled(case: Case) -> Case:
-    """The case compiled: as the recipe of the same stack that was measured so, where there is one."""
-    twins = [other for other in recipes().values() if other.stack == case.recipe.stack and other.compiled]
-    twin: Recipe = max(twins, key=lambda other: (other.until, other.since), default=replace(case.recipe, compiled=True))
-    recipe = replace(twin, gradient_bytes=case.recipe.gradient_bytes, cuda_graphs=case.recipe.cuda_graphs)
-    norm = "compiled" if case.norm_kernel == "eager" else case.norm_kernel
-    return replace(case, recipe=recipe, norm_kernel=norm)

@@ -17,8 +17,10 @@ from isocost.catalog.store import Catalog
 from isocost.constants import Constant
 from isocost.errors import InputError, Problem
 from isocost.evaluate.step import StepTime
+from isocost.memory_choices import capacity_bytes
 from isocost.predict import predict
 from isocost.search.plan import case_of, estimate
+from isocost.search.pool import fit_ceiling_bytes
 from isocost.search.question import Option, Question
 from isocost.workload.flops import RecomputeKind, recompute_flop_per_token, train_flop_per_token
 
@@ -67,6 +69,16 @@ class MeasuredRun:
     def option(self) -> Option:
         """Accelerator, network and price."""
         return self.question.options[0]
+
+    @property
+    def capacity_bytes(self) -> float:
+        """Memory of a chip that a program can use."""
+        return capacity_bytes(self.case.accelerator.memory_bytes)
+
+    @property
+    def ceiling_bytes(self) -> float:
+        """Predicted peak up to which a layout fits: the run does, and so does what needs no more than it."""
+        return max(fit_ceiling_bytes(self.capacity_bytes, self.question.fit_probability), self.peak_bytes)
 
     @property
     def predicted_s(self) -> float:
@@ -173,9 +185,10 @@ class Calibrated:
         """Step times with the factors."""
         return np.asarray(sum(getattr(time, name) * self.factors[name] for name in PARTS), float)
 
-    def gain_sd(self, before: StepTime, after: StepTime) -> float:
+    def gain_sd(self, before: StepTime, after: StepTime, left_open: Mapping[str, float]) -> float:
         """Spread of the log of the ratio of two step times: of parts that changed, as far as the run leaves them open.
 
+        ``left_open`` is the variance of the log of a part that comes from constants which only one of the two has.
         Beyond the constants, the variance of the model between layouts is taken for the share of the step that changed.
         """
         old, new = float(self.seconds(before)), float(self.seconds(after))
@@ -190,24 +203,31 @@ class Calibrated:
         seen = math.fsum(share[name] * self.shares[name] * PRIOR_SD[name] ** 2 for name in PARTS)
         total = math.fsum((self.shares[name] * PRIOR_SD[name]) ** 2 for name in PARTS) + SPREAD**2
         left = max(prior - seen**2 / total, 0.0)
-        return math.sqrt(left + SPREAD**2 * min(moved / old, 1.0))
+        part = {name: self.factors[name] * float(getattr(after, name)) / new for name in left_open}
+        switched = math.fsum(part[name] ** 2 * variance for name, variance in left_open.items())
+        return math.sqrt(left + switched + SPREAD**2 * min(moved / old, 1.0))
 
 
 def calibrate(run: MeasuredRun) -> Calibrated:
+    """The model calibrated on one run."""
+    return calibrate_time(run.time, run.measured_s)
+
+
+def calibrate_time(time: StepTime, measured_s: float) -> Calibrated:
     """Return the most likely factors given one step time: parts that are less certain and longer take more of it.
 
     In logs the step is a weighted sum of the parts, weights their shares; each log factor has a normal prior around 0
     and the step a spread of its own. What the parts do not take is a common factor, so that the run is met exactly.
     """
-    predicted = run.predicted_s
-    shares = {name: float(getattr(run.time, name)) / predicted for name in PARTS}
-    off = math.log(run.measured_s / predicted)
+    predicted = float(time.total_s)
+    shares = {name: float(getattr(time, name)) / predicted for name in PARTS}
+    off = math.log(measured_s / predicted)
     total = math.fsum((shares[name] * PRIOR_SD[name]) ** 2 for name in PARTS) + SPREAD**2
     own = {name: math.exp(PRIOR_SD[name] ** 2 * shares[name] * off / total) for name in PARTS}
-    common = run.measured_s / math.fsum(own[name] * float(getattr(run.time, name)) for name in PARTS)
+    common = measured_s / math.fsum(own[name] * float(getattr(time, name)) for name in PARTS)
     return Calibrated(
         factors={name: factor * common for name, factor in own.items()},
         common=common,
         shares=shares,
-        off_frac=run.measured_s / predicted - 1.0,
+        off_frac=measured_s / predicted - 1.0,
     )

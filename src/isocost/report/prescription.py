@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from isocost.calibrate.site import NINETY
 from isocost.constants import shipped
+from isocost.doctor.describe import NONE, Prescription
 from isocost.doctor.neighbourhood import neighbourhood
-from isocost.doctor.prescribe import Doctor, Findings, Prescription
+from isocost.doctor.prescribe import Doctor, Findings
 from isocost.doctor.run import DOUBTFUL_FACTOR, Calibrated, Drop, MeasuredRun, calibrate, measured_run, waterfall
+from isocost.doctor.trial import NOISE_FRAC
 from isocost.errors import InputError, Problem
-from isocost.memory_choices import capacity_bytes
+from isocost.measure.summary import RunSummary
 from isocost.report.doctor import NEEDS_SCENARIO, Examination, LogExamination, TraceExamination
+from isocost.report.prescription_tables import (
+    days,
+    dollars,
+    levers_table,
+    phrase,
+    shares_table,
+    tokens,
+    trials_table,
+    unpriced_table,
+    waterfall_table,
+    words,
+)
 from isocost.report.result import SCHEMA_VERSION, Result
-from isocost.report.table import Column, Report, Section, Table
+from isocost.report.table import Report, Section, Table
 from isocost.scenario import load_tables, read_scenario
 from isocost.scenario.question import question_of
 from isocost.search.question import MFU_DEFINITION
 from isocost.units import parse
 
+# Of a prescription in the list of what to try first.
+TRY_FIRST = (
+    "levers", "changes", "gain_probability", "fits_probability", "expected_days_saved", "expected_usd_saved", "trial",
+    "value_days", "value_usd",
+)  # fmt: skip
 DIFFERS_FRAC = 0.02  # a log whose tokens differ from the scenario's by more is of another run
 
 
@@ -52,7 +71,7 @@ def prescribe(
         fix = "check the global batch, the sequence length, the GPUs and the unit of the step time"
         raise InputError([Problem("step time", message, fix=fix)])
     fitted = calibrate(found)
-    findings = Doctor(found, fitted, neighbourhood(found, fitted, constants), left).findings()
+    findings = Doctor(found, fitted, neighbourhood(found, fitted, constants, left), left, _noise(examined)).findings()
     return PrescribedRun(
         examined=examined, run=found, calibrated=fitted, drops=waterfall(found), findings=findings
     )  # fmt: skip
@@ -73,6 +92,14 @@ def _step_s(examined: Examination | None) -> float:
     if isinstance(examined, TraceExamination) and examined.summary.step_s is not None:
         return examined.summary.step_s
     raise InputError([Problem("--step-time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
+
+
+def _noise(examined: Examination | None) -> float | None:
+    """Spread of single steps over their mean, where a log shows it."""
+    if not isinstance(examined, LogExamination) or examined.summary.step_s is None:
+        return None
+    usual = examined.summary.step_s
+    return (usual.p95 - usual.p05) / (2.0 * NINETY) / usual.p50 or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,26 +136,29 @@ class PrescribedRun(Result):
             "definition": MFU_DEFINITION,
             "predicted_step_s": run.predicted_s,
         }
-        best = findings.best
         return {
             "schema_version": SCHEMA_VERSION,
             "input": base["input"],
             "measured": measured,
             "waterfall": self.drops,
             "levers": findings.singles,
-            "best_combination": None
-            if best is None
-            else {
-                **{field.name: getattr(best, field.name) for field in fields(best)},
-                "shares_s": findings.shares,
-                "worthless_alone": findings.worthless_alone,
-            },
+            "best_combination": self._best(),
+            "try_first": [{key: getattr(found, key) for key in TRY_FIRST} for found in findings.try_first],
             "beyond": findings.beyond,
+            "no_effect": findings.no_effect,
+            "not_priced": findings.unpriced,
             "cliffs": findings.cliffs,
             "verdict": findings.verdict,
             "combinations": findings.evaluated,
             "unknown": self._unknown(base.get("unknown", [])),
         }
+
+    def _best(self) -> dict[str, Any] | None:
+        best = self.findings.best
+        if best is None:
+            return None
+        more = {"shares_s": self.findings.shares, "worthless_alone": self.findings.worthless_alone}
+        return {field.name: getattr(best, field.name) for field in fields(best)} | more
 
     def _unknown(self, before: list[str]) -> list[str]:
         run = self.run
@@ -138,7 +168,7 @@ class PrescribedRun(Result):
             found.append(f"the layout in full: {', '.join(run.left_open)} not given, taken as the fastest that fits")
         if run.option.median_usd_per_s is None:
             found.append("dollars: nobody lists a price of this accelerator; add [purchase] to the scenario")
-        full = run.peak_bytes / capacity_bytes(run.case.accelerator.memory_bytes)
+        full = run.peak_bytes / run.capacity_bytes
         if full > 1.0:
             found.append(
                 f"memory: the run's own peak is predicted at {full:.0%} of the memory, though it ran; the chances of "
@@ -164,116 +194,104 @@ class PrescribedRun(Result):
             said = case.global_batch_seqs * case.seq_len
             if abs(printed / said - 1.0) > DIFFERS_FRAC:
                 found.append(f"which is right: the log has {printed:,.0f} tokens a step, the scenario {said:,}")
-        return found
+        return found + self._other_definition(summary)
+
+    def _other_definition(self, summary: RunSummary) -> list[str]:
+        """What the log means by MFU, where it prints another than that of the definition here."""
+        if summary.printed_mfu is None:
+            return []
+        printed, mfu = summary.printed_mfu.p50, self.run.mfu_at(self.run.measured_s)
+        if abs(printed / mfu - 1.0) <= DIFFERS_FRAC:
+            return []
+        counts = []
+        if (flop := summary.printed_flop_per_token) is not None:
+            counts.append(f"counts {flop / 1e9:,.1f} GFLOP a token (here {self.run.flop_per_token / 1e9:,.1f})")
+        if (peak := summary.printed_peak_flop_per_s) is not None:
+            counts.append(f"divides by {peak / 1e12:,.0f} TFLOP/s (here {self.run.peak_flop_per_s / 1e12:,.0f})")
+        why = f"; it {' and '.join(counts)}" if counts else ""
+        return [f"what the log means by MFU: it prints {printed:.1%}, by the definition above it is {mfu:.1%}{why}"]
 
     def lead(self) -> str:
         """Return the answer in one sentence."""
         mfu, best = self.run.mfu_at(self.run.measured_s), self.findings.best
         if best is None:
             return f"{mfu:.1%} MFU: {self.findings.verdict}."
-        money = "" if best.usd_saved is None else f" and {_dollars(best.usd_saved)}"
+        money = "" if best.usd_saved is None else f" and {dollars(best.usd_saved)}"
         return (
-            f"{mfu:.1%} MFU, {best.mfu_low:.0%} to {best.mfu_high:.0%} is reachable on these GPUs: {_words(best)}; "
-            f"{best.days_saved:,.1f} days{money} saved on the {_tokens(self.findings.tokens_left)} tokens left."
+            f"{mfu:.1%} MFU, {best.mfu_low:.0%} to {best.mfu_high:.0%} is reachable on these GPUs: {words(best)}; "
+            f"{days(best.days_saved)} days{money} saved on the {tokens(self.findings.tokens_left)} tokens left."
         )
 
     def report(self) -> Report:
         """Return the sentence and the sections."""
         findings = self.findings
-        off = self.calibrated.off_frac
-        notes = [
-            f"model before this run: {self.run.predicted_s:,.4g} s a step; measured is {off:+.1%} from it, and the "
-            "model is calibrated to that",
-            f"HFU {self.run.hfu:.1%}; MFU: {MFU_DEFINITION}",
-            f"{findings.evaluated:,} combinations evaluated; global batch and sequence length stay",
-            "days are of steps alone, without interruptions; dollars are rent at the median price",
-        ]
-        sections = [
-            Section(title="From peak to MFU", body=(_waterfall(self.drops), *notes[:2])),
-            Section(title="One change at a time", body=(self.rows(), *notes[2:])),
-        ]
+        sections = [self._waterfall()]
         if findings.best is not None:
-            sections.append(self._combination(findings.best))
+            sections.append(self._together(findings.best))
+        sections.append(self._singles())
+        if findings.try_first:
+            sections.append(self._try_first())
         if findings.beyond:
-            sections.append(Section(title="With lower precision or another network", body=(_levers(findings.beyond),)))
+            notes = dict.fromkeys(note for p in findings.beyond if p.risk != NONE for note in p.risk_note.split("; "))
+            title = "With lower precision, another batch or another network"
+            sections.append(Section(title=title, body=(levers_table(findings.beyond), *notes)))
         if findings.cliffs:
             sections.append(Section(title="Faster, but over the edge of memory", body=findings.cliffs))
+        if findings.unpriced:
+            sections.append(self._not_priced())
         unknown = tuple(self._unknown(self.examined.to_dict()["unknown"] if self.examined else []))
         return Report(
             lead=self.lead(), sections=(*sections, Section(title="Not known from this input", body=unknown))
         )  # fmt: skip
 
-    def _combination(self, best: Prescription) -> Section:
-        shares = ", ".join(f"{name} {value:,.3g} s" for name, value in self.findings.shares.items())
-        alone = self.findings.worthless_alone
-        lines = [f"saved a step: {shares} (Shapley shares; they add up)"]
+    def _waterfall(self) -> Section:
+        off = self.calibrated.off_frac
+        lines = (
+            f"model before this run: {self.run.predicted_s:,.4g} s a step; measured is {off:+.1%} from it, and the "
+            "model is calibrated to that",
+            f"HFU {self.run.hfu:.1%}; MFU: {MFU_DEFINITION}",
+        )
+        return Section(title="From peak to MFU", body=(waterfall_table(self.drops), *lines))
+
+    def _together(self, best: Prescription) -> Section:
+        alone, shares = self.findings.worthless_alone, self.findings.shares
+        head = (
+            f"{best.step_s:,.4g} s a step, {best.mfu:.1%} MFU; a gain at {best.gain_probability:.0%}; "
+            f"{best.memory_frac:.0%} of the memory, fits at {best.fits_probability:.0%}; effort {best.effort}; "
+            f"risk {best.risk}: {best.risk_note}"
+        )
+        lines = ["shares are Shapley values of all orders, and add up", f"evidence: {best.evidence}"]
         if alone:
-            lines.append(f"worth nothing alone, only together: {', '.join(alone)}")
-        lines += [f"numerics: {best.numerics}", f"evidence: {best.evidence}"]
-        return Section(title="Together", body=(_levers((best,)), *lines))
+            lines.append(f"worth nothing alone, only together: {', '.join(phrase(best, name) for name in alone)}")
+        table = shares_table(best, shares, self.run.measured_s)
+        return Section(title="Together", body=(head, table, *lines))
+
+    def _singles(self) -> Section:
+        findings = self.findings
+        lines = [
+            f"{findings.evaluated:,} combinations evaluated; global batch and sequence length stay unless said",
+            f"gain?: chance of more than {NOISE_FRAC:.0%}, the noise between two runs; tested on: pairs of measured "
+            "runs that differ in this only",
+            "days and USD: of steps alone, without interruptions, at the median rent",
+        ]
+        if findings.no_effect:
+            lines.append(f"no effect in this layout: {', '.join(findings.no_effect)}")
+        return Section(title="One change at a time", body=(self.rows(), *lines))
+
+    def _try_first(self) -> Section:
+        best = self.findings.best
+        named = {} if best is None or len(best.levers) == 1 else {best.levers: "all of them together"}
+        table = trials_table(self.findings.try_first, named)
+        lines = (
+            "days expected: the change is kept only where the trial fits and gains more than the noise; worth: less "
+            "the trial on all GPUs, without anybody's time",
+        )
+        return Section(title="What to try first", body=(table, *lines))
+
+    def _not_priced(self) -> Section:
+        why = (f"{row.lever}: {row.why}" for row in self.findings.unpriced)
+        return Section(title="Not priced: worth at most", body=(unpriced_table(self.findings.unpriced), *why))
 
     def rows(self) -> Table:
-        """Return the single changes, those that fit first, the largest gain first."""
-        return _levers(self.findings.singles)
-
-
-def _words(found: Prescription) -> str:
-    return ", ".join(f"{key} {old} to {new}" for key, (old, new) in found.changes.items())
-
-
-def _dollars(usd: float) -> str:
-    return f"${usd / 1e6:,.2f}M" if usd >= 1e6 else f"${usd:,.0f}"
-
-
-def _tokens(count: float) -> str:
-    return f"{count / 1e12:,.3g} T" if count >= 1e12 else f"{count / 1e9:,.3g} B"
-
-
-def _days(value: float) -> str:
-    return f"{round(value, 2) + 0.0:,.2f}"  # no minus in front of a zero
-
-
-def _rounded(value: float) -> str:
-    return f"{round(value) + 0:,}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def _waterfall(drops: tuple[Drop, ...]) -> Table:
-    """Return the waterfall: peak, drops, achieved."""
-    ideal, *others = drops
-    shown = [d for d in others if not math.isclose(d.s, 0.0, abs_tol=5e-7 * ideal.s) or d.name == "unexplained"]
-    rows = [
-        {"name": "peak", "s": ideal.s, "mfu": 1.0, "how": ""},
-        *({"name": d.name, "s": d.s, "mfu": d.mfu, "how": d.how} for d in shown),
-        {"name": "achieved", "s": math.fsum(d.s for d in drops), "mfu": ideal.mfu, "how": "measured"},
-    ]
-    columns = (
-        Column(head="part", key="part", value=lambda row: row["name"], left=True),
-        Column(head="s", key="s", value=lambda row: row["s"], show=lambda value: f"{value:,.3f}"),
-        Column(head="MFU", key="mfu", value=lambda row: row["mfu"], show=_percent),
-        Column(head="how known", key="how", value=lambda row: row["how"], left=True),
-    )
-    return Table(columns=columns, rows=tuple(rows))
-
-
-def _fit(found: Prescription) -> str:
-    return "does not fit" if not found.fits else f"{found.fits_probability:.0%}{', cliff' if found.cliff else ''}"
-
-
-def _levers(found: tuple[Prescription, ...]) -> Table:
-    columns = (
-        Column(head="change", key="change", value=_words, left=True),
-        Column(head="step, s", key="step_s", value=lambda p: p.step_s, show=lambda value: f"{value:,.4g}"),
-        Column(head="MFU", key="mfu", value=lambda p: p.mfu, show=_percent),
-        Column(head="a gain?", key="gain_probability", value=lambda p: p.gain_probability, show=lambda v: f"{v:.0%}"),
-        Column(head="memory", key="memory_frac", value=lambda p: p.memory_frac, show=lambda v: f"{v:.0%}"),
-        Column(head="fits", key="fits", value=_fit),
-        Column(head="days saved", key="days_saved", value=lambda p: p.days_saved, show=_days),
-        Column(head="USD saved", key="usd_saved", value=lambda p: p.usd_saved, show=_rounded),
-        Column(head="effort", key="effort", value=lambda p: p.effort, left=True),
-        Column(head="numerics", key="numerics", value=lambda p: p.numerics.partition(":")[0], left=True),
-    )
-    return Table(columns=columns, rows=found)
+        """Return the single changes, those that fit first, what is worth most to try first."""
+        return levers_table(self.findings.singles)

@@ -174,12 +174,17 @@ class Tables:
     peaks: Gather[_PeakSide]
     blocks: Gather[_BlockSide]
     stages: Gather[_StageSide]
+    sharding_domain: int = 0  # states are sharded within so many accelerators and replicated beyond; 0: over all ranks
 
     def _tail(self, rows: Rows, stage: _StageSide, split: Split) -> Tail:
         """The tail of these layouts, what depends on dp filled in."""
         dp = self.layouts.dp[rows].astype(float)
         micro_batches = self.case.global_batch_seqs / (dp * split.micro_batch)
-        return replace(stage.tail, dp=dp, micro_batches=micro_batches, shard_group=dp * split.cp)
+        group = dp * split.cp
+        if self.sharding_domain:
+            inside = np.maximum(self.sharding_domain // split.tp, 1.0)
+            group = np.where(group % inside == 0.0, inside, group)
+        return replace(stage.tail, dp=dp, micro_batches=micro_batches, shard_group=group)
 
     def memory(self, rows: Rows) -> MemoryBreakdown:
         """Peak memory of these layouts, by part."""
@@ -189,10 +194,14 @@ class Tables:
         tail, ranks = self._tail(rows, stage, side.split), (stage.first, stage.inner, stage.last)
         return peak_memory(side.peak, self.model, side.split, tail, policy, ranks)
 
+    def parts(self, rows: Rows) -> tuple[_BlockSide, Tail]:
+        """Block times of these layouts, and the rest of each."""
+        side = self.blocks.take(self.axes.block[rows])
+        return side, self._tail(rows, self.stages.take(self.axes.stage[rows]), side.split)
+
     def time(self, rows: Rows) -> StepTime:
         """Step time of these layouts, by cause."""
-        side = self.blocks.take(self.axes.block[rows])
-        tail = self._tail(rows, self.stages.take(self.axes.stage[rows]), side.split)
+        side, tail = self.parts(rows)
         return step_time(side.times, self.model, side.split, tail, self.machine, side.policy, self.coefficients)
 
 
