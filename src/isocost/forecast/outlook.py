@@ -20,7 +20,7 @@ _BARS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outlook:
-    """Draws of a whole run. Arrays have one entry a draw; the same place is the same future in every plan."""
+    """Draws of a whole run with its luck: arrays, in which the same place is the same future in every plan."""
 
     gpus: int
     wall_s: Row
@@ -28,8 +28,10 @@ class Outlook:
     cost_usd: Row | None  # the full bill; None: not priced
     effective_frac: Row
     interruptions: Row
+    drawn_s: Mapping[str, Row]  # every bucket
     buckets_s: Mapping[str, float]  # of a run in the middle: they add up to the median wall clock
     lines_usd: Mapping[str, float]  # of a bill in the middle: they add up to the median
+    luck_s: tuple[float, float]  # p05 and p95 less p50 of the wall clock, every input at its median
     interval_s: float  # between saves
     state_bytes: float
     write_bytes_per_s: float
@@ -120,9 +122,9 @@ def outlook_of(
 ) -> Outlook:
     """Return the forecast of one plan; ``bars`` also asks which inputs move it most."""
     inputs = inputs_of(run, conditions, catalog)
-    n, seed = conditions.draws, conditions.seed
-    drawn = draw(inputs, n, seed)
-    found = evaluate(run, conditions, catalog, drawn)
+    n = conditions.draws
+    drawn = draw(inputs, n, conditions.seed)
+    found = evaluate(run, conditions, catalog, drawn, lucky_runs=n)
     wall = np.broadcast_to(np.asarray(found.time.wall_s, np.float64), (n,))
     total = None if found.bill is None else np.broadcast_to(np.asarray(found.bill.total_usd, np.float64), (n,))
     middle = planned(run, conditions, {})
@@ -137,8 +139,10 @@ def outlook_of(
         cost_usd=total,
         effective_frac=_row(found.time.effective_frac, n),
         interruptions=_row(found.time.interruptions, n),
+        drawn_s={name: _row(value, n) for name, value in found.time.buckets().items()},
         buckets_s=_typical(found.time.buckets(), wall, n),
         lines_usd={} if found.bill is None or total is None else _typical(found.bill.lines(), total, n),
+        luck_s=_luck(run, conditions, catalog),
         interval_s=float(np.asarray(middle.inputs.interval_s)),
         state_bytes=float(np.asarray(middle.inputs.state_bytes)),
         write_bytes_per_s=float(np.asarray(middle.write_bytes_per_s)),
@@ -150,6 +154,13 @@ def outlook_of(
         cost_bars=cost,
         worth_usd=dict(worth_usd or {}),
     )
+
+
+def _luck(run: Run, conditions: Conditions, catalog: Catalog) -> tuple[float, float]:
+    """Return how much shorter and longer than the middle one runs are that differ in their luck alone."""
+    time = evaluate(run, conditions, catalog, {}, lucky_runs=conditions.draws).time
+    low, middle, high = np.quantile(np.asarray(time.wall_s), (SHARES[0], 0.5, SHARES[-1])).tolist()
+    return low - middle, high - middle
 
 
 def _tornadoes(

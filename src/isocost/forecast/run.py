@@ -15,6 +15,7 @@ from isocost.catalog.store import Catalog
 from isocost.costs import distribution_of
 from isocost.draws import Distribution, Fixed, Row, SplitLognormal
 from isocost.forecast.conditions import Conditions
+from isocost.forecast.luck import with_luck
 from isocost.goodput.buckets import GoodputBreakdown
 from isocost.goodput.causes import DAY_S, Draws, rate_prior
 from isocost.goodput.engine import goodput
@@ -208,9 +209,17 @@ class Evaluated:
         return None if self.bill is None else self.bill.total_usd
 
 
-def evaluate(run: Run, conditions: Conditions, catalog: Catalog, values: Mapping[str, Num]) -> Evaluated:
-    """Return time and bill of a run at values of the uncertain inputs, medians for those not named."""
-    time = goodput(planned(run, conditions, values).inputs)
+def evaluate(
+    run: Run, conditions: Conditions, catalog: Catalog, values: Mapping[str, Num], *, lucky_runs: int = 0
+) -> Evaluated:
+    """Return time and bill of a run at values of the uncertain inputs, medians for those not named.
+
+    Both are what can be expected; with ``lucky_runs`` they are those of so many single runs, one for each draw.
+    """
+    inputs = planned(run, conditions, values).inputs
+    time = goodput(inputs)
+    if lucky_runs:
+        time = with_luck(inputs, time, lucky_runs, conditions.seed)
     held = time.wall_s
     used = None
     if run.tdp_w is not None:

@@ -1,4 +1,4 @@
-"""Where the time of the chosen plan goes: every bucket, in closed form at medians and over simulated runs."""
+"""Where the time of the chosen plan goes: every bucket over the runs of its forecast, and how often to save."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from typing import Any, Final
 
 import numpy as np
 
-from isocost.draws import draw
-from isocost.forecast import inputs_of
-from isocost.forecast.run import FAILURES, node_rate, planned
+from isocost.forecast import Outlook
+from isocost.forecast.run import planned
 from isocost.goodput.buckets import BUCKETS, GoodputBreakdown
 from isocost.goodput.engine import goodput
 from isocost.goodput.plan import Planned
-from isocost.goodput.simulate import Simulated, simulate
 from isocost.report.candidates import layout_text
 from isocost.report.plans import Plan
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.saved import chosen_of_plan
 from isocost.report.table import Column, Report, Section, Table
-from isocost.search.question import DAY_S, Candidate
+from isocost.report.whole import drawn_lines, quantile_table
+from isocost.search.question import Candidate
 from isocost.search.whole import run_at
 from isocost.units import show
 
-RUNS: Final = 1000
 _ENDS: Final = ((0.05, "p05"), (0.5, "p50"), (0.95, "p95"))
 _INTERVALS: Final = {"exact_interval_s": "exact renewal", "young_interval_s": "Young", "daly_interval_s": "Daly"}
 
@@ -31,7 +29,7 @@ _INTERVALS: Final = {"exact_interval_s": "exact renewal", "young_interval_s": "Y
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     bucket: str
-    at_medians_s: float
+    middle_s: float
     share: float
     quantiles_s: tuple[float, ...]
 
@@ -42,34 +40,29 @@ class GoodputReport(Result):
 
     plan: Plan
     chosen: Candidate
+    outlook: Outlook  # that of the plan
     planned: Planned  # at medians
     closed: GoodputBreakdown  # the expected run, every input at its median
-    runs: Simulated  # every input drawn, and every stop
 
     def _rows(self) -> tuple[_Row, ...]:
-        wall = float(self.closed.wall_s)
+        total = sum(self.outlook.buckets_s.values())
         return tuple(
-            _Row(
-                bucket=name,
-                at_medians_s=float(value),
-                share=float(value) / wall,
-                quantiles_s=tuple(self.runs.quantile(name, share) for share, _ in _ENDS),
-            )
-            for name, value in self.closed.buckets().items()
+            _Row(bucket=name, middle_s=value, share=value / total, quantiles_s=self._quantiles(name))
+            for name, value in self.outlook.buckets_s.items()
         )
 
+    def _quantiles(self, bucket: str) -> tuple[float, ...]:
+        return tuple(np.quantile(self.outlook.drawn_s[bucket], [share for share, _ in _ENDS]).tolist())
+
     def rows(self) -> Table:
-        """Return the buckets: they sum to the wall clock at medians; quantiles of each do not add up."""
-        seconds = (
-            _seconds(f"{end} of {self.runs.runs:,} runs", f"{end}_s", place) for place, (_, end) in enumerate(_ENDS)
-        )
+        """Return the buckets: those of a run in the middle sum to the median wall clock, quantiles do not add up."""
+        ends = (_seconds(end, place) for place, (_, end) in enumerate(_ENDS))
         return Table(
             columns=(
-                Column(head="bucket", key="bucket", value=lambda r: r.bucket, left=True),
-                Column(head="at medians", key="at_medians_s", value=lambda r: r.at_medians_s, show=_short),
+                Column(head="bucket", key="bucket", value=lambda r: r.bucket, show=_named, left=True),
+                Column(head="middle", key="middle_s", value=lambda r: r.middle_s, show=_short),
                 Column(head="share", key="share_frac", value=lambda r: r.share, show=lambda x: f"{x:.2%}"),
-                *seconds,
-                Column(head="what it is", key="meaning", value=lambda r: BUCKETS[r.bucket], left=True),
+                *ends,
             ),
             rows=self._rows(),
         )
@@ -77,13 +70,12 @@ class GoodputReport(Result):
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        g = [self.runs.quantile("goodput", share) for share, _ in _ENDS]
-        days = [self.runs.quantile("wall_s", share) / DAY_S for share, _ in _ENDS]
-        stops = self.runs.quantile("interruptions", 0.5)
+        found = self.outlook.quantiles()
+        g, days = ([found[name][end] for _, end in _ENDS] for name in ("goodput_frac", "days"))
         return (
             f"Goodput {g[1]:.1%} ({g[0]:.1%} to {g[2]:.1%}): {days[1]:,.1f} d ({days[0]:,.1f} to {days[2]:,.1f}), "
-            f"{stops:,.0f} interruptions, on {self.chosen.gpus:,} x {self.chosen.option.accelerator.name}; "
-            f"{layout_text(self.chosen)}"
+            f"{found['interruptions']['p50']:,.0f} interruptions, on {self.chosen.gpus:,} x "
+            f"{self.chosen.option.accelerator.name}; {layout_text(self.chosen)}"
         )
 
     @property
@@ -91,32 +83,33 @@ class GoodputReport(Result):
         """Storage bandwidth with which a save is safe before the next one begins."""
         return float(self.planned.inputs.state_bytes) / float(self.closed.interval_s)
 
+    @property
+    def residual(self) -> float:
+        """What the buckets of any run miss of its wall clock, over the wall clock."""
+        total = sum(self.outlook.drawn_s.values(), start=np.zeros(len(self.outlook.wall_s)))
+        return float(np.max(np.abs(total / self.outlook.wall_s - 1.0)))
+
     def report(self) -> Report:
         """Return the buckets, the saves, and what was assumed."""
-        wall, useful = float(self.closed.wall_s), float(self.closed.useful_s)
-        total = f"sum of the buckets at medians: {wall / DAY_S:,.3f} d, off the wall clock by {self.residual:.0e}"
-        mean = [
-            f"at medians: goodput {useful / wall:.1%}, effective training time {float(self.closed.effective_frac):.1%} "
-            f"as papers count it, mean time to failure {show(float(self.closed.mttf_s), 's')}",
-            total,
+        o = self.outlook
+        below = [
+            *drawn_lines(o),
+            "middle: the mean of runs around the median wall clock, to which it adds up",
+            f"the buckets of every run sum to its wall clock, off by {self.residual:.0e} at most",
+            f"mean time to failure {show(float(self.closed.mttf_s), 's')} at the median rate",
         ]
-        deadline = self.plan.answer.question.deadline_s
-        if deadline is not None:
-            mean.append(f"simulated runs within the deadline: {self.runs.share_within(deadline):.0%}")
+        if o.deadline_s is not None:
+            below.append(f"runs within the deadline: {o.deadline_chance:.0%}")
         notes = tuple(f"{note.name}: {note.value}" for note in self.plan.assumptions() if note.name in _NAMED)
         return Report(
             lead=self.sentence,
             sections=(
-                Section(title="Where the time goes", body=(self.rows(), *mean)),
+                Section(title="The whole run, as isocost plan forecasts it", body=(quantile_table(o),)),
+                Section(title="Where the time goes", body=(self.rows(), *below)),
                 Section(title="Checkpoints", body=tuple(self._saves())),
                 Section(title="Assumptions", body=notes),
             ),
         )
-
-    @property
-    def residual(self) -> float:
-        """What the buckets miss of the wall clock, over the wall clock."""
-        return float(self.closed.residual_frac())
 
     def _saves(self) -> list[str]:
         p, state = self.planned, float(self.planned.inputs.state_bytes)
@@ -140,14 +133,21 @@ class GoodputReport(Result):
             "schema_version": SCHEMA_VERSION,
             "verb": "goodput",
             "summary": self.sentence,
-            "wall_s": self.closed.wall_s,
-            "goodput_frac": self.closed.goodput,
-            "effective_frac": self.closed.effective_frac,
-            "interruptions": self.closed.interruptions,
-            "buckets": self.closed.buckets(),
-            "simulated": {
-                "runs": self.runs.runs,
-                **{name: {end: self.runs.quantile(name, share) for share, end in _ENDS} for name in self.runs.columns},
+            "runs": len(self.outlook.wall_s),
+            "quantiles": self.outlook.quantiles(),
+            "luck_over_p50": {"p05_s": self.outlook.luck_s[0], "p95_s": self.outlook.luck_s[1]},
+            "wall_s": sum(self.outlook.buckets_s.values()),
+            "buckets": dict(self.outlook.buckets_s),
+            "buckets_drawn": {
+                name: dict(zip((end for _, end in _ENDS), self._quantiles(name), strict=True)) for name in BUCKETS
+            },
+            "expected_at_medians": {
+                "wall_s": self.closed.wall_s,
+                "goodput_frac": self.closed.goodput,
+                "effective_frac": self.closed.effective_frac,
+                "interruptions": self.closed.interruptions,
+                "mttf_s": self.closed.mttf_s,
+                "buckets": self.closed.buckets(),
             },
             "checkpoint": {
                 "state_bytes": self.planned.inputs.state_bytes,
@@ -165,26 +165,26 @@ class GoodputReport(Result):
 _NAMED: Final = ("failures", "bring-up", "straggler", "restart", "conditions")
 
 
+def _named(bucket: str) -> str:
+    """Return a bucket as its name in JSON and in logs, and what it is."""
+    return f"{bucket.removesuffix('_s')}: {BUCKETS[bucket]}"
+
+
 def _short(x: float) -> str:
     return show(x, "s") if x else "0 s"
 
 
-def _seconds(head: str, key: str, place: int) -> Column:
-    return Column(head=head, key=key, value=lambda row: row.quantiles_s[place], show=_short)
+def _seconds(end: str, place: int) -> Column:
+    return Column(head=end, key=f"{end}_s", value=lambda row: row.quantiles_s[place], show=_short)
 
 
 def goodput_report(plan: Plan) -> GoodputReport:
     """Return where the time of the chosen plan goes."""
     found = chosen_of_plan(plan)  # an error where there is no plan
-    assert plan.answer.chosen is not None
-    question = found.question
+    question, chosen, outlook = found.question, plan.answer.chosen, plan.answer.outlook
+    assert chosen is not None
+    assert outlook is not None
     assert question.conditions is not None
-    chosen = plan.answer.chosen
     run = run_at(question, found.option, found.case, found.catalog, chosen.step_s)
-    c = question.conditions
-    middle = planned(run, c, {})
-    values = draw(inputs_of(run, c, found.catalog), RUNS, c.seed)
-    wide = planned(run, c, {FAILURES: np.full(RUNS, node_rate(c).quantile(0.5)), **values}).inputs
-    return GoodputReport(
-        plan=plan, chosen=chosen, planned=middle, closed=goodput(middle.inputs), runs=simulate(wide, RUNS, c.seed)
-    )  # fmt: skip
+    middle = planned(run, question.conditions, {})
+    return GoodputReport(plan=plan, chosen=chosen, outlook=outlook, planned=middle, closed=goodput(middle.inputs))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from isocost.draws import Bar
 from isocost.forecast import Outlook
 from isocost.goodput.buckets import BUCKETS
+from isocost.money.check import DAY_S
 from isocost.report.table import Column, Section, Table
 from isocost.units import show
 
@@ -114,12 +115,20 @@ def bar_table(bars: tuple[Bar, ...], unit: str) -> Table:
     )  # fmt: skip
 
 
-def whole_sections(o: Outlook, *, verb: str = "plan") -> tuple[Section, ...]:
+def drawn_lines(o: Outlook) -> list[str]:
+    """Return what the runs of a forecast differ in, and how much of it is luck."""
+    low, high = (x / DAY_S for x in o.luck_s)
+    return [
+        f"{len(o.wall_s):,} runs, each with its own draw of every uncertain input and its own stops",
+        f"luck alone, with every input at its median: {low:+,.2f} d to {high:+,.2f} d in 9 runs of 10",
+    ]
+
+
+def whole_sections(o: Outlook) -> tuple[Section, ...]:
     """Return the sections on the whole run of the chosen plan."""
     saves = f"saves of {show(o.state_bytes, 'B')} every {show(o.interval_s, 's')}, {o.spares:,.0f} spare nodes"
     body: list[Table | str] = [quantile_table(o), *chances(o), saves]
-    if o.gpus and verb:
-        body.append(f"{len(o.wall_s):,} draws of every uncertain input")
+    body += drawn_lines(o)
     time = shares(o.buckets_s, BUCKETS, "bucket", "bucket_s", "time")
     sections = [
         Section(title="The whole run: from the cluster handed over to the last step", body=tuple(body)),
@@ -153,6 +162,7 @@ def outlook_dict(o: Outlook) -> dict[str, Any]:
     return {
         "draws": len(o.wall_s),
         "quantiles": o.quantiles(),
+        "luck_over_p50": {"p05_s": o.luck_s[0], "p95_s": o.luck_s[1]},
         "deadline_chance_frac": o.deadline_chance,
         "budget_chance_frac": o.budget_chance,
         "both_chance_frac": o.both_chance,

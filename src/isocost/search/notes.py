@@ -20,7 +20,6 @@ INTERRUPTIONS = (
     "minimum terms, storage and traffic out",
 )
 NOT_MODELLED = (
-    "the luck of a single run: days are expected ones at each draw of the inputs (isocost goodput draws stops too)",
     "unequal load of experts and ranks",
     "sharding over fewer ranks than dp x cp (hybrid sharding)",
     "instances rented whole; taxes, insurance, research staff and data",
@@ -32,7 +31,7 @@ def not_modelled(question: Question) -> tuple[str, ...]:
     """What the answer to a question leaves out."""
     c = question.conditions
     if c is None:
-        return (*INTERRUPTIONS, *NOT_MODELLED[1:])
+        return (*INTERRUPTIONS, *NOT_MODELLED)
     programme = () if c.failed_runs or c.exploratory_runs else ("failed and exploratory runs: give [programme]",)
     return (*NOT_MODELLED, *programme)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from isocost.catalog.store import Catalog
 from isocost.draws import Row, value_of_knowing
 from isocost.forecast import Outlook, outlook_of
 from isocost.search.pool import Pool
+from isocost.search.question import DAY_S, Candidate, Interval, Spread
 from isocost.search.tables import Index
 from isocost.search.whole import run_of
 
@@ -34,6 +37,42 @@ def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | N
         worth_usd=worth(pool, best) if question.tornado else {},
         bars=question.tornado,
     )
+
+
+def as_forecast(plan: Candidate, outlook: Outlook) -> Candidate:
+    """Return a plan with the days, the bill and the goodput of its forecast: those of single runs, luck in.
+
+    The search compares what can be expected of every layout, and the medians of the two differ a little.
+    """
+    ends = {name: (q["p05"], q["p50"], q["p95"]) for name, q in outlook.quantiles().items()}
+    days, goodput, cost = ends["days"], ends["goodput_frac"], ends.get("cost_usd")
+    longer = days[1] * DAY_S / plan.run_s
+    whole = {
+        "days": Interval(low=days[0], high=days[2]),
+        "run_s": Interval(low=days[0] * DAY_S, high=days[2] * DAY_S),
+        "gpu_hours": Interval(low=ends["gpu_hours"][0], high=ends["gpu_hours"][2]),
+        "goodput": Interval(low=goodput[0], high=goodput[2]),
+    }
+    if "energy_j" in plan.intervals:
+        energy = plan.intervals["energy_j"]
+        whole["energy_j"] = Interval(low=energy.low * longer, high=energy.high * longer)
+    return replace(
+        plan,
+        run_s=plan.run_s * longer,
+        gpu_s=plan.gpu_s * longer,
+        goodput=goodput[1],
+        price_usd=_scaled(plan.price_usd, longer),
+        energy_usd=_scaled(plan.energy_usd, longer),
+        energy_j=None if plan.energy_j is None else plan.energy_j * longer,
+        cost_usd=None if cost is None else Spread(low=cost[0], median=cost[1], high=cost[2]),
+        intervals={**plan.intervals, **whole},
+    )
+
+
+def _scaled(spread: Spread | None, factor: float) -> Spread | None:
+    if spread is None:
+        return None
+    return Spread(low=spread.low * factor, median=spread.median * factor, high=spread.high * factor)
 
 
 def worth(pool: Pool, best: Index) -> dict[str, float]:

@@ -20,7 +20,7 @@ from isocost.search.bill import Site, site
 from isocost.search.describe import candidates
 from isocost.search.evaluate import evaluate
 from isocost.search.notes import assumptions, not_modelled, with_batch
-from isocost.search.outlook import forecast
+from isocost.search.outlook import as_forecast, forecast
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
 from isocost.search.question import Alternative, Answer, Candidate, Question
 from isocost.search.tables import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
@@ -101,10 +101,12 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         why = "; ".join(dict.fromkeys(refused.values())) if none_runs else f"no layout is legal: {common}"
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
     edge = choose.frontier(everything, best)
-    shown = zip(edge, candidates(everything, edge), strict=True)
+    shown = {k: choose.binding(everything, k, c)[0] for k, c in zip(edge, candidates(everything, edge), strict=True)}
+    if chosen is not None and outlook is not None:
+        chosen = as_forecast(chosen, outlook)
+        shown = {k: chosen if k == row else c for k, c in shown.items()}
     return Answer(
-        question=asked, chosen=chosen, why=why, alternatives=near,
-        frontier=tuple(choose.binding(everything, k, c)[0] for k, c in shown),
+        question=asked, chosen=chosen, why=why, alternatives=near, frontier=tuple(shown.values()),
         others=choose.losers(everything, best, row, refused),
         rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n}, illegal=illegal,
         relaxations=() if row is not None else ways_out(everything, searcher.pool),
