@@ -117,8 +117,11 @@ def load_tables(path: str | Path) -> dict[str, Any]:
         raise InputError([Problem(str(path), "is nested too deeply", fix="correct the file")]) from None
     for name, key in _PATHS_IN:
         if isinstance(inner := tables.get(name), dict) and key in inner:
-            tables[name] = {**inner, key: _beside(file, inner[key])}
-    return {key: _beside(file, value) if key in _PATHS else value for key, value in tables.items()}
+            value = inner[key]
+            if name == "frontier" and isinstance(value, str):  # the lists of this table may be text with commas
+                value = [part.strip() for part in value.split(",")]
+            tables[name] = {**inner, key: beside(file, value)}
+    return {key: beside(file, value) if key in _PATHS else value for key, value in tables.items()}
 
 
 def _text(file: Path) -> str:
@@ -142,14 +145,14 @@ def _text(file: Path) -> str:
         raise InputError([Problem(place, f"cannot be read: {reason}")]) from None
 
 
-def _beside(file: Path, value: object) -> object:
+def beside(file: Path, value: object) -> object:
     """Return a path relative to the scenario's folder as one that can be opened; names of models stay."""
     if isinstance(value, list):
-        return [_beside(file, part) for part in value]
+        return [beside(file, part) for part in value]
     if not isinstance(value, str) or "\0" in value or len(value) > 4096:
         return value
-    beside = file.parent / value
-    return str(beside) if "/" in value or beside.exists() else value
+    path = file.parent / value
+    return str(path) if "/" in value or path.exists() else value
 
 
 def read_scenario(
