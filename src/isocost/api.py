@@ -28,6 +28,7 @@ from isocost.report.calibration import Calibration, own_runs, proposed
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
+from isocost.report.fleet import fleet as fleet
 from isocost.report.frontier import FrontierResult
 from isocost.report.frontier_question import ask_frontier as frontier_of
 from isocost.report.goodput import GoodputReport, goodput_report
