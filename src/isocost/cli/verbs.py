@@ -12,6 +12,7 @@ import typer
 
 from isocost.cli import flags, whole
 from isocost.cli.doctor import doctor
+from isocost.cli.fleet import fleet
 from isocost.cli.frontier import frontier
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.cli.program import program
