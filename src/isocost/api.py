@@ -305,24 +305,29 @@ def left_out(
 
 
 def calibrated(
-    runs: str | Path,
+    runs: str | Path | None = None,
     output: str | Path | None = None,
     *,
     plan: str | Path | Plan | None = None,
     name: str | None = None,
 ) -> Calibration:
-    """Return multipliers for your stack and site, fitted on a CSV file of your runs, from one row up.
+    """Return multipliers for your stack and site, fitted on your runs, from one run up.
 
     Args:
-        runs: measured runs in the evidence format (docs/evidence-format.md).
+        runs: CSV file of measured runs in the evidence format (docs/evidence-format.md).
+        logs: logs of runs, each with the scenario of its run (a TOML file or a mapping), which leaves nothing open.
         output: file to write, for ``calibration=`` of a plan; only another calibration is replaced.
         plan: what the next measurements are for: a plan, its JSON file, or a scenario; None for the largest run.
-        name: name of the calibration; None for that of ``output`` or ``runs``.
+        name: name of the calibration; None for that of ``output``, ``runs`` or the first log.
+
+    Raises:
+        InputError: there is no usable run; or a log has no step time, its scenario leaves something of the run open,
+            or the two are of different runs. Every problem is listed.
     """
     if output is not None:
         refuse_to_replace(output)
-    own, warnings = own_runs(runs, load_catalog(), name=name or Path(output or runs).stem)
-    result = proposed(own, warnings, None if plan is None else ("the plan", _goal(plan, own)))
+    own = own_runs(runs, logs, load_catalog(), name=name or Path(output or runs or logs[0][0]).stem)
+    result = proposed(own, None if plan is None else ("the plan", _goal(plan, own.site)))
     if output is not None:
         result.save(output)
     return result
@@ -339,6 +344,7 @@ def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
         case = chosen_of_plan(ask("plan", plan, {} if named else {"stack": own.stacks[0]})).case
     if not own.applies_to(case):
         message = f"is for {case.recipe.id} on {case.accelerator.id}: the runs say little about it"
+    logs: Sequence[tuple[str | Path, str | Path | Mapping[str, object]]] = (),
         allowed = f"{', '.join(own.stacks)} on {', '.join(own.chips)}"
         raise InputError([Problem("--plan", message, allowed=allowed, fix="plan on the stack and chip of your runs")])
     return case
@@ -350,6 +356,9 @@ def load_model(model: str | Path) -> Architecture:
 
 
 def model_summary(model: str | Path | Architecture, seq_len: int | str | None = None) -> ModelSummary:
+    if runs is None and not logs:
+        fix = "name a CSV file of runs, or a log with --log and the scenario of its run with --scenario"
+        raise InputError([Problem("RUNS.csv", "is missing: there is nothing to calibrate on", fix=fix)])
     """Return parameters, FLOPs per token by operator and bytes of state of a model."""
     tokens = None if seq_len is None else whole(seq_len, "seq_len", MAX_SEQ_LEN)
     architecture = model if isinstance(model, Architecture) else load_model(model)

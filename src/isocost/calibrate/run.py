@@ -12,7 +12,7 @@ class Run:
     Units are those of the format (``peak_mem_gb`` in units of 1e9 bytes), because the record mirrors the file.
     """
 
-    line: int  # physical line of the file where the row starts
+    line: int  # physical line of the file where the row starts; 0: of no file
     id: str
     source: str | None = None
     locator: str | None = None

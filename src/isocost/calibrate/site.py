@@ -229,11 +229,15 @@ def calibrate_site(
         measured_s, before = measured_s[~wild], before[~wild]
     if not used:
         raise InputError(
-            [Wrong(f"{source or 'runs'}:{row.line}", f"column {row.column}: {row.reason}") for row in unused]
+            [Wrong(_place(row, source), f"column {row.column}: {row.reason}") for row in unused]
             or [Wrong(source or "runs", "has no rows", fix="add a measured run: see docs/evidence-format.md")]
         )
     own = fit_rows(used, cases, measured_s, constants, name=name, source=source)
     return replace(own, unused=tuple(sorted(unused, key=lambda row: row.line)), notes=(*notes, *own.notes))
+
+
+def _place(row: Unused, source: str) -> str:
+    return f"{source or 'runs'}:{row.line}" if row.line else row.id
 
 
 def usable(runs: Sequence[Run], catalog: Catalog) -> tuple[list[Run], list[Case], list[Unused]]:

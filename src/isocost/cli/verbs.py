@@ -5,12 +5,12 @@ Imports of the rest of isocost are inside the verbs, so that help comes at once.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isocost.cli import flags, whole
+from isocost.cli.calibrate import calibrate
 from isocost.cli.doctor import doctor
 from isocost.cli.fleet import fleet
 from isocost.cli.frontier import frontier
@@ -274,31 +274,6 @@ def catalog_check(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: isocost calibrate examples/my_runs.csv -o my_site.toml")
-def calibrate(
-    runs: Annotated[str, typer.Argument(metavar="RUNS.csv", help="Your runs: see docs/evidence-format.md.")],
-    output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE.toml", help="Write the calibration here.")
-    ] = None,
-    plan: Annotated[
-        str | None,
-        typer.Option("--plan", metavar="FILE", help="What to narrow: a scenario, or a plan in JSON."),
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Left out: that of the file.")] = None,
-    format: flags.Format = None,
-    quiet: flags.Quiet = False,
-) -> None:
-    """Fit your own stack and site on a handful of your runs: error before and after, and what to measure next."""
-    from isocost import api
-
-    form = chosen_format(format, None)
-    with progress("calibrating", quiet=quiet):
-        result = api.calibrated(runs, output, plan=plan, name=name)
-    _show(result, form, None, quiet)
-    if output is None and not quiet and sys.stderr.isatty():
-        typer.echo("isocost: nothing was written; add -o my_site.toml to keep it", err=True)
-
-
 @app.command(epilog="Example: isocost validate --format json -o accuracy.json")
 def validate(
     runs: Annotated[
@@ -338,3 +313,4 @@ def validate(
 
 
 app.command(epilog="Example: isocost doctor train.log --format json")(doctor)
+app.command(epilog="Example: isocost calibrate examples/my_runs.csv -o my_site.toml")(calibrate)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from isocost.calibrate.next_runs import SETUP_S, STEPS, Proposal, next_runs
+from isocost.calibrate.rows import runs_csv
+from isocost.calibrate.run import Run
 from isocost.calibrate.runs import read_runs
 from isocost.calibrate.site import SiteCalibration, Unused, calibrate_site
 from isocost.calibrate.site_file import calibration_toml, save, usable_name
@@ -16,6 +19,7 @@ from isocost.catalog.records import PRECISIONS, rates_by_precision
 from isocost.catalog.store import Catalog
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
+from isocost.report.logged import Given, rows_of_logs
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
 from isocost.units import show
@@ -43,7 +47,7 @@ MULTIPLIERS: Final = (
     Column(head="runs that carry it", key="rows", value=lambda row: row[1].rows),
 )
 UNUSED: Final = (
-    Column(head="line", key="line", value=lambda row: row.line),
+    Column(head="line", key="line", value=lambda row: row.line or "log"),
     Column(head="run", key="id", value=lambda row: row.id, left=True),
     Column(head="column", key="column", value=lambda row: row.column, left=True),
     Column(head="why it is not used", key="reason", value=lambda row: row.reason, left=True),
@@ -62,6 +66,7 @@ class Calibration(Result):
     """What ``calibrate`` returns."""
 
     calibration: SiteCalibration
+    runs: tuple[Run, ...]  # rows that could be read, used or not
     warnings: tuple[str, ...]
     plan: str  # which plan the proposals are for
     half_width_frac: float  # of that plan's step time, now
@@ -86,6 +91,10 @@ class Calibration(Result):
     def save(self, path: str | Path) -> None:
         """Write that file, whole; a file that is not a calibration is not replaced."""
         save(self.calibration, path)
+
+    def runs_csv(self) -> str:
+        """The runs as a file of the evidence format, logs among them: to keep, to add to, to calibrate on again."""
+        return runs_csv(self.runs)
 
     def rows(self) -> Table:
         """Return the runs, with their error before, after and left out."""
@@ -147,31 +156,60 @@ class Calibration(Result):
         }
 
 
-def own_runs(runs: str | Path, catalog: Catalog, *, name: str) -> tuple[SiteCalibration, tuple[str, ...]]:
-    """Calibrate on a file of runs; with it what its reader warned of.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Own:
+    """The user's runs, and the calibration on them."""
+
+    site: SiteCalibration
+    runs: tuple[Run, ...]
+    warnings: tuple[str, ...]
+
+
+def own_runs(runs: str | Path | None, logs: Sequence[tuple[str | Path, Given]], catalog: Catalog, *, name: str) -> Own:
+    """Calibrate on a file of runs, on logs with the scenarios of their runs, or on both.
 
     Raises:
-        InputError: no row of the file can be used.
+        InputError: no row of the file can be used, or a log and its scenario are no evidence.
     """
     peaks = {
         key: {p: rate for p in PRECISIONS if (rate := rates_by_precision(chip)[p])}
         for key, chip in catalog.accelerators.items()
     }
-    table = read_runs(runs, peaks=peaks)
-    refused = [Unused(line=row.line, id=row.id, column=row.column, reason=row.reason) for row in table.invalid]
-    if not table.runs:
+    table = None if runs is None else read_runs(runs, peaks=peaks)
+    logged, words = rows_of_logs(logs, catalog, peaks)
+    invalid = () if table is None else table.invalid
+    refused = [Unused(line=row.line, id=row.id, column=row.column, reason=row.reason) for row in invalid]
+    rows = _distinct([*(() if table is None else table.runs), *logged])
+    if not rows:
         problems = [Problem(f"{runs}:{row.line}", f"column {row.column}: {row.reason}") for row in refused]
         fix = "add a measured run: see docs/evidence-format.md"
         raise InputError(problems or [Problem(str(runs), "has no rows", fix=fix)])
-    own = calibrate_site(table.runs, catalog, shipped(), name=usable_name(name), source=Path(runs).name)
+    source = ", ".join(Path(path).name for path in (*(() if runs is None else (runs,)), *(log for log, _ in logs)))
+    own = calibrate_site(rows, catalog, shipped(), name=usable_name(name), source=source)
     unused = tuple(sorted((*refused, *own.unused), key=lambda row: row.line))
-    return replace(own, unused=unused), table.warnings
+    warnings = (*(() if table is None else table.warnings), *words)
+    return Own(site=replace(own, unused=unused), runs=tuple(rows), warnings=warnings)
 
 
-def proposed(own: SiteCalibration, warnings: tuple[str, ...], plan: tuple[str, Case] | None) -> Calibration:
+def _distinct(rows: Sequence[Run]) -> list[Run]:
+    """The rows, each with an id of its own: two logs may have one name."""
+    taken: set[str] = set()
+    found: list[Run] = []
+    for row in rows:
+        names = itertools.chain([row.id], (f"{row.id}-{k}" for k in itertools.count(2)))
+        name = next(name for name in names if name not in taken)
+        taken.add(name)
+        found.append(replace(row, id=name))
+    return found
+
+
+def proposed(own: Own, plan: tuple[str, Case] | None) -> Calibration:
     """The calibration, and what to measure next for ``plan``: the user's largest run where there is none."""
+    site = own.site
     if plan is None:
-        k = max(range(len(own.cases)), key=lambda i: (own.cases[i].gpus, own.checks[i].measured_s))
-        plan = (f"your largest run, {own.checks[k].id}", own.cases[k])
-    now, proposals = next_runs(own, plan[1], shipped())
-    return Calibration(calibration=own, warnings=warnings, plan=plan[0], half_width_frac=now, proposals=proposals)
+        k = max(range(len(site.cases)), key=lambda i: (site.cases[i].gpus, site.checks[i].measured_s))
+        plan = (f"your largest run, {site.checks[k].id}", site.cases[k])
+    now, proposals = next_runs(site, plan[1], shipped())
+    return Calibration(
+        calibration=site, runs=own.runs, warnings=own.warnings, plan=plan[0], half_width_frac=now, proposals=proposals
+    )  # fmt: skip
