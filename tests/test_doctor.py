@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from measure_logs import LOGS, megatron_2021
+from measure_traces import step_events, write_trace
 
 from isocost.cli import run
 
@@ -69,7 +70,9 @@ def test_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["input"]["format"], found["input"]["steps_used"]) == ("kineto", 1)
     assert found["measured"]["step_s"] == {"p05": 0.001, "p50": 0.001, "p95": 0.001}
     assert found["measured"]["ranks"][0]["compute_s"] == pytest.approx(4e-4, rel=1e-12)
-    assert run(["doctor", str(path), str(path)]) == 0
+    other = tmp_path / "rank1.json.gz"
+    other.write_bytes(path.read_bytes())
+    assert run(["doctor", str(path), str(other)]) == 0
     assert "40.0% compute" in capsys.readouterr().out
 
 
@@ -90,7 +93,9 @@ def test_what_is_readable_is_used_and_said(tmp_path: Path, capsys: pytest.Captur
         (["noise.log"], "no line that looks like a training step"),
         (["train.log", "--format-of", "megtron"], "did you mean megatron?"),
         (["train.log", "--columns", "step"], "is not KEY=NAME"),
-        (["train.log", "train.log"], "one log too many"),
+        (["train.log", "train.log", "train.log"], "one log too many"),
+        (["train.log", "--against", "rank0.json"], "is a log where the other run has a trace, or the reverse"),
+        (["rank0.json", "rank0.json", "rank0.json"], "is no other rank of the same run"),
         (["."], "is a directory"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -102,6 +107,7 @@ def test_what_is_not_is_one_line_and_code_2(
     monkeypatch.chdir(log.parent)
     Path("empty.log").touch()
     Path("noise.log").write_text("hello\n" * 20)
+    write_trace(Path("rank0.json"), step_events({"matrix products": 1.0}))
     assert run(["doctor", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -127,7 +133,10 @@ def test_the_page(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     text = PAGE.read_text(encoding="utf-8")
     (scenario,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (log.parent / "run.toml").write_text(scenario, encoding="utf-8")
-    (log.parent / "run.log").write_text("".join(megatron_2021(step, 58.0) for step in range(1, 30)), encoding="utf-8")
+    (log.parent / "run.log").write_text(
+        "".join(megatron_2021(step, 58.0) for step in range(1, 30)).replace("size:     8", "size:    64"),
+        encoding="utf-8",
+    )
     commands = [line.strip() for line in text.splitlines() if line.strip().startswith("isocost doctor")]
     assert len(commands) >= 4
     for command in commands:

@@ -12,39 +12,50 @@ from isocost.cli.output import chosen_format, emit, progress
 _RUN = "The run"
 
 
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE...]", help="A log, traces of one or more ranks, both; or an old and a new log."),
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option("--against", metavar="FILE", help="The old run, to compare with: log or traces. Repeatable."),
+]
+FormatOf = Annotated[
+    str | None, typer.Option("--format-of", metavar="NAME", help="Format of the file; left out: it is found.")
+]
+Columns = Annotated[
+    str | None, typer.Option("--columns", metavar="KEY=NAME,...", help="Columns of a table: step=it,step_ms=dt.")
+]
+EventsOut = Annotated[
+    str | None,
+    typer.Option("--events-out", metavar="FILE.csv", help="Write pauses, restarts, slow periods: goodput reads it."),
+]
+Run = Annotated[
+    str | None,
+    typer.Option("--scenario", metavar="RUN.toml", help="The run: flags override its keys.", rich_help_panel=_RUN),
+]
+StepTime = Annotated[
+    str | None,
+    typer.Option("--step-time", metavar="TIME", help="Of the run, without a log: 11.2.", rich_help_panel=_RUN),
+]
+TokensLeft = Annotated[
+    str | None,
+    typer.Option(
+        "--tokens-left", metavar="AMOUNT", help="To train on; left out: all of the scenario.", rich_help_panel=_RUN
+    ),
+]
+
+
 def doctor(
     context: typer.Context,
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE...]", help="A log, or the traces of one or more ranks.")
-    ] = None,
-    format_of: Annotated[
-        str | None,
-        typer.Option("--format-of", metavar="NAME", help="Format of the file; left out: it is found."),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option("--columns", metavar="KEY=NAME,...", help="Columns of a table: step=it,step_ms=dt."),
-    ] = None,
-    events_out: Annotated[
-        str | None,
-        typer.Option(
-            "--events-out", metavar="FILE.csv", help="Write pauses, restarts and slow periods here: goodput reads it."
-        ),
-    ] = None,
-    scenario: Annotated[
-        str | None,
-        typer.Option("--scenario", metavar="RUN.toml", help="The run: flags override its keys.", rich_help_panel=_RUN),
-    ] = None,
-    step_time: Annotated[
-        str | None,
-        typer.Option("--step-time", metavar="TIME", help="Of the run, without a log: 11.2.", rich_help_panel=_RUN),
-    ] = None,
-    tokens_left: Annotated[
-        str | None,
-        typer.Option(
-            "--tokens-left", metavar="AMOUNT", help="To train on; left out: all of the scenario.", rich_help_panel=_RUN
-        ),
-    ] = None,
+    files: Files = None,
+    against: Against = None,
+    format_of: FormatOf = None,
+    columns: Columns = None,
+    events_out: EventsOut = None,
+    scenario: Run = None,
+    step_time: StepTime = None,
+    tokens_left: TokensLeft = None,
     model: flags.Model = None,
     tokens: flags.Tokens = None,
     seq_len: flags.SeqLen = None,
@@ -85,8 +96,8 @@ def doctor(
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
     with progress("reading", quiet=quiet):
         result = diagnose(
-            files or [], format_of=format_of, columns=columns, scenario=scenario, step_time=step_time,
-            tokens_left=tokens_left, changes=changes,
+            files or [], against=against or [], format_of=format_of, columns=columns, scenario=scenario,
+            step_time=step_time, tokens_left=tokens_left, changes=changes,
         )  # fmt: skip
         table = result.events_csv() if events_out else ""
     emit(render(result, form), output, quiet=quiet)

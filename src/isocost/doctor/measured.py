@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -176,9 +176,20 @@ def measured_waterfall(run: MeasuredRun, parts: Mapping[str, float], again: Mapp
         *((name, parts[name], MEASURED) for name in (*TRAFFIC.values(), UNKNOWN)),
         *((name, parts[name], MEASURED) for name in (IMBALANCE, COPIES, DATA, HOST, OPTIMIZER)),
     ]
-    left = step - ideal_s - math.fsum(seconds for _, seconds, _ in rows)
     return (
         Drop(name="model FLOPs at peak", s=ideal_s, mfu=mfu, how=MEASURED),
         *(Drop(name=name, s=value, mfu=-value / step, how=how) for name, value, how in rows),
-        Drop(name="unexplained", s=left, mfu=-left / step, how=MEASURED),
+        Drop(name="unexplained", s=0.0, mfu=0.0, how=MEASURED),  # what no kernel, copy or data fills is the host's
+    )
+
+
+def with_data_stalls(drops: tuple[Drop, ...], data_s: float) -> tuple[Drop, ...]:
+    """Return an inferred waterfall with the waits for data that a log prints, out of what was unexplained."""
+    step_s = math.fsum(drop.s for drop in drops)
+    *others, left = drops
+    rest = step_s - math.fsum(drop.s for drop in others) - data_s
+    return (
+        *others,
+        Drop(name=DATA, s=data_s, mfu=-data_s / step_s, how=MEASURED),
+        replace(left, s=rest, mfu=-rest / step_s),
     )

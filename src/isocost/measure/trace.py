@@ -75,7 +75,11 @@ def read_trace(paths: str | Path | Sequence[str | Path]) -> TraceSummary:
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not given:
         raise InputError([Problem("", "no trace is named")])
-    ranks = tuple(read_rank(Path(path)) for path in given)
+    return summarise_ranks([read_rank(Path(path)) for path in given])
+
+
+def summarise_ranks(ranks: Sequence[RankTrace]) -> TraceSummary:
+    """Return traces of ranks of one run side by side."""
     sizes = {rank.world_size for rank in ranks if rank.world_size is not None}
     steps = [time for rank in ranks for time in rank.step_s]
     world = next(iter(sizes)) if len(sizes) == 1 else None
@@ -87,7 +91,7 @@ def read_trace(paths: str | Path | Sequence[str | Path]) -> TraceSummary:
     busy = [rank for rank in ranks if rank.kernels]
     slowest = max(busy, key=lambda rank: rank.compute_s - rank.communication_s) if len(busy) > 1 else None
     return TraceSummary(
-        ranks=ranks,
+        ranks=tuple(ranks),
         world_size=world,
         step_s=float(np.median(steps)) if steps else None,
         skew_frac=_skew(busy),
