@@ -10,8 +10,8 @@ from typing import Final
 from isocost.calibrate.site import NINETY
 from isocost.cases import generation
 from isocost.doctor.neighbourhood import LAYOUT, Neighbourhood
-from isocost.doctor.pairs import SEVERAL, tested, widening
-from isocost.doctor.run import Calibrated, MeasuredRun
+from isocost.doctor.pairs import SEVERAL, pair_figures, widening
+from isocost.doctor.run import CLIFF_FRAC, Calibrated, MeasuredRun
 from isocost.doctor.switches import left_open
 from isocost.doctor.trial import NOISE_FRAC, Trial, outcome, trial_of
 from isocost.laws.memory import FIT_SIGMA, fits_probability
@@ -19,12 +19,11 @@ from isocost.search.question import DAY_S
 
 # A change that adds less to the best combination is left out of it; one that changes the numerics, if below the noise.
 WORTH_FRAC: Final = 0.005
-CLIFF_FRAC: Final = 0.95  # of the memory: above it the allocator retries, and a step takes several times as long
 
 LOW, MEDIUM, HIGH = "low", "medium", "high"
 EFFORT: Final[Mapping[str, str]] = {
     "fabric": HIGH, "precision": MEDIUM, "tp_overlap": MEDIUM, "attention_kernel": MEDIUM, "norm_kernel": MEDIUM,
-    "pp": MEDIUM, "schedule": MEDIUM, "shard_group": LOW, "global_batch": LOW,
+    "pp": MEDIUM, "schedule": MEDIUM, "data_path": MEDIUM, "shard_group": LOW, "global_batch": LOW,
 }  # fmt: skip
 # Risk of a change, from the worst: what the run learns, how it counts, or nothing but the order of sums.
 SEMANTICS, NUMERICS, NONE = "semantics", "numerics", "none"
@@ -118,7 +117,7 @@ class Describer:
             expected_days_saved=expected, expected_usd_saved=_times(expected, usd_per_day), trial=trial,
             value_days=value, value_usd=_times(value, usd_per_day), effort=effort, risk=risk, risk_note=note,
             evidence=_evidence(levers, generation(run.case.accelerator.id)),
-            pairs={name: tested()[name].pairs if name in tested() else 0 for name in levers},
+            pairs={name: pair_figures()[name].pairs if name in pair_figures() else 0 for name in levers},
         )  # fmt: skip
 
     def changes(self, variant: int, layout: int) -> dict[str, tuple[str, str]]:
@@ -158,16 +157,17 @@ def _risk(levers: tuple[str, ...]) -> tuple[str, str]:
 
 def _evidence(levers: tuple[str, ...], chip: str) -> str:
     """On how many pairs of measured runs the model was tested, by lever."""
-    known, said = tested(), []
+    known, said = pair_figures(), []
     if len(levers) > 1:
         several = known[SEVERAL]
         said = [f"{several.pairs:,} pairs of runs that differ in several levers, error {several.median_error_frac:.1%}"]
     for name in levers:
-        if name not in known:
+        if name == "data_path":
+            said.append("data_path: measured in this run")
+        elif name not in known:
             said.append(f"{name}: no measured pair")
-            continue
-        row = known[name]
-        where = "" if chip in row.generations else f", none on {chip}"
-        plural = "s" if row.pairs != 1 else ""
-        said.append(f"{name}: {row.pairs:,} pair{plural} of runs{where}, median error {row.median_error_frac:.1%}")
+        else:
+            row = known[name]
+            where = "" if chip in row.generations else f", none on {chip}"
+            said.append(f"{name}: {row.pairs:,} pairs of runs{where}, median error {row.median_error_frac:.1%}")
     return "; ".join(said)

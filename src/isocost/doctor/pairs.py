@@ -64,7 +64,7 @@ class Tested:
 
 
 @cache
-def tested() -> Mapping[str, Tested]:
+def pair_figures() -> Mapping[str, Tested]:
     """The shipped figures, by lever; a lever without a pair is not there."""
     text = resources.files("isocost.data").joinpath("lever_pairs.toml").read_text("utf-8")
     return {name: Tested(**row) for name, row in tomllib.loads(text)["lever"].items()}
@@ -73,9 +73,9 @@ def tested() -> Mapping[str, Tested]:
 def widening(levers: Sequence[str]) -> float:
     """Factor on the spread of a predicted gain with which intervals hold 90 % of the pairs."""
     if len(levers) > 1:
-        return tested()[SEVERAL].widen
-    own = [found.widen for name in levers if (found := tested().get(name)) is not None and found.pairs >= ENOUGH]
-    return own[0] if own else tested()[ALL].widen
+        return pair_figures()[SEVERAL].widen
+    own = [found.widen for name in levers if (found := pair_figures().get(name)) is not None and found.pairs >= ENOUGH]
+    return own[0] if own else pair_figures()[ALL].widen
 
 
 def pairs(evidence: Evidence, lever: str) -> list[Pair]:

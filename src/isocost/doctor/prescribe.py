@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.attribution import MAX_GROUPS, shapley
-from isocost.doctor.describe import CLIFF_FRAC, Describer, Prescription, worth_frac
+from isocost.doctor.describe import Describer, Prescription, worth_frac
 from isocost.doctor.neighbourhood import LAYOUT, Neighbourhood
-from isocost.doctor.run import Calibrated, MeasuredRun
+from isocost.doctor.run import CLIFF_FRAC, Calibrated, MeasuredRun
 from isocost.doctor.switches import BEYOND
 from isocost.doctor.trial import NOISE_FRAC
 from isocost.doctor.unpriced import Unpriced, unpriced

@@ -35,6 +35,7 @@ _BEHIND: Final = {
 PRIOR_SD: Final = {name: USER[_BEHIND.get(name, "sustained_frac")][1] for name in PARTS}
 # Beyond this the scenario is more likely wrong than the model: errors on stacks that no fit saw are smaller.
 DOUBTFUL_FACTOR: Final = 2.0
+CLIFF_FRAC: Final = 0.95  # of the memory: above it the allocator retries, and a step takes several times as long
 # What a policy runs again: a share of all blocks, and one of the attention cores.
 REPLAYED: Final[tuple[RecomputeKind, ...]] = ("full", "selective")
 # Steps of the waterfall: name, parts of the step. The first is what the kernels take beyond the peak.
@@ -64,6 +65,7 @@ class MeasuredRun:
     peak_bytes: float
     peak_flop_per_s: float
     left_open: tuple[str, ...]  # of the layout: what the scenario does not say and the search chose
+    waits_s: float = 0.0  # of the step, as a log or trace says: for data
 
     @property
     def option(self) -> Option:
@@ -84,6 +86,11 @@ class MeasuredRun:
     def predicted_s(self) -> float:
         """Step time of the model."""
         return float(self.time.total_s)
+
+    @property
+    def unexplained_s(self) -> float:
+        """What the step takes beyond the prediction and the waits that were measured; 0 where it is faster."""
+        return max(self.measured_s - self.waits_s - self.predicted_s, 0.0)
 
     @property
     def tokens_per_s_per_gpu(self) -> float:
@@ -115,7 +122,7 @@ class MeasuredRun:
 
 
 def measured_run(
-    question: Question, catalog: Catalog, constants: Mapping[str, Constant], measured_s: float
+    question: Question, catalog: Catalog, constants: Mapping[str, Constant], measured_s: float, waits_s: float = 0.0
 ) -> MeasuredRun:
     """Return the run that a question describes; what its layout leaves open is the fastest that fits."""
     _check(question)
@@ -133,7 +140,7 @@ def measured_run(
     return MeasuredRun(
         question=replace(asked, global_batch_seqs=case.global_batch_seqs), case=case, measured_s=measured_s, time=time,
         peak_bytes=float(found.peak_bytes[0]), peak_flop_per_s=rate,
-        left_open=tuple(f"{key} {getattr(case, key)}" for key in keys if key not in question.fixed),
+        left_open=tuple(f"{key} {getattr(case, key)}" for key in keys if key not in question.fixed), waits_s=waits_s,
     )  # fmt: skip
 
 
@@ -180,10 +187,11 @@ class Calibrated:
     common: float  # what no part explains: taken to be the same for every layout
     shares: Mapping[str, float]  # of the run's step, by part
     off_frac: float  # measured over predicted, minus 1
+    waits_s: float = 0.0  # for data: no layout and no switch changes them
 
     def seconds(self, time: StepTime) -> NDArray[np.float64]:
-        """Step times with the factors."""
-        return np.asarray(sum(getattr(time, name) * self.factors[name] for name in PARTS), float)
+        """Step times with the factors and the waits."""
+        return np.asarray(sum(getattr(time, name) * self.factors[name] for name in PARTS) + self.waits_s, float)
 
     def gain_sd(self, before: StepTime, after: StepTime, left_open: Mapping[str, float]) -> float:
         """Spread of the log of the ratio of two step times: of parts that changed, as far as the run leaves them open.
@@ -209,8 +217,8 @@ class Calibrated:
 
 
 def calibrate(run: MeasuredRun) -> Calibrated:
-    """The model calibrated on one run."""
-    return calibrate_time(run.time, run.measured_s)
+    """The model calibrated on one run, its measured waits for data apart."""
+    return replace(calibrate_time(run.time, run.measured_s - run.waits_s), waits_s=run.waits_s)
 
 
 def calibrate_time(time: StepTime, measured_s: float) -> Calibrated:

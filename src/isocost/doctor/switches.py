@@ -55,14 +55,16 @@ class Option:
     change: Change
     sharding_domain: int = 0  # states are sharded within so many accelerators; 0: as in the run
     tokens_frac: float = 1.0  # tokens for the same loss, over those of the run
+    waits_frac: float = 1.0  # share of the run's waits for data that is left
 
 
-def options(case: Case, tokens: float) -> list[Option]:
+def options(case: Case, tokens: float, waits_s: float) -> list[Option]:
     """Every setting of a switch or of the machine that this run could have instead of its own, by lever."""
     return [
         *_kernels(case),
         *_stack(case),
         *_sharding(case),
+        *_data_path(waits_s),
         *_precisions(case),
         *_batches(case, tokens),
         *_fabric(case),
@@ -97,6 +99,13 @@ def _sharding(case: Case) -> list[Option]:
         return []
     words = (ALL_RANKS, f"within {domain} GPUs")
     return [Option(lever="shard_group", words=words, change=lambda c: c, sharding_domain=domain)]
+
+
+def _data_path(waits_s: float) -> list[Option]:
+    if waits_s <= 0.0:
+        return []
+    words = (f"waits {waits_s:.3g} s a step", "no waits")
+    return [Option(lever="data_path", words=words, change=lambda c: c, waits_frac=0.0)]
 
 
 def _precisions(case: Case) -> list[Option]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from isocost.cases import Case, coefficients_of, columns
 from isocost.constants import Constant
-from isocost.doctor.run import Calibrated, MeasuredRun
+from isocost.doctor.run import CLIFF_FRAC, Calibrated, MeasuredRun
 from isocost.doctor.switches import compiled_twin
 from isocost.laws.operators import sustained_frac
 from isocost.search.question import DAY_S
@@ -44,7 +44,7 @@ def _rows(
 ) -> list[tuple[str, float, str, str]]:
     case, recipe = run.case, run.case.recipe
     part = {name: float(getattr(run.time, name)) * factor for name, factor in calibrated.factors.items()}
-    unexplained_s = max(run.measured_s - run.predicted_s, 0.0)
+    unexplained_s = run.unexplained_s
     coefficients = coefficients_of(case, dict(constants))
     throttled = 1.0 - _sustained(case, coefficients)
     found = [
@@ -54,11 +54,20 @@ def _rows(
          "the memory of the logits", "30 steps with the fused loss, time and peak memory"),
         ("clocks and power", throttled * (part["gemm_s"] + part["expert_s"]), "rates are those that chips sustain, not "
          "those of one power limit", "SM clock, power draw and throttle reasons during steps, from nvidia-smi"),
-        ("data path and prefetching", unexplained_s, "the model has no wait for data: it is in what is unexplained",
-         "seconds a step waits for its batch, or 30 steps on synthetic data"),
         ("slow or unequal ranks", unexplained_s, "the model's ranks are alike; here the others wait for the slowest",
          "traces of several ranks: isocost doctor rank0.json rank1.json ..."),
     ]  # fmt: skip
+    if not run.waits_s:
+        found.append(
+            ("data path and prefetching", unexplained_s, "the model has no wait for data: it is in what is unexplained",
+             "seconds a step waits for its batch, or 30 steps on synthetic data")
+        )  # fmt: skip
+    if run.peak_bytes > CLIFF_FRAC * run.capacity_bytes:
+        found.append(
+            ("away from the edge of memory", unexplained_s, f"the run is at {run.peak_bytes / run.capacity_bytes:.0%} "
+             "of the memory, where allocators retry and a step takes several times as long",
+             "num_alloc_retries of torch.cuda.memory_stats(), or 30 steps with a smaller micro-batch")
+        )  # fmt: skip
     if not recipe.cuda_graphs:
         found.append(
             ("CUDA graphs", part["host_s"], "runs measured with graphs are of other software than those without",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -65,7 +66,7 @@ def prescribe(
     left = checked.tokens if tokens_left is None else float(parse(tokens_left, "token", "--tokens-left"))
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     step_s = _step_s(examined) if step_time is None else _given_s(step_time)
-    found = measured_run(question, catalog, constants, step_s)
+    found = measured_run(question, catalog, constants, step_s, _waits_s(examined, step_s))
     if (mfu := found.mfu_at(step_s)) > 1.0:
         message = f"of {step_s:,.4g} s would be {mfu:.0%} MFU, more than the chip can do"
         fix = "check the global batch, the sequence length, the GPUs and the unit of the step time"
@@ -92,6 +93,16 @@ def _step_s(examined: Examination | None) -> float:
     if isinstance(examined, TraceExamination) and examined.summary.step_s is not None:
         return examined.summary.step_s
     raise InputError([Problem("--step-time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
+
+
+def _waits_s(examined: Examination | None, step_s: float) -> float:
+    """What a step waits for data, as a log prints it or a trace shows it."""
+    if isinstance(examined, LogExamination) and examined.summary.data_s is not None:
+        return examined.summary.data_s.p50
+    if isinstance(examined, TraceExamination):
+        shares = [rank.data_wait_s / rank.window_s for rank in examined.summary.ranks if rank.window_s > 0.0]
+        return step_s * math.fsum(shares) / len(shares) if shares else 0.0
+    return 0.0
 
 
 def _noise(examined: Examination | None) -> float | None:

@@ -85,6 +85,7 @@ _PHRASES: Final[Mapping[str, Callable[[Changes], str]]] = {
     "shard_group": lambda changes: f"shard {changes['shard_group'][1]} (HSDP)",
     "precision": _new("precision", "{} matrix products"),
     "global_batch": _new("global_batch", "global batch {}"),
+    "data_path": _plain("no waits for data"),
     "fabric": _plain("twice the network bandwidth"),
 }
 
@@ -125,6 +126,8 @@ def _fit(found: Prescription) -> str:
 
 
 def _tested(found: Prescription) -> str:
+    if found.levers == ("data_path",):
+        return "this run"
     fewest = min(found.pairs.values())
     return f"{fewest:,} pair{'s' if fewest != 1 else ''}" if fewest else "no pair"
 
