@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from isocost.cli import run
 from isocost.errors import InputError
 from isocost.goodput import from_plan, goodput
 from isocost.goodput.posterior import narrow, read_events
 
+ROOT = Path(__file__).parents[1]
 HEADER = "start,end,node,cause\n"
 
 
@@ -119,3 +123,23 @@ def test_the_watched_time_holds_the_events(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         narrow(events, nodes=-1, days=5)
     assert [problem.path for problem in caught.value.problems] == ["nodes", "days"]
+
+
+def test_events_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command of docs/goodput.md narrows the rate and tells own recovery; a bad file is one error, exit code 2."""
+    page = (ROOT / "docs" / "goodput.md").read_text(encoding="utf-8")
+    command = next(line for line in page.splitlines() if line.startswith("    isocost goodput ") and "--events" in line)
+    words = [str(ROOT / word) if word.startswith("examples/") else word for word in shlex.split(command)[1:]]
+    assert run([*words, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    own = narrow(read_events(ROOT / "examples" / "events.csv"), nodes=64, days=70)
+    assert found["failures_per_node_day"] == pytest.approx(own.total.quantile(0.5), rel=1e-12)
+    assert run(words) == 0
+    assert "your stops took 2.58 h each" in capsys.readouterr().out
+    bad = _file(tmp_path, "2026-03-01T10:00,2026-03-01T09:00,a,gpu", "2026-03-02T10:00,2026-03-02T12:00,b,nic",
+                "2026-03-02T11:00,2026-03-02T13:00,b,nic")  # fmt: skip
+    words[words.index("--events") + 1] = str(bad)
+    assert run(words) == 2
+    said = capsys.readouterr().err
+    assert f"{bad}:2: end: '2026-03-01T09:00:00' is before start" in said
+    assert f"{bad}:4: start: '2026-03-02T11:00:00' overlaps line 3" in said

@@ -26,6 +26,7 @@ class Conditions:
     given: Mapping[str, Distribution | float] = field(default_factory=dict)
     # --- reliability
     node_rate: Gamma | None = None  # of a node of 8 GPUs a day: a posterior from own events, or a stated rate
+    own_recovery_s: float | None = None  # mean length of own stops, told beside what is assumed
     lemon_factor: float = 1.0
     age_s: float | None = None
     # --- saves and storage

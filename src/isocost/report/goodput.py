@@ -98,6 +98,7 @@ class GoodputReport(Result):
             f"the buckets of every run sum to its wall clock, off by {self.residual:.0e} at most",
             f"mean time to failure {show(float(self.closed.mttf_s), 's')} at the median rate",
         ]
+        below += self._own_stops()
         if o.deadline_s is not None:
             below.append(f"runs within the deadline: {o.deadline_chance:.0%}")
         notes = tuple(f"{note.name}: {note.value}" for note in self.plan.assumptions() if note.name in _NAMED)
@@ -110,6 +111,23 @@ class GoodputReport(Result):
                 Section(title="Assumptions", body=notes),
             ),
         )
+
+    @property
+    def recovery_s(self) -> float:
+        """Mean time from a stop to the first step at full speed, at medians; what is lost before it not counted."""
+        c = self.closed
+        down = c.detection_s + c.diagnosis_s + c.queue_s + c.restart_s + c.warm_up_s
+        return float(down / (c.interruptions + c.planned_stops))
+
+    def _own_stops(self) -> list[str]:
+        conditions = self.plan.answer.question.conditions
+        own_s = None if conditions is None else conditions.own_recovery_s
+        if own_s is None:
+            return []
+        return [
+            f"your stops took {show(own_s, 's')} each; assumed here, from published runs with such support: "
+            f"{show(self.recovery_s, 's')} (yours: by_hand and response in the table [support])"
+        ]
 
     def _saves(self) -> list[str]:
         p, state = self.planned, float(self.planned.inputs.state_bytes)
@@ -147,6 +165,7 @@ class GoodputReport(Result):
                 "effective_frac": self.closed.effective_frac,
                 "interruptions": self.closed.interruptions,
                 "mttf_s": self.closed.mttf_s,
+                "recovery_s": self.recovery_s,
                 "buckets": self.closed.buckets(),
             },
             "checkpoint": {

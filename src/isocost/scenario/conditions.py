@@ -59,6 +59,7 @@ def conditions_of(scenario: Scenario) -> Conditions:
         facility=site,
         given={name: _known(value) for name, value in named.items() if value is not None},
         node_rate=None if posterior is None else posterior.total,
+        own_recovery_s=None if posterior is None or not posterior.events else posterior.mean_recovery_s,
         lemon_factor=reliability.get("lemon_factor", default.lemon_factor),
         age_s=reliability.get("age"),
         saves=saves.get("saves", default.saves),
