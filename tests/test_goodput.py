@@ -101,8 +101,9 @@ def test_rows_equal_single_runs() -> None:
         {"memory_interval_s": 0.0, "persist_s": 0.0, "save_s": 60.0, "nodes": 4096.0},
         {"interval_s": 5000.0, "memory_interval_s": 0.0, "nodes": 2048.0},
         {"persist_s": 1200.0},
+        {"persist_s": 1200.0, "memory_interval_s": 0.0},
     ],
-    ids=["all", "no-memory-tier", "synchronous", "rare-saves", "slow-storage"],
+    ids=["all", "no-memory-tier", "synchronous", "rare-saves", "slow-storage", "slow-storage-only"],
 )
 def test_closed_form_equals_monte_carlo(change: dict[str, float]) -> None:
     """Expected goodput of the closed form is that of 4,000 simulated runs within 0.3 points, and so is every bucket."""
