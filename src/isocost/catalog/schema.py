@@ -130,6 +130,8 @@ _COST_KINDS = {
     "storage": ("USD/B/s", 0.0, 1e-14),  # 26 USD/GB/month
     "carbon": ("kg/J", 0.0, 1e-6),  # 3,600 g/kWh
     "embodied": ("kg", 1.0, 1e5),
+    "density": ("W", 1e3, 1e6),  # of a rack
+    "rack": ("ratio", 1.0, 100.0),  # what one holds
 }
 
 KINDS: Mapping[str, Kind] = {

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from isocost.catalog import Catalog
+from isocost.constants import shipped
 from isocost.report.candidates import (
     LAYOUT,
     PLAN,
@@ -23,11 +24,13 @@ from isocost.report.candidates import (
 )
 from isocost.report.certainty import certainty_dict, how_sure
 from isocost.report.explanation import Explanation
+from isocost.report.needs import needs_dict, needs_section
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.report.whole import outlook_dict, whole_sections
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
 from isocost.scenario.question import Assumed
+from isocost.search.needs import Needs, needs_of
 from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
 from isocost.units import show
 from isocost.version import __version__
@@ -149,7 +152,7 @@ class Plan(Result):
             which = "the chosen layout"
             sections += whole_sections(answer.outlook) if answer.outlook is not None else ()
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
-            sections.append(how_sure(chosen, answer.question))
+            sections += [needs_section(self.needs(chosen)), how_sure(chosen, answer.question)]
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         if self.explained is not None:
@@ -175,6 +178,12 @@ class Plan(Result):
         table = (Table(columns=COUNTS, rows=tuple(counts)),) if counts else ()
         return Section(title="Layouts", body=(line, *table))
 
+    def needs(self, chosen: Candidate) -> Needs:
+        """Return what the chosen layout needs of its site."""
+        question = self.answer.question
+        constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+        return needs_of(question, chosen, self.answer.outlook, self.catalog, constants)
+
     def assumptions(self) -> tuple[Assumed, ...]:
         """Return what was assumed, by the question and by the search, each once."""
         found = [_dated(note) for note in self.answer.assumptions if not note.name.startswith(_SAID_ELSEWHERE)]
@@ -198,6 +207,7 @@ class Plan(Result):
             "misfit": candidate_dict(self.misfit) if self.misfit else None,
             "why": answer.why,
             "whole_run": outlook_dict(answer.outlook) if answer.outlook else None,
+            "needs": needs_dict(self.needs(answer.chosen)) if answer.chosen else None,
             "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,
             "frontier": [candidate_dict(c) for c in answer.frontier],
             "alternatives": [_alternative(a) for a in answer.alternatives],
