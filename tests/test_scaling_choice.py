@@ -137,7 +137,7 @@ def _evaluator(architecture: Architecture, tokens: Array) -> Evaluated:
     params = law_params(architecture)
     run_s = 6 * params * tokens[None, :] / RATE[:, None]
     run_s[1] = run_s[1] if params < 100e9 else np.inf
-    return Evaluated(offers=OFFERS, run_s=run_s, cost_usd=run_s * USD_PER_S[:, None], mfu=np.full(run_s.shape, 0.4))
+    return Evaluated(offers=OFFERS, run_s=run_s, cost_usd=run_s * USD_PER_S[:, None], mfu=np.full(len(OFFERS), 0.4))
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +157,10 @@ def test_the_joint_optimum_is_the_closed_form(table: Table) -> None:
     assert got.chosen.loss == pytest.approx(best.loss, abs=2e-3)
     assert got.chosen.total_usd == pytest.approx(budget, rel=1e-9)
     assert got.chosen.binds == "budget"
-    assert got.loss_interval is not None
-    assert got.loss_interval.low < got.chosen.loss < got.loss_interval.high
+    assert got.spread is not None
+    assert got.spread.params is not None
+    assert got.spread.loss.low < got.chosen.loss < got.spread.loss.high
+    assert got.spread.params.low < got.chosen.params <= got.spread.params.high
 
 
 def test_every_point_of_the_line_costs_the_same(table: Table) -> None:
@@ -185,6 +187,27 @@ def test_a_deadline_binds(table: Table) -> None:
     assert worth["10 % more money"] == 0.0
     assert worth["10 more days"] < -1e-3
     assert worth["5 points more MFU"] < 0.0
+
+
+def test_faster_steps_leave_the_start_as_it_is(table: Table) -> None:
+    """A quarter more speed divides what tokens take, in time and money, and not what precedes the first one."""
+    started = replace(table, run_s=table.run_s + 1e5, cost_usd=table.cost_usd + 1e4)
+    got = started.faster(0.25)
+    able = np.isfinite(table.run_s)
+    assert got.run_s[able] == pytest.approx(1e5 + table.run_s[able] / 1.25, rel=1e-12)
+    assert got.cost_usd[able] == pytest.approx(1e4 + table.cost_usd[able] / 1.25, rel=1e-12)
+    assert np.isinf(got.run_s[~able]).all()
+
+
+def test_limits_are_kept_with_more_than_the_median(table: Table) -> None:
+    """Where a bill and a time are to be kept with a probability, their margins and no more are left."""
+    sure = replace(table, late=np.array([1.5, 1.5]), dear=np.array([2.0, 2.0]))
+    got = joint_optimum(sure, Limits(budget_usd=2e6), BESIROGLU).chosen
+    assert got is not None
+    assert got.total_usd == pytest.approx(1e6, rel=1e-9)
+    soon = joint_optimum(sure, Limits(budget_usd=1e9, deadline_s=6 * DAY_S), BESIROGLU).chosen
+    assert soon is not None
+    assert soon.run_s == pytest.approx(4 * DAY_S, rel=1e-9)
 
 
 def test_more_of_anything_never_hurts(table: Table) -> None:
@@ -241,6 +264,10 @@ def test_data_on_the_bill(table: Table) -> None:
     assert got is not None
     assert got.data_usd == pytest.approx(1e5, rel=1e-9)
     assert got.total_usd == pytest.approx(1e6, rel=1e-9)
+    licensed = joint_optimum(table, replace(limits, licence_usd=3e5), BESIROGLU).chosen
+    assert licensed is not None
+    assert licensed.data_usd == pytest.approx(4e5, rel=1e-9)
+    assert licensed.total_usd == pytest.approx(1e6, rel=1e-9)
 
 
 def test_nothing_fits(table: Table) -> None:
@@ -265,6 +292,12 @@ def test_cheapest_way_to_a_loss(table: Table) -> None:
     assert float(np.asarray(loss(BESIROGLU, got.chosen.params, got.chosen.tokens))) == pytest.approx(target, rel=1e-9)
     assert got.chosen.total_usd == min(each.total_usd for each in got.line)
     assert got.chosen.params == pytest.approx(70e9, rel=0.1)
+    assert [each.more for each in got.marginals] == ["5 points more MFU"]
+    assert got.marginals[0].usd == pytest.approx(got.chosen.total_usd * (1 / (1 + 0.05 / 0.4) - 1), rel=1e-9)
+    assert got.marginals[0].loss == 0.0
+    for each in got.alternatives:
+        assert 0.0 < each.usd <= 0.05 * got.chosen.total_usd
+        assert each.size_frac < 1.0
 
 
 @pytest.mark.parametrize(

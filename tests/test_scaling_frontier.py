@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import isocost
@@ -37,18 +38,20 @@ def test_the_plan_agrees_with_the_choice(answer: FrontierResult) -> None:
     plan = answer.plan.chosen
     assert plan is not None
     assert plan.cost_usd is not None
-    assert plan.cost_usd.median == pytest.approx(chosen.train_usd, rel=0.03)
-    assert plan.run_s == pytest.approx(chosen.run_s, rel=0.03)
+    assert plan.cost_usd.median == chosen.train_usd
+    assert plan.run_s == chosen.run_s
+    assert plan.mfu == chosen.mfu
     assert answer.plan.question.architecture is chosen.architecture
-    assert chosen.total_usd <= 200e3 * (1 + 1e-9)
-    assert chosen.run_s <= 60 * 86400 * (1 + 1e-9)
+    assert answer.plan.question.tokens == chosen.tokens
+    assert 0.97 * 200e3 < chosen.total_usd <= 200e3
+    assert chosen.run_s <= 60 * 86400
 
 
 def test_nothing_on_the_line_is_better(answer: FrontierResult) -> None:
     """The chosen model has the least loss of the line, and that loss is the law's of its size and tokens."""
     chosen = answer.chosen
     assert chosen is not None
-    assert chosen.loss == min(each.loss for each in answer.joint.line)
+    assert chosen.loss == pytest.approx(min(each.loss for each in answer.joint.line), abs=1e-3)
     assert chosen.params == law_params(chosen.architecture)
     assert chosen.loss == pytest.approx(float(loss(find_law("besiroglu"), chosen.params, chosen.tokens)), rel=1e-12)
     assert len(answer.joint.line) > 40
@@ -69,7 +72,7 @@ def test_serving_asks_for_a_smaller_model(answer: FrontierResult) -> None:
     assert alone is not None
     assert served.params < alone.params
     assert served.serving_usd > 0.0
-    assert served.total_usd <= 200e3 * (1 + 1e-9)
+    assert served.total_usd <= 200e3
 
 
 def test_the_cheapest_way_to_a_quality() -> None:
@@ -77,11 +80,12 @@ def test_the_cheapest_way_to_a_quality() -> None:
     found = ask_frontier(None, {k: v for k, v in SMALL.items() if k != "budget"}, loss_of="3 B on 60 B")
     chosen = found.chosen
     assert chosen is not None
-    assert found.cheapest is not None
     target = float(loss(find_law("besiroglu"), 3e9, 60e9))
     assert float(loss(find_law("besiroglu"), chosen.params, chosen.tokens)) == pytest.approx(target, rel=1e-9)
-    assert chosen.total_usd == min(each.total_usd for each in found.cheapest.line)
-    assert len({each.params for each in found.cheapest.line}) == len(found.cheapest.line)
+    assert found.joint.target == target
+    assert chosen.total_usd == pytest.approx(min(each.total_usd for each in found.joint.line), rel=0.01)
+    assert len({each.params for each in found.joint.line}) == len(found.joint.line)
+    assert found.to_dict()["limits"]["budget_usd"] == np.inf
 
 
 def test_mixtures_of_experts() -> None:
@@ -99,9 +103,12 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     values: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert values["chosen"]["params"] > 1e9
     assert {each["more"] for each in values["marginals"]} == {"10 % more money", "10 more days", "5 points more MFU"}
-    isocost = [row for row in values["chart"]["data"]["values"] if row["line"] == "isocost"]
-    assert [row["params"] for row in isocost] == [each["params"] for each in values["line"]]
-    assert len({row["line"] for row in values["chart"]["data"]["values"]}) == 6
+    isoloss, isocost, point = values["chart"]["layer"]
+    assert {row["line"] for row in isocost["data"]["values"]} == {f"isocost ${x}k" for x in (100, 200, 400)}
+    whole = [row for row in isocost["data"]["values"] if row["line"] == "isocost $200k"]
+    assert [row["params"] for row in whole] == [each["params"] for each in values["line"]]
+    assert len({row["line"] for row in isoloss["data"]["values"]}) == 5
+    assert point["data"]["values"][0]["tokens"] == values["chosen"]["tokens"]
     assert values["limits"]["unique_tokens"] is None
 
 
@@ -137,8 +144,10 @@ def test_what_is_to_be_relaxed_is_enough(budget_usd: float, answer: FrontierResu
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "--budget: is missing"),
-        (["--budget", "1 USD"], "is less than an hour of one accelerator"),
+        ([], "budget: is missing; fix: give budget = '2 MUSD', as a flag --budget"),
+        (["--budget", "1 USD"], "--budget: 1.0 is less than an hour of one accelerator"),
+        (["--loss-of", "2.1", "--confidence", "90 %"], "--confidence: has no use without a budget or a deadline"),
+        (["--budget", "1 MUSD", "--licence", "3"], "--licence"),
         (["--budget", "-2 MUSD"], "--budget"),
         (["--budget", "2 MUSD", "--data", "-1 T"], "--data"),
         (["--budget", "2 MUSD", "--law", "llama3"], "does not begin with a law that has a loss"),

@@ -170,6 +170,7 @@ def frontier(
     serve: object = None,
     serving_cost: object = None,
     token_price: object = None,
+    licence: object = None,
     laws: str | Sequence[str] | None = None,
     family: str | Sequence[str] | None = None,
     experts: str | None = None,
@@ -183,7 +184,8 @@ def frontier(
         data: unique tokens; serve: tokens served over the life of the model.
         serve: see data.
         serving_cost: of a FLOP that serves over one that trains.
-        token_price: of a billion unique tokens.
+        token_price: of a billion unique tokens; licence: of the data, whatever their amount.
+        licence: see token_price.
         laws: names or files; the first one answers.
         family: names or paths of the models to choose among; None for shapes of any size.
         experts: "8/128" for mixtures of experts.
@@ -191,7 +193,8 @@ def frontier(
         changes: other keys of the scenario.
     """
     own: dict[str, Any] = {"data": data, "serve": serve, "serving_cost": serving_cost, "token_price": token_price}
-    return ask_frontier(scenario, changes, laws=laws, family=family, experts=experts, loss_of=loss_of, **own)
+    own |= {"licence": licence, "laws": laws, "family": family, "experts": experts, "loss_of": loss_of}
+    return ask_frontier(scenario, changes, **own)
 
 
 def ask_frontier(

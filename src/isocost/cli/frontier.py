@@ -9,12 +9,17 @@ import typer
 from isocost.cli import flags
 from isocost.cli.output import chosen_format, emit, progress
 
+_OWN = ("data", "serve", "serving_cost", "token_price", "licence", "experts", "family", "loss_of")
+
 
 def frontier(
     context: typer.Context,
     scenario: flags.Scenario = None,
     budget: flags.Budget = None,
     deadline: flags.Deadline = None,
+    power_cap: flags.PowerCap = None,
+    confidence: flags.Confidence = None,
+    top: flags.Top = None,
     data: Annotated[
         str | None, typer.Option("--data", metavar="AMOUNT", help="Unique tokens there are: '3 T'.")
     ] = None,
@@ -35,6 +40,9 @@ def frontier(
     loss_of: Annotated[
         str | None, typer.Option("--loss-of", metavar="QUALITY", help="Cheapest way to it: '70 B on 1.4 T', or a loss.")
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="MONEY", help="Of the data, whatever their amount: '300 kUSD'.")
+    ] = None,
     experts: Annotated[
         str | None, typer.Option("--experts", metavar="K/N", help="Mixtures of experts: '8/128', '8/256+1'.")
     ] = None,
@@ -47,9 +55,25 @@ def frontier(
     term: flags.Term = None,
     catalog: flags.Catalog = None,
     stack: flags.Stack = None,
+    calibration: flags.Calibration = None,
     precision: flags.Precision = None,
     seq_len: flags.SeqLen = None,
     global_batch: flags.GlobalBatch = None,
+    tp: flags.Tp = None,
+    pp: flags.Pp = None,
+    vp: flags.Vp = None,
+    cp: flags.Cp = None,
+    ep: flags.Ep = None,
+    micro_batch: flags.MicroBatch = None,
+    recompute: flags.Recompute = None,
+    sharding: flags.Sharding = None,
+    schedule: flags.Schedule = None,
+    attention_kernel: flags.AttentionKernel = None,
+    norm_kernel: flags.NormKernel = None,
+    gradient_precision: flags.GradientPrecision = None,
+    compiled: flags.Compiled = None,
+    cuda_graphs: flags.CudaGraphs = None,
+    tp_overlap: flags.TpOverlap = None,
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,
@@ -61,15 +85,10 @@ def frontier(
 
     form = chosen_format(format, output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
-    own = ("data", "serve", "serving_cost", "token_price", "experts", "family", "loss_of")
+    own = {"laws": law} | {key: context.params[key] for key in _OWN}
+    places = {key: f"--{key.replace('_', '-')}" for key in (*changes, *_OWN)} | {"laws": "--law"}
     with progress("searching", quiet=quiet):
-        answer = api.ask_frontier(
-            scenario,
-            changes,
-            {key: f"--{key.replace('_', '-')}" for key in changes},
-            laws=law,
-            **{key: context.params[key] for key in own},
-        )
+        answer = api.ask_frontier(scenario, changes, places, **own)
     emit(render(answer, form), output, quiet=quiet)
     if not answer.feasible:
         if form != "table" or output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,15 +15,17 @@ from isocost.errors import InputError, Problem
 from isocost.laws.scaling import train_6nd_flop
 from isocost.report.frontier import FrontierResult
 from isocost.scaling.candidates import Choice, Limits, isocost_line
-from isocost.scaling.joint import cheapest_to, joint_optimum
+from isocost.scaling.joint import best_of
 from isocost.scaling.law import Law, loss
-from isocost.scaling.planner import Frontier, Planner, frontier, on_line
+from isocost.scaling.planner import Planner
+from isocost.scaling.search import Frontier, frontier, on_line
 from isocost.scaling.serving import params_at_loss, tokens_to_reach
 from isocost.scaling.store import DEFAULT_LAW, find_law
 from isocost.scenario import Scenario, read_scenario
 from isocost.scenario.question import default_seq_len, question_of
-from isocost.scenario.settings import Settings
+from isocost.scenario.settings import Settings, keys_of
 from isocost.scenario.training import Quality
+from isocost.scenario.values import Model
 
 TABLE: Final = "frontier"
 # The template of the planner's questions: sizes and tokens are the answer here, so any will do.
@@ -44,49 +46,65 @@ def ask_frontier(
     Args:
         tables: of a scenario; its model and tokens are left aside.
         changes: keys of a scenario that override it.
-        places: where the user wrote each key.
+        places: where the user wrote each key, those of ``own`` too.
         today: when a deadline given as a date starts to count.
         own: keys of the table [frontier] that override it.
     """
-    day = today or datetime.date.today()
-    checked, catalog = _read(tables or {}, changes, own, places or {}, day)
+    given = {key: value for key, value in own.items() if value is not None}
+    try:
+        return _ask(tables or {}, changes, given, places or {}, today or datetime.date.today())
+    except InputError as error:
+        named = _places(places or {}, given)
+        raise InputError([replace(p, path=named.get(p.path, p.path)) for p in error.problems]) from None
+
+
+def _places(places: Mapping[str, str], given: Mapping[str, object]) -> dict[str, str]:
+    """Return where the user wrote what a problem calls by another name: as an argument or flag, or in the table."""
+    table = places.get(TABLE, TABLE)
+    own = {key: places.get(key, key) if key in given else f"{table}.{key}" for key in keys_of(TABLE)}
+    inside = {f"{table}.{key}": own[key] for key in given}
+    return {**places, **own, **inside, "law": own["laws"], "loss": own["loss_of"]}
+
+
+def _ask(
+    tables: Mapping[str, object],
+    changes: Mapping[str, object],
+    own: Mapping[str, object],
+    places: Mapping[str, str],
+    day: datetime.date,
+) -> FrontierResult:
+    checked, catalog = _read(tables, changes, own, places, day)
     said = checked.frontier or _NOTHING
-    family = said.get("family", ())
     quality: Quality | None = said.get("loss_of")
-    if checked.budget_usd is None and quality is None:
-        raise InputError([Problem("--budget", "is missing", fix="write e.g. --budget '2 MUSD', or --loss-of")])
-    if family and "experts" in said.values:
-        raise InputError([Problem("--experts", "has no use with a family of models", fix="keep one of the two")])
-    if family:  # the sequence length that is usual for all of them
-        shortest = min(family, key=lambda model: default_seq_len(model.architecture))
-        checked = replace(checked, model=shortest)
-    question, assumed = question_of(checked, catalog, day)
-    laws: tuple[Law, ...] = said.get("laws", (find_law(DEFAULT_LAW),))
-    planner = Planner(replace(question, tornado=False), catalog, shipped())
-    target = None if quality is None else _target(quality, laws[0])
-    limits = Limits(
-        budget_usd=checked.budget_usd or _usual_usd(quality, laws[0], planner),
-        deadline_s=np.inf if checked.deadline_s is None else checked.deadline_s,
-        unique_tokens=said.get("data", np.inf),
-        served_tokens=said.get("serve", 0.0),
-        serving_cost=said.get("serving_cost", 1.0),
-        usd_per_unique_token=said.get("token_price", 0.0),
-    )
+    _refuse_useless(checked, said)
+    family: tuple[Model, ...] = said.get("family", ())
+    dropped: tuple[str, ...] = ()
     if family:
-        found = frontier(planner, limits, laws[0], family=[model.architecture for model in family])
-    else:
-        found = frontier(planner, limits, laws[0], said.get("experts"))
-    cheapest = None
-    if target is not None:
-        most_usd = np.inf if checked.budget_usd is None else checked.budget_usd
-        cheapest = cheapest_to(found.table, replace(limits, budget_usd=most_usd), laws[0], target)
-    chosen = found.joint.chosen if cheapest is None else cheapest.chosen
+        checked, family, dropped = _in_reach(checked, family)
+    question, assumed = question_of(checked, catalog, day)
+    constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+    laws: tuple[Law, ...] = said.get("laws", (find_law(DEFAULT_LAW),))
+    planner = Planner(question, catalog, constants)
+    limits = _limits(checked, said)
+    if limits.budget_usd < planner.gpu_hour_usd():
+        least = f"give at least ${planner.gpu_hour_usd():.2f}, and for a model that is of use far more"
+        raise InputError([Problem("budget", "is less than an hour of one accelerator", limits.budget_usd, fix=least)])
+    target = None if quality is None else _target(quality, laws[0])
+    found = frontier(
+        planner,
+        limits,
+        laws[0],
+        flop=_bought_flop(checked.budget_usd, quality, laws[0], planner),
+        target=target,
+        sparsity=said.get("experts"),
+        family=[model.architecture for model in family],
+    )
     return FrontierResult(
         found=found,
         others=_side_by_side(found, limits, laws),
-        plan=None if chosen is None else planner.plan(chosen),
-        cheapest=cheapest,
+        dropped=dropped,
         assumed=tuple(note for note in assumed if note.name not in ("model", "tokens")),
+        top=question.top,
     )
 
 
@@ -97,19 +115,61 @@ def _read(
     places: Mapping[str, str],
     day: datetime.date,
 ) -> tuple[Scenario, Catalog]:
-    """Return the scenario and its catalogue; a problem of a flag is told with the name of the flag."""
-    given = {key: value for key, value in changes.items() if value is not None}
-    flags = {key: value for key, value in own.items() if value is not None}
+    """Return the scenario, the model of a plan replaced by any, and its catalogue."""
     kept = {key: value for key, value in tables.items() if key not in _REPLACED}
     inner = kept.get(TABLE, {})
-    if flags:
-        kept[TABLE] = {**inner, **flags} if isinstance(inner, Mapping) else inner
-    try:
-        return read_scenario({**_ANY, **kept, **given}, places, day)
-    except InputError as error:
-        before = f"{places.get(TABLE, TABLE)}."
-        named = {before + key: "--law" if key == "laws" else f"--{key.replace('_', '-')}" for key in flags}
-        raise InputError([replace(p, path=named.get(p.path, p.path)) for p in error.problems]) from None
+    if own:
+        kept[TABLE] = {**inner, **own} if isinstance(inner, Mapping) else inner
+    given = {key: value for key, value in changes.items() if value is not None}
+    return read_scenario({**_ANY, **kept, **given}, places, day)
+
+
+def _refuse_useless(checked: Scenario, said: Settings) -> None:
+    """Refuse a question without an end, and what would be left aside without a word."""
+    problems = []
+    if checked.budget_usd is None and "loss_of" not in said.values:
+        fix = "give budget = '2 MUSD', as a flag --budget '2 MUSD', or a loss to reach: loss_of, --loss-of"
+        problems.append(Problem("budget", "is missing", fix=fix))
+    elif checked.budget_usd is None and checked.deadline_s is None and checked.confidence is not None:
+        fix = "give a budget or a deadline to keep with it"
+        problems.append(Problem("confidence", "has no use without a budget or a deadline", fix=fix))
+    if "family" in said.values and "experts" in said.values:
+        problems.append(Problem("experts", "has no use with a family of models", fix="keep one of the two"))
+    if problems:
+        raise InputError(problems)
+
+
+def _in_reach(checked: Scenario, family: Sequence[Model]) -> tuple[Scenario, tuple[Model, ...], tuple[str, ...]]:
+    """Return a family without the models whose positions end before the sequence does, and why they are left out.
+
+    Where no length is asked for, it is the one that is usual for all of them.
+    """
+    shortest = min(family, key=lambda model: default_seq_len(model.architecture))
+    seq_len = checked.seq_len or default_seq_len(shortest.architecture)
+    kept = tuple(model for model in family if seq_len <= (model.architecture.max_seq_len or seq_len))
+    left_out = tuple(
+        f"{model.given}: left out, its positions end at {model.architecture.max_seq_len:,}, before the sequence of "
+        f"{seq_len:,} tokens does"
+        for model in family
+        if model not in kept
+    )
+    if not kept:
+        longest = max(model.architecture.max_seq_len or 0 for model in family)
+        fix = f"ask for sequences of {longest:,} tokens at most, or for other models"
+        raise InputError([Problem("family", "; ".join(left_out), fix=fix)])
+    return replace(checked, model=shortest), kept, left_out
+
+
+def _limits(checked: Scenario, said: Settings) -> Limits:
+    return Limits(
+        budget_usd=np.inf if checked.budget_usd is None else checked.budget_usd,
+        deadline_s=np.inf if checked.deadline_s is None else checked.deadline_s,
+        unique_tokens=said.get("data", np.inf),
+        served_tokens=said.get("serve", 0.0),
+        serving_cost=said.get("serving_cost", 1.0),
+        usd_per_unique_token=said.get("token_price", 0.0),
+        licence_usd=said.get("licence", 0.0),
+    )
 
 
 def _target(quality: Quality, law: Law) -> float:
@@ -117,32 +177,29 @@ def _target(quality: Quality, law: Law) -> float:
     target = quality.nats
     if target is None:
         target = float(np.asarray(loss(law, quality.params, quality.tokens)))
-    try:
-        params_at_loss(law, target)
-    except InputError as error:
-        raise InputError([replace(p, path="--loss-of") for p in error.problems]) from None
+    params_at_loss(law, target)
     return target
 
 
-def _usual_usd(quality: Quality | None, law: Law, planner: Planner) -> float:
-    """Return about what a quality costs, to place the sizes where no budget is given."""
+def _bought_flop(budget_usd: float | None, quality: Quality | None, law: Law, planner: Planner) -> float:
+    """Return about how much arithmetic is bought: that of the quality where no money is named."""
+    if budget_usd is not None and quality is None:
+        return budget_usd / planner.cheapest_flop_usd()
     assert quality is not None, "there is a budget or a quality"
     params, tokens = quality.params, quality.tokens
     if quality.nats is not None:
         params = params_at_loss(law, quality.nats)
         tokens = float(np.asarray(tokens_to_reach(law, quality.nats, np.asarray(params))))
-    return max(
-        float(train_6nd_flop(params=params, tokens=tokens)) * planner.cheapest_flop_usd(), planner.gpu_hour_usd()
-    )
+    return float(train_6nd_flop(params=params, tokens=tokens))
 
 
 def _side_by_side(found: Frontier, limits: Limits, laws: tuple[Law, ...]) -> tuple[tuple[str, Choice], ...]:
-    """Return what each law would choose on the isocost line of the first."""
-    if len(laws) == 1 or found.joint.chosen is None:
+    """Return what each law would choose on the isocost line of the first; a loss to reach is that of one law only."""
+    if len(laws) == 1 or found.joint.chosen is None or found.joint.target is not None:
         return ()
-    line = isocost_line(found.table, limits, laws[0])
+    line = found.joint.line
     rows: list[tuple[str, Choice]] = []
     for law in laws:
-        own: Any = joint_optimum(found.table, limits, law).chosen if law.has_surface else None
-        rows.append((law.id, own if own is not None else on_line(line, law)))
+        own = best_of(isocost_line(found.table, limits, law)) if law.has_surface else on_line(line, law)
+        rows.append((law.id, own))
     return tuple(rows)

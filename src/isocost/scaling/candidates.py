@@ -6,9 +6,9 @@ utilisation, memory, goodput and price all move the optimum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Evaluated:
     offers: tuple[str, ...]
     run_s: Array
     cost_usd: Array
-    mfu: Array | None = None
+    mfu: Array | None = None  # of the steps, one an offer
 
 
 class Evaluator(Protocol):
@@ -48,12 +48,13 @@ class Evaluator(Protocol):
 class Limits:
     """What there is: money for training, data and serving together; time; unique tokens; tokens to be served."""
 
-    budget_usd: float
+    budget_usd: float = np.inf
     deadline_s: float = np.inf
     unique_tokens: float = np.inf
     served_tokens: float = 0.0
     serving_cost: float = 1.0  # of a FLOP that serves over one that trains
     usd_per_unique_token: float = 0.0
+    licence_usd: float = 0.0  # of the data, whatever their amount
 
     def __post_init__(self) -> None:
         """Refuse what is not positive, all at once."""
@@ -63,13 +64,17 @@ class Limits:
                 ("budget", self.budget_usd),
                 ("deadline", self.deadline_s),
                 ("data", self.unique_tokens),
-                ("serving cost", self.serving_cost),
+                ("serving_cost", self.serving_cost),
             )
             if not value > 0.0
         ]
         problems += [
             Problem(name, "is negative", value, fix="give zero or more")
-            for name, value in (("serve", self.served_tokens), ("price of a token", self.usd_per_unique_token))
+            for name, value in (
+                ("serve", self.served_tokens),
+                ("token_price", self.usd_per_unique_token),
+                ("licence", self.licence_usd),
+            )
             if not value >= 0.0
         ]
         if problems:
@@ -100,18 +105,43 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
-    """All candidates evaluated once: (architecture, offer, tokens)."""
+    """All candidates evaluated once: (architecture, offer, tokens). Time and money are medians, straight in tokens."""
 
     architectures: tuple[Architecture, ...]
     offers: tuple[str, ...]
     tokens: Array  # (architecture, tokens)
     run_s: Array
     cost_usd: Array
-    mfu: Array | None = None
+    mfu: Array | None = None  # (architecture, offer)
+    usd_per_flop: Array | None = None  # (architecture, offer): rent of a FLOP of its steps; None: of a long run
+    late: Array | None = None  # (offer,): time and cost kept with the probability asked for, over the median
+    dear: Array | None = None
 
     def faster(self, frac: float) -> Table:
-        """Return the table with all runs faster, and cheaper, by a share."""
-        return replace(self, run_s=self.run_s / (1.0 + frac), cost_usd=self.cost_usd / (1.0 + frac))
+        """Return the table with all steps faster, and cheaper, by a share; what precedes them stays as it is."""
+        return replace(
+            self,
+            run_s=_steps_divided(self.run_s, self.tokens, 1.0 + frac),
+            cost_usd=_steps_divided(self.cost_usd, self.tokens, 1.0 + frac),
+        )
+
+    def scaled(self, offer: str, time: float, cost: float) -> Table:
+        """Return the table with all runs on one offer longer, and dearer, by a factor."""
+        on = np.array([each == offer for each in self.offers])[:, None]
+        return replace(
+            self,
+            run_s=np.where(on, self.run_s * time, self.run_s),
+            cost_usd=np.where(on, self.cost_usd * cost, self.cost_usd),
+        )
+
+
+def _steps_divided(values: Array, tokens: Array, by: float) -> Array:
+    """Return straight lines in tokens with their slope divided; what they are before the first token is kept."""
+    grid = tokens[:, None, :]
+    with np.errstate(invalid="ignore"):  # an offer that cannot train is infinite throughout
+        slope = (values[..., -1:] - values[..., :1]) / (grid[..., -1:] - grid[..., :1])
+        faster = values - slope * grid * (1.0 - 1.0 / by)
+    return np.where(np.isfinite(values), faster, np.inf)
 
 
 def tabulate(architectures: Sequence[Architecture], evaluator: Evaluator) -> Table:
@@ -131,64 +161,85 @@ def tabulate(architectures: Sequence[Architecture], evaluator: Evaluator) -> Tab
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Spent:
+    """Median time and money of every candidate, by part, and both as they are kept with the probability asked for."""
+
+    params: Array  # as the law counts them
+    train_usd: Array
+    data_usd: Array
+    serving_usd: Array
+    sure_usd: Array
+    sure_s: Array
+
+    @classmethod
+    def of(cls, table: Table, limits: Limits, law: Law) -> Spent:
+        """Return what every candidate takes under these limits."""
+        params = np.array([law_params(each, law.counts) for each in table.architectures])
+        unique = np.minimum(table.tokens, limits.unique_tokens)
+        data = (unique * limits.usd_per_unique_token + limits.licence_usd)[:, None, :]
+        per_flop = table.usd_per_flop
+        if per_flop is None:
+            per_flop = table.cost_usd[..., -1] / (TRAIN_FLOP * params * table.tokens[:, -1])[:, None]
+        served = SERVE_FLOP * params * limits.served_tokens * limits.serving_cost
+        able = np.isfinite(table.cost_usd)
+        with np.errstate(invalid="ignore"):  # an offer that cannot train costs infinity, and serves for nothing of it
+            serving = np.where(able, (per_flop * served[:, None])[..., None], np.inf)
+        late = 1.0 if table.late is None else table.late[:, None]
+        dear = 1.0 if table.dear is None else table.dear[:, None]
+        return cls(
+            params=params,
+            train_usd=table.cost_usd,
+            data_usd=np.broadcast_to(data, table.cost_usd.shape),
+            serving_usd=serving,
+            sure_usd=(table.cost_usd + serving) * dear + data,
+            sure_s=table.run_s * late,
+        )
+
+
 def isocost_line(table: Table, limits: Limits, law: Law) -> tuple[Choice, ...]:
     """Return every architecture on its best offer with the most tokens that the limits allow."""
     at = surface(law)
-    params = np.array([law_params(each, law.counts) for each in table.architectures])
-    train, data, serving = spend(table, limits, params).values()
-    total = train + data + serving
+    spent = Spent.of(table, limits, law)
     most = {
-        "budget": _crossing(table.tokens, total, limits.budget_usd),
-        "deadline": _crossing(table.tokens, table.run_s, limits.deadline_s),
+        "budget": _crossing(table.tokens, spent.sure_usd, limits.budget_usd),
+        "deadline": _crossing(table.tokens, spent.sure_s, limits.deadline_s),
     }
-    possible = np.isfinite(total) & np.isfinite(table.run_s)
+    possible = np.isfinite(spent.sure_usd) & np.isfinite(table.run_s)
     most["range"] = np.where(possible, table.tokens[:, None, :], 0.0).max(axis=-1)
     stacked = np.stack([most[name] for name in LIMITS])
     tokens = stacked.min(axis=0)
     equal = tokens >= tokens.max(axis=1, keepdims=True)  # of offers that reach as far, the cheapest
-    offer = np.where(equal, total[..., -1], np.inf).argmin(axis=1)
-    row = np.arange(len(params))
+    offer = np.where(equal, spent.sure_usd[..., -1], np.inf).argmin(axis=1)
+    row = np.arange(len(spent.params))
     reached = tokens[row, offer]
     binds = stacked.argmin(axis=0)[row, offer]
-    loss = at.loss(params, np.maximum(reached, 1.0), limits.unique_tokens)
-    found = []
-    for k in np.flatnonzero(reached > 0.0):
-        spent = spent_at(table, limits, params, int(k), int(offer[k]), float(reached[k]))
-        found.append(
-            Choice(
-                architecture=table.architectures[k],
-                params=float(params[k]),
-                tokens=float(reached[k]),
-                offer=table.offers[offer[k]],
-                loss=float(np.asarray(loss)[k]),
-                binds=LIMITS[int(binds[k])],
-                **spent,
-            )
-        )
-    return tuple(found)
+    loss = np.asarray(at.loss(spent.params, np.maximum(reached, 1.0), limits.unique_tokens))
+    return tuple(
+        choice_at(table, spent, int(k), int(offer[k]), float(reached[k]), float(loss[k]), LIMITS[int(binds[k])])
+        for k in np.flatnonzero(reached > 0.0)
+    )
 
 
-def spend(table: Table, limits: Limits, params: Array) -> Mapping[str, Array]:
-    """Return cost by part, (architecture, offer, tokens)."""
-    unique = np.minimum(table.tokens, limits.unique_tokens)
-    # A long run's FLOP: what is paid before the first token belongs to training.
-    last_usd = table.cost_usd[..., -1:] / (TRAIN_FLOP * params * table.tokens[:, -1])[:, None, None]
-    served = SERVE_FLOP * params * limits.served_tokens * limits.serving_cost
-    with np.errstate(invalid="ignore"):  # an offer that cannot train costs infinity, and serves for nothing of it
-        serving = np.where(np.isfinite(table.cost_usd), last_usd * served[:, None, None], np.inf)
-    data = np.broadcast_to((unique * limits.usd_per_unique_token)[:, None, :], table.cost_usd.shape)
-    return {"train_usd": table.cost_usd, "data_usd": data, "serving_usd": serving}
+def choice_at(table: Table, spent: Spent, k: int, offer: int, tokens: float, loss: float, binds: str) -> Choice:
+    """Return one architecture on one offer at an amount of tokens between those of the grid."""
 
+    def at(values: Array) -> float:
+        return float(np.interp(tokens, table.tokens[k], values[k, offer]))
 
-def spent_at(table: Table, limits: Limits, params: Array, k: int, offer: int, tokens: float) -> dict[str, Any]:
-    """Return time and cost by part of one architecture on one offer at an amount between those of the grid."""
-    columns = {name: part[k, offer] for name, part in spend(table, limits, params).items()}
-    columns["run_s"] = table.run_s[k, offer]
-    if table.mfu is not None:
-        columns["mfu"] = table.mfu[k, offer]
-    good = np.isfinite(columns["train_usd"]) & np.isfinite(columns["run_s"])
-    place = table.tokens[k][good]
-    return {name: float(np.interp(tokens, place, column[good])) for name, column in columns.items()}
+    return Choice(
+        architecture=table.architectures[k],
+        params=float(spent.params[k]),
+        tokens=tokens,
+        offer=table.offers[offer],
+        run_s=at(table.run_s),
+        train_usd=at(spent.train_usd),
+        data_usd=at(spent.data_usd),
+        serving_usd=at(spent.serving_usd),
+        loss=loss,
+        binds=binds,
+        mfu=None if table.mfu is None else float(table.mfu[k, offer]),
+    )
 
 
 def _crossing(tokens: Array, values: Array, limit: float) -> Array:

@@ -186,7 +186,7 @@ _SPECS: Final[Mapping[str, Callable[[], Mapping[str, Read]]]] = {
     "frontier": lambda: {
         "data": _quantity("token", above=True), "serve": _quantity("token"), "laws": read_laws, "family": read_family,
         "serving_cost": _quantity("ratio", above=True), "token_price": read_price, "experts": read_experts,
-        "loss_of": read_quality,
+        "loss_of": read_quality, "licence": _quantity("USD"),
     },
     "tuning": lambda: {"mfu": _used},
 }  # fmt: skip
