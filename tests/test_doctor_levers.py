@@ -21,7 +21,7 @@ from isocost.doctor.hybrid import replicas_s
 from isocost.doctor.neighbourhood import Neighbourhood, neighbourhood
 from isocost.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, as_toml, pair_figures, pairs, study, widening
 from isocost.doctor.prescribe import Doctor, Findings
-from isocost.doctor.run import PARTS, MeasuredRun, calibrate, measured_run
+from isocost.doctor.run import PARTS, MeasuredRun, Wait, calibrate, measured_run
 from isocost.doctor.switches import MOVES, Option, held, left_open, options
 from isocost.doctor.trial import NOISE_FRAC, outcome, timed_steps, trial_of
 from isocost.goodput.facts import load_reliability
@@ -59,7 +59,7 @@ def _findings(run: MeasuredRun) -> Findings:
 
 
 def _option(case: Case, lever: str) -> Option:
-    return next(option for option in options(case, 1e12, 0.0) if option.lever == lever)
+    return next(option for option in options(replace(_run("small"), case=case), 1e12) if option.lever == lever)
 
 
 @pytest.mark.parametrize("lever", ["compile", "precision"])
@@ -150,7 +150,7 @@ def test_waits_for_data_are_a_lever() -> None:
     """Waits that a log prints are no compute: the model is calibrated on the rest, and to end them saves just them."""
     run = _run("small")
     waits = 0.25 * run.predicted_s
-    found = replace(run, measured_s=run.predicted_s + waits, waits_s=waits)
+    found = replace(run, measured_s=run.predicted_s + waits, waits={"data_path": Wait(s=waits, words="")})
     assert calibrate(found).factors == pytest.approx(dict.fromkeys(PARTS, 1.0), rel=1e-9)
     findings = _findings(found)
     data = next(p for p in findings.singles if p.levers == ("data_path",))

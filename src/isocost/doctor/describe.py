@@ -11,7 +11,7 @@ from isocost.calibrate.site import NINETY
 from isocost.cases import generation
 from isocost.doctor.neighbourhood import LAYOUT, Neighbourhood
 from isocost.doctor.pairs import SEVERAL, pair_figures, widening
-from isocost.doctor.run import CLIFF_FRAC, Calibrated, MeasuredRun
+from isocost.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, MeasuredRun
 from isocost.doctor.switches import left_open
 from isocost.doctor.trial import NOISE_FRAC, Trial, outcome, trial_of
 from isocost.laws.memory import FIT_SIGMA, fits_probability
@@ -22,8 +22,8 @@ WORTH_FRAC: Final = 0.005
 
 LOW, MEDIUM, HIGH = "low", "medium", "high"
 EFFORT: Final[Mapping[str, str]] = {
-    "fabric": HIGH, "precision": MEDIUM, "tp_overlap": MEDIUM, "attention_kernel": MEDIUM, "norm_kernel": MEDIUM,
-    "pp": MEDIUM, "schedule": MEDIUM, "data_path": MEDIUM, "shard_group": LOW, "global_batch": LOW,
+    "fabric": HIGH, SLOW_RANK: MEDIUM, DATA_PATH: MEDIUM, "precision": MEDIUM, "tp_overlap": MEDIUM,
+    "attention_kernel": MEDIUM, "norm_kernel": MEDIUM, "pp": MEDIUM, "schedule": MEDIUM,
 }  # fmt: skip
 # Risk of a change, from the worst: what the run learns, how it counts, or nothing but the order of sums.
 SEMANTICS, NUMERICS, NONE = "semantics", "numerics", "none"
@@ -162,8 +162,8 @@ def _evidence(levers: tuple[str, ...], chip: str) -> str:
         several = known[SEVERAL]
         said = [f"{several.pairs:,} pairs of runs that differ in several levers, error {several.median_error_frac:.1%}"]
     for name in levers:
-        if name == "data_path":
-            said.append("data_path: measured in this run")
+        if name in (DATA_PATH, SLOW_RANK):
+            said.append(f"{name}: measured in this run")
         elif name not in known:
             said.append(f"{name}: no measured pair")
         else:

@@ -103,7 +103,7 @@ def neighbourhood(
     All switches of the stack with all layouts; then what lies beyond the run as it is (lower precision, another batch
     or network) with all layouts and every part of the fastest set of switches that fits.
     """
-    found = options(run.case, tokens, run.waits_s)
+    found = options(run, tokens)
     inside, outside = ([o for o in found if (o.lever in BEYOND) is beyond] for beyond in (False, True))
     sets = [chosen for chosen in _products(inside) if allowed(_changed(run.case, chosen))]
     for within in WITHIN:
@@ -151,7 +151,8 @@ def _variant(
         step[rows] = calibrated.seconds(step_of(prepared, rows))
         peaks[rows] = prepared.memory(rows).total
     batches = case.global_batch_seqs / run.case.global_batch_seqs
-    step += run.waits_s * (batches * math.prod(option.waits_frac for option in chosen) - 1.0)
+    waits_s = run.waits_s - math.fsum(option.spares_s for option in chosen)
+    step += batches * waits_s - run.waits_s  # a step of twice the batch waits twice as long
     more_tokens = math.prod(option.tokens_frac for option in chosen)
     return Variant(
         chosen=chosen, constants=here, tables=prepared, step_s=step, peak_bytes=peaks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from isocost.search.pool import fit_ceiling_bytes
 from isocost.search.question import Option, Question
 from isocost.workload.flops import RecomputeKind, recompute_flop_per_token, train_flop_per_token
 
-PARTS: Final = tuple(field.name for field in fields(StepTime))
+PARTS: Final = tuple(part.name for part in fields(StepTime))
 # Spread of the log of a part of the step, before the run: that of a user's own multiplier of the constant behind it.
 # What is made of kernels shares that of the sustained rate.
 _BEHIND: Final = {
@@ -36,6 +36,8 @@ PRIOR_SD: Final = {name: USER[_BEHIND.get(name, "sustained_frac")][1] for name i
 # Beyond this the scenario is more likely wrong than the model: errors on stacks that no fit saw are smaller.
 DOUBTFUL_FACTOR: Final = 2.0
 CLIFF_FRAC: Final = 0.95  # of the memory: above it the allocator retries, and a step takes several times as long
+# Levers that end a wait, of which a log or a trace says how long it is.
+DATA_PATH, SLOW_RANK = "data_path", "slow_rank"
 # What a policy runs again: a share of all blocks, and one of the attention cores.
 REPLAYED: Final[tuple[RecomputeKind, ...]] = ("full", "selective")
 # Steps of the waterfall: name, parts of the step. The first is what the kernels take beyond the peak.
@@ -54,6 +56,14 @@ WATERFALL: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Time of a step in which a rank has nothing to do, and for what it waits."""
+
+    s: float
+    words: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredRun:
     """One run: what it is, what it took, and what the model says it should take."""
@@ -65,7 +75,7 @@ class MeasuredRun:
     peak_bytes: float
     peak_flop_per_s: float
     left_open: tuple[str, ...]  # of the layout: what the scenario does not say and the search chose
-    waits_s: float = 0.0  # of the step, as a log or trace says: for data
+    waits: Mapping[str, Wait] = field(default_factory=dict)  # of the step, as a log or trace says, by their lever
 
     @property
     def option(self) -> Option:
@@ -86,6 +96,11 @@ class MeasuredRun:
     def predicted_s(self) -> float:
         """Step time of the model."""
         return float(self.time.total_s)
+
+    @property
+    def waits_s(self) -> float:
+        """What of the step is no work of the model's: waits for data and for slower ranks, where they were measured."""
+        return math.fsum(wait.s for wait in self.waits.values())
 
     @property
     def unexplained_s(self) -> float:
@@ -122,7 +137,7 @@ class MeasuredRun:
 
 
 def measured_run(
-    question: Question, catalog: Catalog, constants: Mapping[str, Constant], measured_s: float, waits_s: float = 0.0
+    question: Question, catalog: Catalog, constants: Mapping[str, Constant], measured_s: float
 ) -> MeasuredRun:
     """Return the run that a question describes; what its layout leaves open is the fastest that fits."""
     _check(question)
@@ -140,7 +155,7 @@ def measured_run(
     return MeasuredRun(
         question=replace(asked, global_batch_seqs=case.global_batch_seqs), case=case, measured_s=measured_s, time=time,
         peak_bytes=float(found.peak_bytes[0]), peak_flop_per_s=rate,
-        left_open=tuple(f"{key} {getattr(case, key)}" for key in keys if key not in question.fixed), waits_s=waits_s,
+        left_open=tuple(f"{key} {getattr(case, key)}" for key in keys if key not in question.fixed),
     )  # fmt: skip
 
 
@@ -187,7 +202,7 @@ class Calibrated:
     common: float  # what no part explains: taken to be the same for every layout
     shares: Mapping[str, float]  # of the run's step, by part
     off_frac: float  # measured over predicted, minus 1
-    waits_s: float = 0.0  # for data: no layout and no switch changes them
+    waits_s: float = 0.0  # no layout and no switch changes them
 
     def seconds(self, time: StepTime) -> NDArray[np.float64]:
         """Step times with the factors and the waits."""
@@ -217,7 +232,7 @@ class Calibrated:
 
 
 def calibrate(run: MeasuredRun) -> Calibrated:
-    """The model calibrated on one run, its measured waits for data apart."""
+    """The model calibrated on one run, its measured waits apart."""
     return replace(calibrate_time(run.time, run.measured_s - run.waits_s), waits_s=run.waits_s)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from isocost.cases import SIXTEEN_BIT, Case, generation, levels_of
 from isocost.catalog.records import peak
 from isocost.constants import Constant
+from isocost.doctor.run import MeasuredRun
 from isocost.evaluate.inputs import Coefficients
 from isocost.laws.batch_size import tokens_at_batch
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
@@ -55,16 +56,17 @@ class Option:
     change: Change
     sharding_domain: int = 0  # states are sharded within so many accelerators; 0: as in the run
     tokens_frac: float = 1.0  # tokens for the same loss, over those of the run
-    waits_frac: float = 1.0  # share of the run's waits for data that is left
+    spares_s: float = 0.0  # of the run's waits
 
 
-def options(case: Case, tokens: float, waits_s: float) -> list[Option]:
+def options(run: MeasuredRun, tokens: float) -> list[Option]:
     """Every setting of a switch or of the machine that this run could have instead of its own, by lever."""
+    case = run.case
     return [
         *_kernels(case),
         *_stack(case),
         *_sharding(case),
-        *_data_path(waits_s),
+        *_waits(run),
         *_precisions(case),
         *_batches(case, tokens),
         *_fabric(case),
@@ -101,11 +103,11 @@ def _sharding(case: Case) -> list[Option]:
     return [Option(lever="shard_group", words=words, change=lambda c: c, sharding_domain=domain)]
 
 
-def _data_path(waits_s: float) -> list[Option]:
-    if waits_s <= 0.0:
-        return []
-    words = (f"waits {waits_s:.3g} s a step", "no waits")
-    return [Option(lever="data_path", words=words, change=lambda c: c, waits_frac=0.0)]
+def _waits(run: MeasuredRun) -> list[Option]:
+    return [
+        Option(lever=lever, words=(wait.words, "none"), change=lambda c: c, spares_s=wait.s)
+        for lever, wait in run.waits.items()
+    ]
 
 
 def _precisions(case: Case) -> list[Option]:

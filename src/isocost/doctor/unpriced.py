@@ -9,7 +9,7 @@ import numpy as np
 
 from isocost.cases import Case, coefficients_of, columns
 from isocost.constants import Constant
-from isocost.doctor.run import CLIFF_FRAC, Calibrated, MeasuredRun
+from isocost.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, MeasuredRun
 from isocost.doctor.switches import compiled_twin
 from isocost.laws.operators import sustained_frac
 from isocost.search.question import DAY_S
@@ -42,43 +42,37 @@ def unpriced(
 def _rows(
     run: MeasuredRun, calibrated: Calibrated, constants: Mapping[str, Constant]
 ) -> list[tuple[str, float, str, str]]:
-    case, recipe = run.case, run.case.recipe
+    """Name, seconds of the step at most (0: the run does not have it), why it has no price, what to measure."""
+    case, recipe, left_s = run.case, run.case.recipe, run.unexplained_s
     part = {name: float(getattr(run.time, name)) * factor for name, factor in calibrated.factors.items()}
-    unexplained_s = run.unexplained_s
     coefficients = coefficients_of(case, dict(constants))
     throttled = 1.0 - _sustained(case, coefficients)
-    found = [
+    full = run.peak_bytes / run.capacity_bytes
+    eager = not recipe.compiled and compiled_twin(recipe) is None
+    return [
         ("optimizer fusion", part["optimizer_s"], "the model has one optimizer, the mean of those measured",
          "a trace: time between the last backward kernel and the end of the step"),
-        ("fused loss", _loss_s(run, calibrated, coefficients), "the model has one loss kernel; a fused one also frees "
-         "the memory of the logits", "30 steps with the fused loss, time and peak memory"),
-        ("clocks and power", throttled * (part["gemm_s"] + part["expert_s"]), "rates are those that chips sustain, not "
-         "those of one power limit", "SM clock, power draw and throttle reasons during steps, from nvidia-smi"),
-        ("slow or unequal ranks", unexplained_s, "the model's ranks are alike; here the others wait for the slowest",
+        ("fused loss", _loss_s(run, calibrated, coefficients),
+         "the model has one loss kernel; a fused one also frees the memory of the logits",
+         "30 steps with the fused loss, time and peak memory"),
+        ("clocks and power", throttled * (part["gemm_s"] + part["expert_s"]),
+         "rates are those that chips sustain, not those of one power limit",
+         "SM clock, power draw and throttle reasons during steps, from nvidia-smi"),
+        ("slow or unequal ranks", 0.0 if SLOW_RANK in run.waits else left_s,
+         "the model's ranks are alike; in a run the others wait for the slowest",
          "traces of several ranks: isocost doctor rank0.json rank1.json ..."),
+        ("data path and prefetching", 0.0 if DATA_PATH in run.waits else left_s,
+         "the model has no wait for data: it is in what is unexplained",
+         "seconds a step waits for its batch, or 30 steps on synthetic data"),
+        ("away from the edge of memory", left_s if full > CLIFF_FRAC else 0.0,
+         f"the run is at {full:.0%} of the memory, where allocators retry and a step takes several times as long",
+         "num_alloc_retries of torch.cuda.memory_stats(), or 30 steps with a smaller micro-batch"),
+        ("CUDA graphs", 0.0 if recipe.cuda_graphs else part["host_s"],
+         "runs measured with graphs are of other software than those without",
+         "a trace: idle time waiting for the host, or 30 steps with graphs"),
+        ("compilation", part["pointwise_s"] if eager else 0.0, "no run of this stack was measured compiled",
+         "30 steps compiled, time and peak memory"),
     ]  # fmt: skip
-    if not run.waits_s:
-        found.append(
-            ("data path and prefetching", unexplained_s, "the model has no wait for data: it is in what is unexplained",
-             "seconds a step waits for its batch, or 30 steps on synthetic data")
-        )  # fmt: skip
-    if run.peak_bytes > CLIFF_FRAC * run.capacity_bytes:
-        found.append(
-            ("away from the edge of memory", unexplained_s, f"the run is at {run.peak_bytes / run.capacity_bytes:.0%} "
-             "of the memory, where allocators retry and a step takes several times as long",
-             "num_alloc_retries of torch.cuda.memory_stats(), or 30 steps with a smaller micro-batch")
-        )  # fmt: skip
-    if not recipe.cuda_graphs:
-        found.append(
-            ("CUDA graphs", part["host_s"], "runs measured with graphs are of other software than those without",
-             "a trace: idle time waiting for the host, or 30 steps with graphs")
-        )  # fmt: skip
-    if not recipe.compiled and compiled_twin(recipe) is None:
-        found.append(
-            ("compilation", part["pointwise_s"], "no run of this stack was measured compiled",
-             "30 steps compiled, time and peak memory")
-        )  # fmt: skip
-    return found
 
 
 def _sustained(case: Case, coefficients: Mapping[str, float]) -> float:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from isocost.calibrate.site import NINETY
 from isocost.constants import shipped
 from isocost.doctor.describe import NONE, Prescription
+from isocost.doctor.measured import DATA, IMBALANCE, measured_parts
 from isocost.doctor.neighbourhood import neighbourhood
 from isocost.doctor.prescribe import Doctor, Findings
-from isocost.doctor.run import DOUBTFUL_FACTOR, Calibrated, Drop, MeasuredRun, calibrate, measured_run, waterfall
+from isocost.doctor.run import (
+    DATA_PATH,
+    DOUBTFUL_FACTOR,
+    SLOW_RANK,
+    Calibrated,
+    Drop,
+    MeasuredRun,
+    Wait,
+    calibrate,
+    measured_run,
+    waterfall,
+)
 from isocost.doctor.trial import NOISE_FRAC
 from isocost.errors import InputError, Problem
 from isocost.measure.summary import RunSummary
-from isocost.report.doctor import NEEDS_SCENARIO, Examination, LogExamination, TraceExamination
+from isocost.report.doctor import NEEDS_SCENARIO, Examination, LogExamination, RunExamination, TraceExamination
 from isocost.report.prescription_tables import (
     days,
     dollars,
@@ -66,7 +77,8 @@ def prescribe(
     left = checked.tokens if tokens_left is None else float(parse(tokens_left, "token", "--tokens-left"))
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     step_s = _step_s(examined) if step_time is None else _given_s(step_time)
-    found = measured_run(question, catalog, constants, step_s, _waits_s(examined, step_s))
+    found = measured_run(question, catalog, constants, step_s)
+    found = replace(found, waits=_waits(examined, found))
     if (mfu := found.mfu_at(step_s)) > 1.0:
         message = f"of {step_s:,.4g} s would be {mfu:.0%} MFU, more than the chip can do"
         fix = "check the global batch, the sequence length, the GPUs and the unit of the step time"
@@ -95,14 +107,21 @@ def _step_s(examined: Examination | None) -> float:
     raise InputError([Problem("--step-time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
 
 
-def _waits_s(examined: Examination | None, step_s: float) -> float:
-    """What a step waits for data, as a log prints it or a trace shows it."""
-    if isinstance(examined, LogExamination) and examined.summary.data_s is not None:
-        return examined.summary.data_s.p50
-    if isinstance(examined, TraceExamination):
-        shares = [rank.data_wait_s / rank.window_s for rank in examined.summary.ranks if rank.window_s > 0.0]
-        return step_s * math.fsum(shares) / len(shares) if shares else 0.0
-    return 0.0
+def _waits(examined: Examination | None, run: MeasuredRun) -> dict[str, Wait]:
+    """Waits for data, as a log prints them or a trace shows them, and for slower ranks, of which only traces tell."""
+    found = {}
+    trace = examined.trace if isinstance(examined, RunExamination) else examined
+    if isinstance(trace, TraceExamination) and (parts := measured_parts(run, trace.summary)):
+        slow = trace.summary.slow_rank
+        who = "the slowest" if slow is None else f"rank {slow}"
+        found = {
+            DATA_PATH: Wait(s=parts[DATA], words=f"{parts[DATA]:.3g} s a step"),
+            SLOW_RANK: Wait(s=parts[IMBALANCE], words=f"{parts[IMBALANCE]:.3g} s a step for {who}"),
+        }
+    elif isinstance(examined, LogExamination) and examined.summary.data_s is not None:
+        waits_s = min(examined.summary.data_s.p50, run.measured_s)
+        found = {DATA_PATH: Wait(s=waits_s, words=f"{waits_s:.3g} s a step")}
+    return {lever: wait for lever, wait in found.items() if wait.s > 0.0}
 
 
 def _noise(examined: Examination | None) -> float | None:

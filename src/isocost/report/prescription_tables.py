@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from isocost.doctor.describe import Prescription
-from isocost.doctor.run import Drop
+from isocost.doctor.run import DATA_PATH, SLOW_RANK, Drop
 from isocost.doctor.unpriced import Unpriced
 from isocost.report.table import Column, Table
 
@@ -85,7 +85,8 @@ _PHRASES: Final[Mapping[str, Callable[[Changes], str]]] = {
     "shard_group": lambda changes: f"shard {changes['shard_group'][1]} (HSDP)",
     "precision": _new("precision", "{} matrix products"),
     "global_batch": _new("global_batch", "global batch {}"),
-    "data_path": _plain("no waits for data"),
+    DATA_PATH: lambda changes: f"no waits for data ({changes[DATA_PATH][0]})",
+    SLOW_RANK: lambda changes: f"no waits of {changes[SLOW_RANK][0]}",
     "fabric": _plain("twice the network bandwidth"),
 }
 
@@ -126,10 +127,14 @@ def _fit(found: Prescription) -> str:
 
 
 def _tested(found: Prescription) -> str:
-    if found.levers == ("data_path",):
+    return _tested_on(min(found.levers, key=lambda lever: found.pairs[lever]), found)
+
+
+def _tested_on(lever: str, found: Prescription) -> str:
+    if lever in (DATA_PATH, SLOW_RANK):
         return "this run"
-    fewest = min(found.pairs.values())
-    return f"{fewest:,} pair{'s' if fewest != 1 else ''}" if fewest else "no pair"
+    count = found.pairs[lever]
+    return f"{count:,} pair{'s' if count != 1 else ''}" if count else "no pair"
 
 
 def waterfall_table(drops: tuple[Drop, ...]) -> Table:
@@ -191,7 +196,7 @@ def shares_table(found: Prescription, shares: Mapping[str, float], measured_s: f
         Column(head="change", key="change", value=lambda lever: phrase(found, lever), left=True),
         Column(head="saves, s", key="share_s", value=lambda lever: shares[lever], show=lambda v: f"{v:,.3g}"),
         Column(head="of the step", key="share_frac", value=lambda lever: shares[lever] / measured_s, show=_percent),
-        Column(head="tested on", key="pairs", value=lambda lever: found.pairs[lever], show=lambda n: f"{n:,} pairs"),
+        Column(head="tested on", key="pairs", value=lambda lever: _tested_on(lever, found), left=True),
     )
     return Table(columns=columns, rows=tuple(shares))
 
