@@ -57,8 +57,8 @@ def compare_values(
     if not len(old) or not len(new):
         return Change(name=name, old=_of(old, statistic), new=_of(new, statistic), verdict="not in both")
     before, after = float(statistic(old)), float(statistic(new))
-    if not before > 0.0:
-        return Change(name=name, old=before, new=after, verdict="" if before == after else "was zero")
+    if not (before > 0.0 and after > 0.0):
+        return Change(name=name, old=before, new=after, verdict="zero in one")
     change = after / before - 1.0
     if min(len(old), len(new)) < FEWEST:
         return Change(name=name, old=before, new=after, change_frac=change, verdict="too few steps to tell")
@@ -79,7 +79,7 @@ def compare_means(name: str, old: Column, new: Column) -> Change:
         return Change(name=name, old=_of(old, mean_of), new=_of(new, mean_of), verdict="not in both")
     before, after = mean_of(old), mean_of(new)
     if not before > 0.0:
-        return Change(name=name, old=before, new=after, verdict="" if after == before else "was zero")
+        return Change(name=name, old=before, new=after, verdict="zero before")
     change = after / before - 1.0
     if min(len(old), len(new)) < 2:
         return Change(name=name, old=before, new=after, change_frac=change, verdict="too few steps to tell")

@@ -11,6 +11,7 @@ from isocost.report.table import UNKNOWN, Report, Section, Table
 
 __all__ = ["NEEDS_SCENARIO", "Examination", "LogExamination", "RunExamination", "TraceExamination"]
 
+NO_TOKENS = "tokens per second and MFU: a trace has no tokens, and the model is not known"
 _PARTS = (
     ("compute_s", "compute"),
     ("exposed_communication_s", "exposed communication"),
@@ -24,8 +25,8 @@ _PARTS = (
 class TraceExamination(Examination):
     """What the traces of one or more ranks say."""
 
-    def __init__(self, summary: TraceSummary, against: tuple[str, ...] = ()) -> None:
-        self.summary, self.against = summary, against
+    def __init__(self, summary: TraceSummary, against: tuple[str, ...] = (), informed: bool = False) -> None:
+        self.summary, self.against, self.informed = summary, against, informed  # whether a scenario says the model
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, units in the keys."""
@@ -48,7 +49,7 @@ class TraceExamination(Examination):
             "skew_frac": dict(self.summary.skew_frac),
             "slow_rank": self.summary.slow_rank,
         }
-        unknown = ["tokens per second and MFU: a trace has no tokens, and the model is not known"]
+        unknown = [] if self.informed else [NO_TOKENS]
         if any(rank.kernels and rank.gemm_flop is None for rank in ranks):
             unknown.append("GEMM FLOPs: profile with record_shapes=True")
         if any(part.bus_bytes_per_s is None for rank in ranks for part in rank.collectives):
@@ -166,7 +167,8 @@ class RunExamination(LogExamination):
         """Return the values of the log, and those of the traces beside them."""
         found, traced = super().to_dict(), self.trace.to_dict()
         found["input"]["trace"], found["measured"]["trace"] = traced["input"], traced["measured"]
-        found["unknown"] = list(dict.fromkeys([*traced["unknown"][1:-1], *found["unknown"]]))
+        both = dict.fromkeys([*found["unknown"], *traced["unknown"]])
+        found["unknown"] = [text for text in both if text != NO_TOKENS]
         return found
 
     def sections(self) -> list[Section]:

@@ -59,7 +59,9 @@ class LogExamination(Examination):
             missing.append(
                 "tokens per second per GPU: the log prints none, and not both tokens of a step and GPU count"
             )
-        if summary.printed_mfu is None and summary.tflops_per_gpu is None:
+        if summary.definition is not None:
+            pass  # the scenario says the model
+        elif summary.printed_mfu is None and summary.tflops_per_gpu is None:
             missing.append("MFU: the log prints neither MFU nor TFLOP/s, and the model is not known")
         elif summary.mfu is None:
             missing.append("the definition of the printed MFU or TFLOP/s: which FLOPs it counts")

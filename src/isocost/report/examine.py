@@ -17,7 +17,7 @@ from isocost.measure.summary import summarise
 from isocost.measure.trace import RankTrace, read_rank, summarise_ranks
 from isocost.report.doctor import Examination, LogExamination, RunExamination, TraceExamination
 from isocost.report.informed import informed, told_by_log
-from isocost.report.measured import TracedRun, with_measured
+from isocost.report.measured import ReadRun, with_measured
 from isocost.report.prescription import PrescribedRun, prescribe
 from isocost.report.two_runs import TwoRuns, compare_runs
 from isocost.scenario import load_tables, read_scenario
@@ -25,7 +25,7 @@ from isocost.scenario.question import question_of
 from isocost.search.question import Question
 from isocost.units import parse
 
-Diagnosis = Examination | PrescribedRun | TracedRun | TwoRuns
+Diagnosis = Examination | PrescribedRun | ReadRun | TwoRuns
 _RANK_IN_NAME = re.compile(r"rank[_.-]?(\d+)", re.IGNORECASE)
 
 
@@ -74,9 +74,10 @@ def _with_scenario(
     step_time: str | None,
     tokens_left: str | None,
     changes: Mapping[str, object],
-) -> Examination | PrescribedRun | TracedRun:
+) -> Examination | PrescribedRun | ReadRun:
     """Return what to change, with what the files measured; without it where the scenario is of another run."""
     places = {key: f"--{key.replace('_', '-')}" for key in changes}
+    told: dict[str, float] = {}
     if examined is not None:
         given = (load_tables(scenario) if scenario else {}) | dict(changes)
         told = told_by_log(examined, given)
@@ -86,7 +87,7 @@ def _with_scenario(
         if examined.against:
             return examined
     found = prescribe(examined, step_time, scenario, changes, places, tokens_left)
-    return with_measured(found, examined, shipped())
+    return found if examined is None else with_measured(found, examined, told, shipped())
 
 
 def _question(

@@ -30,6 +30,8 @@ class Said:
     """What the scenario says of the run, as far as a log can be held against it."""
 
     parameters: float
+    layers: int
+    hidden: int
     seq_len: float
     tokens_per_step: float | None
     gpus: float | None
@@ -47,6 +49,8 @@ class Said:
             definition = Definition(model_flop_per_token=flop, peak_flop_per_s=rate, name=MFU_DEFINITION)
         return cls(
             parameters=parameter_count(question.architecture).total,
+            layers=question.architecture.layers,
+            hidden=question.architecture.hidden,
             seq_len=float(question.seq_len),
             tokens_per_step=tokens,
             gpus=float(question.gpu_counts[0]) if len(question.gpu_counts) == 1 else None,
@@ -69,7 +73,8 @@ def informed(examined: Examination, question: Question) -> Examination:
     """Return an examination that knows the scenario, or says why the scenario is of another run."""
     said = Said.of(question)
     if isinstance(examined, TraceExamination):
-        return TraceExamination(examined.summary, _against_trace(examined.summary, said))
+        against = _against_trace(examined.summary, said)
+        return TraceExamination(examined.summary, against, informed=not against)
     if not isinstance(examined, LogExamination):
         return examined
     reading = examined.reading
@@ -102,6 +107,10 @@ def _against_log(reading: Reading, summary: RunSummary, said: Said) -> tuple[str
             f"the log is of a model of {_billions(parameters)} parameters, the scenario's has "
             f"{_billions(said.parameters)}"
         )
+    for name, own in (("layers", said.layers), ("hidden", said.hidden)):
+        if reading.facts.get(name, own) != own:
+            word = "layers" if name == "layers" else "hidden width"
+            found.append(f"the log is of a model with {word} {reading.facts[name]:,.0f}, the scenario's has {own:,}")
     tokens = _tokens_per_step(reading, summary, said)
     if tokens and said.tokens_per_step and _differs(tokens, said.tokens_per_step, OTHER_TOKENS_FRAC):
         found.append(f"the log has {tokens:,.0f} tokens a step, the scenario {said.tokens_per_step:,.0f}")

@@ -23,20 +23,28 @@ from isocost.report.prescription import PrescribedRun
 from isocost.report.result import Result
 from isocost.report.table import Report, Section, Table
 
+# What the answer without a trace says that one would tell.
+UNEXPLAINED_PARTS = "which part of the step the unexplained seconds belong to: a profiler trace of one rank would tell"
 _MOST_FRAC = 99.0  # a hundred times the prediction: there was none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TracedRun(Result):
-    """The answer with a scenario and a trace: what to change, after where the trace says that the time goes."""
+class ReadRun(Result):
+    """The answer with a scenario and files: what was read, where a trace says that the time goes, what to change."""
 
     run: PrescribedRun
-    trace: TraceSummary
-    terms: tuple[TermDifference, ...]
+    examined: Examination
+    told: Mapping[str, object]  # keys of the scenario that only the log tells
+    terms: tuple[TermDifference, ...] = ()  # of a trace
 
     def events_csv(self) -> str:
         """Return pauses, restarts and slow periods of the log, one a row."""
         return self.run.events_csv()
+
+    @property
+    def trace(self) -> TraceSummary | None:
+        """The traces, where there are any."""
+        return traces_of(self.examined)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, units in the keys."""
@@ -51,17 +59,40 @@ class TracedRun(Result):
             }
             for term in self.terms
         ]
-        return self.run.to_dict() | {"terms": terms, "gemm_of_peak_frac": self._gemm_of_peak()}
+        found = self.run.to_dict()
+        found["input"] |= {"told_by_log": dict(self.told)}
+        found["unknown"] = self._unknown(found["unknown"])
+        return found | {"terms": terms, "gemm_of_peak_frac": self._gemm_of_peak()}
+
+    def _unknown(self, texts: list[str]) -> list[str]:
+        """Leave out that a trace would tell more where it did."""
+        return [text for text in texts if not (self.terms and text == UNEXPLAINED_PARTS)]
 
     def report(self) -> Report:
-        """Return the sentence and the sections: the comparison follows the waterfall."""
+        """Return the sentence and the sections: the comparison with a trace follows the waterfall."""
         whole = self.run.report()
-        said = [text for text in (self._gemms(), self._largest()) if text]
-        compared = Section(title="The trace beside the model, seconds of a step", body=(self.terms_table(), *said))
-        return Report(lead=whole.lead, sections=(whole.sections[0], compared, *whole.sections[1:]))
+        waterfall, *others, last = whole.sections
+        more = []
+        if self.terms:
+            said = [text for text in (self._gemms(), self._largest()) if text]
+            title = "The trace beside the model, seconds of a step"
+            more.append(Section(title=title, body=(self.terms_table(), *said)))
+        read = Section(title="What was read", body=tuple(self._read()))
+        unknown = replace(last, body=tuple(self._unknown([str(text) for text in last.body])))
+        return Report(lead=whole.lead, sections=(waterfall, *more, *others, read, unknown))
+
+    def _read(self) -> list[str]:
+        lines = [str(self.examined.report().lead)]
+        if self.told:
+            said = ", ".join(f"{key} {value:,}" for key, value in self.told.items())
+            lines.append(f"from the header of the log, as the scenario does not say it: {said}")
+        given = self.examined.to_dict()["input"]
+        if given["dropped"]:
+            lines.append("not used: " + ", ".join(f"{why} {count:,}" for why, count in given["dropped"].items()))
+        return [*lines, *given["notes"], *given.get("trace", {}).get("notes", ())]
 
     def rows(self) -> Table:
-        """Return the single changes, as without a trace."""
+        """Return the single changes, as without a file."""
         return self.run.rows()
 
     def terms_table(self) -> Table:
@@ -82,7 +113,8 @@ class TracedRun(Result):
         return figures(("name", "measured", "predicted", "difference", "frac", "suggests"), heads, rows)
 
     def _gemm_of_peak(self) -> float | None:
-        rates = [rank.gemm_flop_per_s for rank in self.trace.ranks if rank.gemm_flop_per_s]
+        ranks = self.trace.ranks if self.trace is not None else ()
+        rates = [rank.gemm_flop_per_s for rank in ranks if rank.gemm_flop_per_s]
         return sum(rates) / len(rates) / self.run.run.peak_flop_per_s if rates else None
 
     def _gemms(self) -> str:
@@ -114,17 +146,24 @@ def _total(terms: tuple[TermDifference, ...]) -> TermDifference:
     )
 
 
+def traces_of(examined: Examination | None) -> TraceSummary | None:
+    """Return the traces of an examination, if it has any."""
+    if isinstance(examined, RunExamination):
+        return examined.trace.summary
+    return examined.summary if isinstance(examined, TraceExamination) else None
+
+
 def with_measured(
-    found: PrescribedRun, examined: Examination | None, constants: Mapping[str, Constant]
-) -> PrescribedRun | TracedRun:
+    found: PrescribedRun, examined: Examination, told: Mapping[str, object], constants: Mapping[str, Constant]
+) -> ReadRun:
     """Return the answer with what files measured of the step in the place of what the model infers."""
-    trace = None
-    if isinstance(examined, (TraceExamination, RunExamination)):
-        trace = examined.summary if isinstance(examined, TraceExamination) else examined.trace.summary
+    trace = traces_of(examined)
     parts = {} if trace is None else measured_parts(found.run, trace)
-    if trace is None or not parts:
+    if not parts:
         stalls = examined.summary.data_s if isinstance(examined, LogExamination) else None
-        return found if stalls is None else replace(found, drops=with_data_stalls(found.drops, stalls.p50))
+        drops = found.drops if stalls is None else with_data_stalls(found.drops, stalls.p50)
+        return ReadRun(run=replace(found, drops=drops), examined=examined, told=told)
     again = replayed(found.run, constants)
     drops = measured_waterfall(found.run, parts, again)
-    return TracedRun(run=replace(found, drops=drops), trace=trace, terms=compare_terms(found.run, parts, again))
+    terms = compare_terms(found.run, parts, again)
+    return ReadRun(run=replace(found, drops=drops), examined=examined, told=told, terms=terms)
