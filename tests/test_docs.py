@@ -22,8 +22,7 @@ from isocost.term import TERMS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("how-to", "intervals", "calibration"))]
-FLEETS = "fleet*.toml"  # questions of their own kind: test_fleet_answers.py runs them
-EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.toml")) if not path.match(FLEETS)]
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 NEEDS_A_FILE_OF_YOUR_OWN = "my-quotes.toml"
 
 

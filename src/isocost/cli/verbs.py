@@ -49,7 +49,7 @@ app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,
 app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
     frontier
 )
-app.command(epilog="Example: isocost fleet examples/fleet.toml")(fleet)
+app.command(epilog="Example: isocost fleet examples/fleet/year.toml")(fleet)
 app.command(epilog="Example: isocost program examples/llama-3.1-70b.toml --people 20 --salary '300 kUSD'")(program)
 
 

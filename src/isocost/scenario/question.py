@@ -15,6 +15,7 @@ from isocost.errors import InputError, Problem
 from isocost.recipes import Recipe, recipe
 from isocost.scenario.conditions import conditions_of, note_conditions, owned_price
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
+from isocost.scenario.supply import supplied
 from isocost.scenario.switches import switched
 from isocost.search.question import OWNED, Option, Question
 from isocost.units import show
@@ -83,20 +84,20 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     if calibration is not None:
         _note_calibration(calibration, scenario.calibration or "", stack, accelerators, notes)
     options = _options(scenario, catalog, accelerators, notes)
-    note_conditions(
-        conditions,
-        catalog,
-        lambda *parts: notes.append(
-            Assumed(name=parts[0], value=parts[1], source=parts[2], as_of=parts[3], grade=parts[4])
-        ),
-    )
+
+    def note(name: str, value: str, source: str, as_of: str, grade: str) -> None:
+        notes.append(Assumed(name=name, value=value, source=source, as_of=as_of, grade=grade))
+
+    note_conditions(conditions, catalog, note)
+    counts = scenario.gpu_counts or GPU_COUNTS
+    counts, deadline_s = supplied(scenario.purchase, counts, scenario.deadline_s, note)
     return (
         Question(
             architecture=scenario.shape,
             tokens=scenario.tokens,
             seq_len=seq_len,
             options=options,
-            gpu_counts=scenario.gpu_counts or GPU_COUNTS,
+            gpu_counts=counts,
             recipe=stack,
             attention_kernel=run.attention_kernel,
             norm_kernel=run.norm_kernel,
@@ -104,7 +105,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             recipe_assumed=scenario.stack is None and calibration is None,
             global_batch_seqs=scenario.global_batch_seqs,
             precisions=precisions,
-            deadline_s=scenario.deadline_s,
+            deadline_s=deadline_s,
             budget_usd=scenario.budget_usd,
             power_w=scenario.power_w,
             fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},

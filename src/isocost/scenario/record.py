@@ -20,6 +20,7 @@ from isocost.recipes import ATTENTION_KERNELS
 from isocost.scenario import values
 from isocost.scenario.room import room_problems
 from isocost.scenario.settings import Settings, settings
+from isocost.scenario.supply import supply_problems
 from isocost.scenario.values import ALIASES, Context, Model, choice, choices, count, quantity, reads
 from isocost.workload.architecture import Architecture
 
@@ -178,7 +179,7 @@ def read_scenario(
         message = "is given twice: by name and by [architecture]" if "model" in given else "is missing"
         fix = "keep one of the two" if "model" in given else _NEEDS_MODEL
         problems.append(Problem(context.place("model"), message, fix=fix))
-    problems += room_problems(given, context)
+    problems += room_problems(given, context) + supply_problems(given, context)
     if problems:
         raise InputError(problems)
     assert scenario is not None

@@ -173,7 +173,10 @@ _SPECS: Final[Mapping[str, Callable[[], Mapping[str, Read]]]] = {
         "level": _choice(*load_reliability().support), "standby": _choice(*STANDBY), "spares": _spares,
         "bring_up": _spread("s"), "response": _spread("s"), "by_hand": _spread("1", bounded=True), "fee": _PERCENT,
     },
-    "purchase": lambda: {"price": _spread("USD/s"), "resold": _PERCENT, "host": _quantity("USD/s")},
+    "purchase": lambda: {
+        "price": _spread("USD/s"), "resold": _PERCENT, "host": _quantity("USD/s"), "available": _kept,
+        "lead_time": _quantity("s"),
+    },
     "owned": lambda: {
         "server": _spread("USD"), "lifetime": _lifetime, "interest": _PERCENT, "residual": _PERCENT,
         "utilisation": _used, "site": _choice(*OWNED_SITES), "maintenance": _PERCENT,
