@@ -6,10 +6,18 @@ import pytest
 
 from isocost.catalog import load_catalog
 from isocost.catalog.schema import RATE_KINDS
-from isocost.costs import distribution_of, owned_distributions, owned_facts, owned_inputs, price_of, region
+from isocost.costs import (
+    block_limits,
+    distribution_of,
+    owned_distributions,
+    owned_facts,
+    owned_inputs,
+    price_of,
+    region,
+)
 from isocost.draws import Fixed, Pert, SplitLognormal, draw, interval, tornado
 from isocost.errors import InputError
-from isocost.money.check import HOUR_S, YEAR_S
+from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.units import parse
 
@@ -91,3 +99,11 @@ def test_regions() -> None:
     assert (norway.carbon.fact.as_of, norway.carbon.fact.sources) == ("2023", ("codecarbon",))
     with pytest.raises(InputError, match="region: 'gcp-us-west1' has no electricity fact"):
         region(CATALOG, "gcp-us-west1")
+
+
+def test_what_a_capacity_block_holds() -> None:
+    """64 instances of 8 H100 or of 16 Trainium for 182 days, booked eight weeks ahead, with the date."""
+    found = block_limits(CATALOG, "h100-sxm5-80gb")
+    assert (found.gpus, found.longest_s, found.lead_s) == (512, 182 * DAY_S, 56 * DAY_S)
+    assert block_limits(CATALOG, "trainium1").gpus == 1024
+    assert str(found).endswith("(512 GPUs) for 182 d, booked at most 56 d ahead (AWS, 2024-12)")

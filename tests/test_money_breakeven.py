@@ -184,3 +184,28 @@ def test_one_sided_futures_are_refused() -> None:
     ]
     with pytest.raises(InputError, match="ratio that is not above 0"):
         replace(WAIT, yearly_price_ratio={"falls": -0.3, "rises": 1.3})
+
+
+def test_the_next_chip_has_prices_of_its_own() -> None:
+    """Its trend moves its price and not that of today's chip; sold today it is a future without waiting."""
+    own = replace(WAIT, new_yearly_price_ratio={"falls": 0.5, "rises": 3.0}, sold_today=True)
+    answer = wait_or_train(own)
+    bills = {(s.prices, s.chip): float(s.bill_usd) for s in answer.scenarios}
+    assert bills["falls", "next chip on time"] == pytest.approx(1e6 * 1.5 * 0.5, rel=1e-12)
+    assert bills["rises", "next chip late"] == pytest.approx(1e6 * 1.5 * 9.0, rel=1e-12)
+    assert bills["falls", "same chip"] == pytest.approx(1.4e6, rel=1e-12)
+    assert answer.today is not None
+    assert (float(answer.today.bill_usd), float(answer.today.saved_usd)) == pytest.approx((1.5e6, 0.5e6), rel=1e-12)
+    assert wait_or_train(WAIT).today is None
+    with pytest.raises(InputError, match=r"wait\.new_yearly_price_ratio: 'falls' has other scenarios"):
+        replace(WAIT, new_yearly_price_ratio={"falls": 0.5})
+
+
+def test_the_change_of_price_that_ties() -> None:
+    """1.5 MUSD after a year against 2 now: a rise by a third; where the delay alone costs more there is none."""
+    first = wait_or_train(WAIT).scenarios[0]
+    assert float(first.tie_yearly_ratio) == pytest.approx(2.0 / 1.5, rel=1e-12)
+    late = wait_or_train(WAIT).scenarios[1]  # two years
+    assert float(late.tie_yearly_ratio) == pytest.approx((2.0 / 1.5) ** 0.5, rel=1e-12)
+    dear = wait_or_train(replace(WAIT, delay_usd_per_s=1.0)).scenarios[0]
+    assert np.isnan(dear.tie_yearly_ratio)

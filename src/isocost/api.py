@@ -40,6 +40,7 @@ from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_value
 from isocost.report.stacks import StackEntry
 from isocost.report.tco import YEARS, Tco
 from isocost.report.tco import tco as ways_to_pay
+from isocost.report.waiting import wait_asked
 from isocost.scenario import Scenario, load_tables, read_scenario, scenario_tables
 from isocost.scenario.question import default_seq_len, question_of
 from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
@@ -157,9 +158,25 @@ def compare(a: Given, b: Given, /) -> Comparison:
     return comparison(sides["A"], sides["B"], wrote, lambda tables: ask("estimate", tables, {}, tornado=False))
 
 
-def tco(scenario: Given, /, *, years: Sequence[float] = YEARS, **changes: object) -> Tco:
-    """Return every way to pay for the chosen plan, and where owning breaks even over so many years."""
-    return ways_to_pay(ask("plan", scenario, changes, tornado=False), years)
+def tco(
+    scenario: Given, /, *, years: Sequence[float] = YEARS, regions: Sequence[str] = (), wait: str | None = None,
+    late: str | None = None, next_chip: str | None = None, **changes: object,
+) -> Tco:  # fmt: skip
+    """Return every way to pay for the chosen plan, and where owning breaks even over so many years.
+
+    Args:
+        scenario: a TOML file, a mapping, or a scenario; changes: other keys of it.
+        years: until owned servers are sold. regions: for energy and carbon, such as "us-tx"; empty for the default.
+        wait: "6 months" until the next chip. late: how much later it may come; None for as long again.
+        next_chip: one of the catalogue; None for the next generation.
+    """
+    asked = wait_asked(wait, late, next_chip)
+
+    def ask_next(chip: str, gpus: int) -> Plan:
+        return ask("estimate", scenario, {**changes, "on": chip, "gpus": gpus}, tornado=False)
+
+    found = ask("plan", scenario, changes, tornado=False)
+    return ways_to_pay(found, years, regions=regions, wait=asked, ask_next=ask_next)
 
 
 def frontier(
@@ -311,6 +328,7 @@ def calibrated(
     runs: str | Path | None = None,
     output: str | Path | None = None,
     *,
+    logs: Sequence[tuple[str | Path, str | Path | Mapping[str, object]]] = (),
     plan: str | Path | Plan | None = None,
     name: str | None = None,
 ) -> Calibration:
@@ -327,6 +345,9 @@ def calibrated(
         InputError: there is no usable run; or a log has no step time, its scenario leaves something of the run open,
             or the two are of different runs. Every problem is listed.
     """
+    if runs is None and not logs:
+        fix = "name a CSV file of runs, or a log with --log and the scenario of its run with --scenario"
+        raise InputError([Problem("RUNS.csv", "is missing: there is nothing to calibrate on", fix=fix)])
     if output is not None:
         refuse_to_replace(output)
     own = own_runs(runs, logs, load_catalog(), name=name or Path(output or runs or logs[0][0]).stem)
@@ -347,7 +368,6 @@ def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
         case = chosen_of_plan(ask("plan", plan, {} if named else {"stack": own.stacks[0]})).case
     if not own.applies_to(case):
         message = f"is for {case.recipe.id} on {case.accelerator.id}: the runs say little about it"
-    logs: Sequence[tuple[str | Path, str | Path | Mapping[str, object]]] = (),
         allowed = f"{', '.join(own.stacks)} on {', '.join(own.chips)}"
         raise InputError([Problem("--plan", message, allowed=allowed, fix="plan on the stack and chip of your runs")])
     return case
@@ -359,9 +379,6 @@ def load_model(model: str | Path) -> Architecture:
 
 
 def model_summary(model: str | Path | Architecture, seq_len: int | str | None = None) -> ModelSummary:
-    if runs is None and not logs:
-        fix = "name a CSV file of runs, or a log with --log and the scenario of its run with --scenario"
-        raise InputError([Problem("RUNS.csv", "is missing: there is nothing to calibrate on", fix=fix)])
     """Return parameters, FLOPs per token by operator and bytes of state of a model."""
     tokens = None if seq_len is None else whole(seq_len, "seq_len", MAX_SEQ_LEN)
     architecture = model if isinstance(model, Architecture) else load_model(model)

@@ -10,7 +10,7 @@ from isocost.catalog.records import Fact, Offer, Rate
 from isocost.catalog.store import Catalog
 from isocost.draws import Distribution, Fixed, Pert, SplitLognormal
 from isocost.errors import InputError, Problem, nearest
-from isocost.money.check import HOUR_S, YEAR_S
+from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs
 
 COLOCATION, BUILD = "colocation", "build"
@@ -61,6 +61,42 @@ def price_of_offer(offer: Offer) -> Price:
         provider=offer.provider,
         term=offer.term,
         fact=offer.fact,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLimits:
+    """The most that one capacity block holds."""
+
+    instances: float
+    gpus_per_instance: int
+    longest_s: float
+    lead_s: float
+    as_of: str
+
+    @property
+    def gpus(self) -> float:
+        """Accelerators of the largest block."""
+        return self.instances * self.gpus_per_instance
+
+    def __str__(self) -> str:
+        """Return the limits as a line."""
+        return (
+            f"a capacity block holds at most {self.instances:,.0f} instances ({self.gpus:,.0f} GPUs) for "
+            f"{self.longest_s / DAY_S:,.0f} d, booked at most {self.lead_s / DAY_S:,.0f} d ahead (AWS, {self.as_of})"
+        )
+
+
+def block_limits(catalog: Catalog, accelerator: str) -> BlockLimits:
+    """Return the limits of capacity blocks of an accelerator; the largest instance that is offered counts."""
+    instances, longest = catalog.rate("limit", "capacity-block-instances"), catalog.rate("commitment", "capacity-block")
+    sizes = [offer.gpus_per_instance for offer in catalog.offers_for(accelerator, "capacity_block")]
+    return BlockLimits(
+        instances=instances.median,
+        gpus_per_instance=max(sizes, default=catalog.node_of(catalog.accelerator(accelerator)).gpus_per_node),
+        longest_s=longest.median,
+        lead_s=catalog.rate("commitment", "capacity-block-lead").median,
+        as_of=longest.fact.as_of,
     )
 
 

@@ -21,7 +21,7 @@ MAX_AGE_DAYS = {
     "fabric": 1460,
     **dict.fromkeys(("server", "trend", "interest"), 365),
     **dict.fromkeys(("colocation", "carbon", "salary", "egress", "storage", "build"), 730),
-    **dict.fromkeys(("share", "lifetime", "commitment", "staffing", "embodied"), 1460),
+    **dict.fromkeys(("share", "lifetime", "commitment", "limit", "staffing", "embodied"), 1460),
     **dict.fromkeys(("density", "rack"), 1460),
 }
 

@@ -122,6 +122,7 @@ _COST_KINDS = {
     "trend": ("ratio", 0.01, 100.0),  # a year on, over now
     "lifetime": ("s", 0.1 * _YEAR_S, 100 * _YEAR_S),
     "commitment": ("s", 1.0, 10 * _YEAR_S),
+    "limit": ("ratio", 1.0, 1e6),  # of what can be bought at once
     "colocation": ("USD/W/s", 0.0, 1e-6),  # 2,600 USD/kW/month
     "build": ("USD/W", 0.1, 1e3),
     "staffing": ("ratio", 0.0, 1.0),  # people per accelerator

@@ -17,6 +17,7 @@ from isocost.cli.frontier import frontier
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.cli.program import program
 from isocost.cli.scaling import scaling
+from isocost.cli.tco import tco
 from isocost.version import __version__
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ app.add_typer(catalog)
 app.add_typer(scaling)
 app.command(epilog="Example: isocost goodput examples/llama-3.1-405b.toml --checkpoint-interval auto")(whole.goodput)
 app.command(epilog="Example: isocost compare examples/purpose-built.toml examples/conventional.toml")(whole.compare)
-app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,3,5")(whole.tco)
+app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,3,5")(tco)
 app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
     frontier
 )

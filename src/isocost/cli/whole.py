@@ -1,4 +1,4 @@
-"""The verbs about whole runs: goodput, compare and tco."""
+"""The verbs about whole runs: goodput and compare."""
 
 from __future__ import annotations
 
@@ -58,30 +58,4 @@ def compare(
     form = chosen_format(format, output)
     with progress("comparing", quiet=quiet):
         found = api.compare(a, b)
-    emit(render(found, form), output, quiet=quiet)
-
-
-def tco(
-    scenario: Annotated[str, typer.Argument(metavar="SCENARIO.toml", help="A scenario.")],
-    years: Annotated[
-        str, typer.Option("--years", metavar="N,...", help="Years until owned servers are sold.")
-    ] = "1,3,5",
-    gpus: flags.Gpus = None,
-    on: flags.On = None,
-    format: flags.Format = None,
-    output: flags.Output = None,
-    quiet: flags.Quiet = False,
-) -> None:
-    """Show every way to pay for the chosen plan, where owning breaks even, and what a point of MFU is worth."""
-    from isocost import api
-    from isocost.errors import InputError, Problem
-    from isocost.report.result import render
-
-    form = chosen_format(format, output)
-    try:
-        horizons = [float(part) for part in years.split(",")]
-    except ValueError:
-        raise InputError([Problem("--years", "is not a list of years", years, fix="write 1,3,5")]) from None
-    with progress("searching", quiet=quiet):
-        found = api.tco(scenario, years=horizons, gpus=gpus, on=on)
     emit(render(found, form), output, quiet=quiet)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from isocost.draws import Distribution
 from isocost.goodput.facility import Facility
 from isocost.goodput.gamma import Gamma
+from isocost.num import Num
 
 DRAWS = 1000
 OWNED_SITES = ("colocation", "build")
@@ -31,7 +32,7 @@ class Conditions:
     age_s: float | None = None
     # --- saves and storage
     saves: str = "asynchronous"
-    interval_s: float | None = None  # the best
+    interval_s: Num | None = None  # the best
     checkpoints_kept: float = 2.0
     write_bytes_per_s: float | None = None
     read_bytes_per_s: float | None = None

@@ -7,7 +7,7 @@ shape (n,) one call gives (k, n).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from isocost.costs import distribution_of
 from isocost.draws import Distribution, Fixed, Row, SplitLognormal
 from isocost.forecast.conditions import Conditions
 from isocost.forecast.luck import with_luck
+from isocost.forecast.spot import CALM, SPOT_FACTS, preempted, spot_facts, spot_interval_s
 from isocost.goodput.buckets import GoodputBreakdown
 from isocost.goodput.causes import DAY_S, Draws, rate_prior
 from isocost.goodput.engine import goodput
@@ -24,7 +25,7 @@ from isocost.goodput.gamma import Gamma
 from isocost.goodput.plan import Planned, from_plan
 from isocost.money.bill import Bill, BillInputs, bill
 from isocost.money.energy import EnergyInputs, energy_use
-from isocost.money.terms import OWNED, terms_of
+from isocost.money.terms import OWNED, SPOT, terms_of
 from isocost.num import Num
 
 FAILURES = "failures per node-day"
@@ -36,9 +37,8 @@ _COSTS = {
     "salary": ("salary", "infrastructure"),
 }
 WEIGHT_BYTES = 2.0  # of a parameter of the finished model that leaves the provider, in 16 bits
-# Facts that no part of a forecast reads, or that belong to spot capacity.
+# Facts that no part of a forecast reads.
 _UNUSED = ("checkpoint-param", "power-exponent", "token-bytes", "node-write", "node-read")
-_SPOT = ("spot-per-node-hour", "spot-notice", "spot-available")
 _BY_SAVES = {"memory-save": "in-memory"}
 _LEVEL = {"by-hand": "by_hand", "response": "response", "bring-up": "bring_up"}  # of the support level
 
@@ -62,6 +62,7 @@ class Run:
     pue: str = "colocation"
     electricity: str = "us"
     draw: str = "gpu"
+    pool: str = CALM  # of spot capacity, on that term
 
     @property
     def step_name(self) -> str:
@@ -98,7 +99,7 @@ def named_facts(facts: Reliability, conditions: Conditions) -> dict[str, Spread]
     """Return the facts of reliability that a forecast under these conditions reads, by name."""
     level = facts.support_level(conditions.facility.support)
     place = conditions.facility
-    unread = {*_UNUSED, *_SPOT}
+    unread = {*_UNUSED, *SPOT_FACTS}
     unread |= {name for name, saves in _BY_SAVES.items() if saves != conditions.saves}
     unread |= {"throttle-liquid" if place.cooling == "air" else "throttle-air"}
     unread |= set() if place.maintenance_s_per_month is None else {"maintenance"}
@@ -115,7 +116,8 @@ def inputs_of(run: Run, conditions: Conditions, catalog: Catalog) -> dict[str, D
     low, high = run.band
     if low < high:
         found[run.step_name] = SplitLognormal(low=min(low, 1.0), median=1.0, high=max(high, 1.0))
-    for name, spread in named_facts(facts, conditions).items():
+    named = named_facts(facts, conditions) | (spot_facts(run.pool) if run.term == SPOT else {})
+    for name, spread in named.items():
         if spread.low < spread.high:
             found[name] = _Fact(spread=spread)
     found[FAILURES] = _Rate(gamma=node_rate(conditions))
@@ -162,8 +164,18 @@ class _Drawn(Draws):
 
 def planned(run: Run, conditions: Conditions, values: Mapping[str, Num]) -> Planned:
     """Return the goodput inputs of a run at values of the uncertain inputs, medians for those not named."""
-    facts = load_reliability()
+    if run.term != SPOT:
+        return _steady(run, conditions, values)
     c = conditions
+    if c.interval_s is None:
+        c = replace(c, interval_s=spot_interval_s(_steady(run, c, {}).inputs, run.pool))
+    steady = _steady(run, c, values)
+    return replace(steady, inputs=preempted(steady.inputs, run.pool, values))
+
+
+def _steady(run: Run, c: Conditions, values: Mapping[str, Num]) -> Planned:
+    """Return the inputs on capacity that stays."""
+    facts = load_reliability()
     names = named_facts(facts, c)
     stated = {name: value for name, value in c.given.items() if isinstance(value, (int, float))}
     at = {**stated, **values}

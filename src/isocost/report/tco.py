@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from isocost.costs import Price, price_of
 from isocost.draws import draw
 from isocost.errors import InputError, Problem
-from isocost.forecast import Outlook, outlook_of
-from isocost.forecast.run import Run, planned
-from isocost.goodput.facts import load_reliability
-from isocost.goodput.spot import spot, wait_s_of_availability
+from isocost.forecast import Outlook
+from isocost.forecast.spot import recorded_nodes
 from isocost.money.breakeven import BreakEvenCurve, PointWorth, break_even_curve, point_worth
+from isocost.money.check import DAY_S, HOUR_S
 from isocost.money.own import OwnedInputs, owned_cost
+from isocost.money.terms import ON_DEMAND, OWNED
+from isocost.report.beside import programme_beside, programme_dict, programme_text
 from isocost.report.plans import Plan
+from isocost.report.regions import InRegion, energy_section, in_regions
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.saved import chosen_of_plan
 from isocost.report.table import Column, Report, Section, Table
+from isocost.report.waiting import AskNext, WaitAsked, Waiting, waiting
+from isocost.report.ways import DRAWS, POOLS, Payer, Way, every_way
+from isocost.scaling.program import Programme
 from isocost.scenario.conditions import UTILISATION, owned_inputs_of
-from isocost.search.question import DAY_S, HOUR_S, Candidate
+from isocost.search.question import Candidate
 from isocost.search.whole import run_at
 from isocost.units import show
 
 YEARS: Final = (1.0, 3.0, 5.0)
-RENTED: Final = ("on_demand", "spot", "reserved_1y", "reserved_3y", "capacity_block")
 USES: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
-_ENDS: Final = (0.05, 0.5, 0.95)
-_MOST_HALTS: Final = 20.0  # pre-emptions while a group starts and waits: beyond it a run on spot does not end
-_DRAWS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """One way to pay: price of an hour, and what the run costs on it."""
-
-    name: str
-    price: tuple[float, float, float] | None  # USD an hour in use: low, median, high
-    bill_usd: float | None
-    used_usd_per_hour: float | None  # all lines, over hours held
-    useful_usd_per_hour: float | None  # over hours of kept steps
-    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,22 +40,40 @@ class Tco(Result):
 
     plan: Plan
     chosen: Candidate
+    nodes: float
     ways: tuple[Way, ...]
     curve: BreakEvenCurve | None  # against the on-demand price; None: nobody lists a price or a server
+    owned_lines: Mapping[float, Mapping[str, float]]  # USD an hour in use by line, by years; empty: not priced
     utilisation: float
     mfu_point: PointWorth | None
     goodput_point: PointWorth | None
+    programme: Programme | None
+    energy: tuple[InRegion, ...]
+    wait: Waiting | None = None
 
     @property
     def sentence(self) -> str:
         """The cheapest way, in one sentence."""
-        priced = [way for way in self.ways if way.bill_usd is not None and way.name != "spot"]  # its bill is not whole
-        if not priced:
+        steady = [way for way in self.ways if way.bill is not None and way.name not in _SPOT]
+        if not steady:
             return "No way to pay is priced: add offers to your own catalogue file (--catalog)"
-        best = min(priced, key=lambda way: way.bill_usd or 0.0)
+        best = min(steady, key=lambda way: way.bill_usd or 0.0)
+        stays = f"{best.name} at {_bill(best)}, ${best.useful_usd_per_hour or 0.0:.2f} a useful GPU-hour"
+        return f"Cheapest for this run: {self._with_spot(best, stays)}; {self._break_even()}"
+
+    def _with_spot(self, best: Way, stays: str) -> str:
+        """Return the cheapest way with spot in the comparison, and what that rests on."""
+        calm, contended = (next(way for way in self.ways if way.name == name) for name in _SPOT)
+        if calm.bill is None or calm.bill[1] >= (best.bill_usd or 0.0):
+            return stays
+        often = "does not end" if contended.ends_frac == 0 else f"ends in {contended.ends_frac:.0%} of the draws only"
+        other = f"in a contended one {_bill(contended) if contended.bill else f'the run {often}'}"
+        recorded = recorded_nodes()
+        if self.nodes <= recorded:
+            return f"spot at {_bill(calm)} while its pool is calm, {other}; of capacity that stays, {stays}"
         return (
-            f"Cheapest for this run: {best.name} at {show(best.bill_usd or 0.0, 'USD')}, "
-            f"${best.useful_usd_per_hour or 0.0:.2f} a useful GPU-hour; {self._break_even()}"
+            f"{stays}; spot would take {_bill(calm)} in a calm pool, but no group of more than {recorded:.0f} nodes is "
+            f"on record (this one has {self.nodes:,.0f}), and {other}"
         )
 
     def _break_even(self) -> str:
@@ -84,15 +90,18 @@ class Tco(Result):
         return Table(columns=_WAYS, rows=self.ways)
 
     def report(self) -> Report:
-        """Return the ways to pay, the curve of break-even, and what a point is worth."""
-        note = (
-            f"owned: {self.utilisation:.0%} of owned hours are in use; prices are low, median and high of dated facts "
-            "(isocost catalog list offers); a commitment longer than the run pays its idle part"
-        )
-        sections = [Section(title="Every way to pay for this run", body=(self.rows(), note))]
+        """Return the ways to pay, the curve of break-even, waiting, what a point is worth, energy."""
+        sections = [self._ways_section()]
         if self.curve is not None:
-            body = (_curve_table(self.curve), "owning over renting on demand, per hour in use: negative is cheaper")
+            body: tuple[Table | str, ...] = (
+                _curve_table(self.curve),
+                "owning over renting on demand, per hour in use: negative is cheaper",
+            )
+            if self.owned_lines:
+                body = (*body, _lines_table(self.owned_lines), "an owned GPU-hour in use, every input at its median")
             sections.append(Section(title="Own or rent, over years and utilisation", body=body))
+        if self.wait is not None:
+            sections.append(self.wait.section())
         points = {"MFU": self.mfu_point, "goodput": self.goodput_point}
         worth = [
             f"+1 point of {name}: {show(float(point.saved_usd), 'USD')} and {float(point.saved_s) / DAY_S:,.2f} d"
@@ -100,7 +109,19 @@ class Tco(Result):
             if point is not None
         ]
         sections.append(Section(title="What a point is worth", body=tuple(worth)))
+        if self.energy:
+            sections.append(energy_section(self.energy, owned=self.chosen.option.term == OWNED))
         return Report(lead=self.sentence, sections=tuple(sections))
+
+    def _ways_section(self) -> Section:
+        notes = [f"{way.name}: {way.note}" for way in self.ways if way.note]
+        about = (
+            f"bills are median and 5th to 95th percentile of {DRAWS:,} draws; prices low, median and high of dated "
+            f"offers (isocost catalog list offers); owned: {self.utilisation:.0%} of owned hours are in use, energy in "
+            "the price"
+        )
+        beside = () if self.programme is None else (programme_text(self.programme),)
+        return Section(title="Every way to pay for this run", body=(self.rows(), *notes, about, *beside))
 
     def to_dict(self) -> dict[str, Any]:
         """Return ways, curve and points as plain values."""
@@ -109,17 +130,7 @@ class Tco(Result):
             "schema_version": SCHEMA_VERSION,
             "verb": "tco",
             "summary": self.sentence,
-            "ways": [
-                {
-                    "name": way.name,
-                    "price_usd_per_gpu_hour": way.price,
-                    "bill_usd": way.bill_usd,
-                    "used_usd_per_gpu_hour": way.used_usd_per_hour,
-                    "useful_usd_per_gpu_hour": way.useful_usd_per_hour,
-                    "note": way.note,
-                }
-                for way in self.ways
-            ],
+            "ways": [_way_dict(way) for way in self.ways],
             "utilisation_frac": self.utilisation,
             "break_even": None
             if curve is None
@@ -130,10 +141,34 @@ class Tco(Result):
                 "owned_usd_per_gpu_s": curve.owned_usd_per_s,
                 "rent_usd_per_gpu_s": curve.rent_usd_per_s,
             },
+            "owned_usd_per_gpu_hour": [{"years": years, **lines} for years, lines in self.owned_lines.items()],
+            "wait": None if self.wait is None else self.wait.to_dict(),
             "mfu_point": _point_dict(self.mfu_point),
             "goodput_point": _point_dict(self.goodput_point),
+            "energy": [one.to_dict() for one in self.energy],
+            "programme": programme_dict(self.programme),
             "plan": self.plan.to_dict(),
         }
+
+
+_SPOT: Final = tuple(f"spot, {pool} pool" for pool in POOLS)
+
+
+def _way_dict(way: Way) -> dict[str, Any]:
+    ends = (None, None, None) if way.bill is None else way.bill
+    return {
+        "name": way.name,
+        "price_usd_per_gpu_hour": way.price,
+        "price_as_of": way.as_of,
+        "bill_usd": ends[1],
+        "bill_usd_p05": ends[0],
+        "bill_usd_p95": ends[2],
+        "idle_usd": way.idle_usd,
+        "used_usd_per_gpu_hour": way.used_usd_per_hour,
+        "useful_usd_per_gpu_hour": way.useful_usd_per_hour,
+        "ends_frac": way.ends_frac,
+        "note": way.note,
+    }
 
 
 def _point_dict(point: PointWorth | None) -> dict[str, float] | None:
@@ -144,15 +179,26 @@ def _dollars(x: float) -> str:
     return f"${x:,.2f}"
 
 
+def _bill(way: Way) -> str:
+    assert way.bill is not None
+    low, median, high = (show(x, "USD") for x in way.bill)
+    return f"{median} ({low} to {high})"
+
+
+def _price(way: Way) -> str:
+    assert way.price is not None
+    low, median, high = way.price
+    return f"{median:.2f} ({low:.2f} to {high:.2f})" if low < high else f"{median:.2f} (no spread)"
+
+
 _WAYS: Final = (
     Column(head="way to pay", key="way", value=lambda w: w.name, left=True),
-    Column(head="$/GPU-hour", key="price_usd_per_gpu_hour", value=lambda w: w.price and w.price[1],
-           text=lambda w: f"{w.price[1]:.2f} ({w.price[0]:.2f} to {w.price[2]:.2f})"),
-    Column(head="bill of the run", key="bill_usd", value=lambda w: w.bill_usd, show=lambda x: show(x, "USD")),
-    Column(head="$/used hour", key="used_usd_per_gpu_hour", value=lambda w: w.used_usd_per_hour, show=_dollars),
+    Column(head="$/GPU-hour", key="price_usd_per_gpu_hour", value=lambda w: w.price and w.price[1], text=_price),
+    Column(head="price as of", key="price_as_of", value=lambda w: w.as_of or None, left=True),
+    Column(head="bill of the run", key="bill_usd", value=lambda w: w.bill_usd, text=_bill),
+    Column(head="of it idle", key="idle_usd", value=lambda w: w.idle_usd or None, show=lambda x: show(x, "USD")),
     Column(head="$/useful hour", key="useful_usd_per_gpu_hour", value=lambda w: w.useful_usd_per_hour, show=_dollars),
-    Column(head="note", key="note", value=lambda w: w.note, left=True),
-)  # fmt: skip
+)
 
 
 def _curve_table(curve: BreakEvenCurve) -> Table:
@@ -177,8 +223,25 @@ def _use(use: float, place: int) -> Column:
     return Column(head=f"at {use:.0%}", key=f"at_{use:g}", value=lambda r: r[place], show=lambda x: f"{x:+.0%}")
 
 
-def tco(plan: Plan, years: Sequence[float] = YEARS) -> Tco:
-    """Return every way to pay for the chosen plan."""
+def _lines_table(lines: Mapping[float, Mapping[str, float]]) -> Table:
+    names = next(iter(lines.values()))
+    years = Column(head="years", key="years", value=lambda r: r[0], show=lambda x: f"{x:g}")
+    return Table(columns=(years, *(_line(name) for name in names)), rows=tuple(lines.items()))
+
+
+def _line(name: str) -> Column:
+    return Column(head=name, key=f"{name}_usd_per_gpu_hour", value=lambda r: r[1][name], show=_dollars)
+
+
+def tco(
+    plan: Plan,
+    years: Sequence[float] = YEARS,
+    *,
+    regions: Sequence[str] = (),
+    wait: WaitAsked | None = None,
+    ask_next: AskNext | None = None,
+) -> Tco:
+    """Return every way to pay for the chosen plan; ``ask_next`` plans the run on the chip to wait for."""
     wrong = [Problem("--years", "is out of range", y, "0.1 to 30") for y in years if not 0.1 <= y <= 30.0]
     if wrong or not years:
         raise InputError(wrong or [Problem("--years", "is empty", fix="write 1,3,5")])
@@ -187,49 +250,41 @@ def tco(plan: Plan, years: Sequence[float] = YEARS) -> Tco:
     assert chosen is not None
     assert conditions is not None
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
-    chip, catalog = found.option.accelerator.id, found.catalog
-
-    def outlook(other: Run) -> Outlook:
-        return outlook_of(other, conditions, catalog, bars=False)
-
-    ways = []
-    prices: dict[str, Price | None] = {term: price_of(catalog, chip, term) for term in RENTED}
-    for term in RENTED:
-        price = prices[term]
-        if price is None:
-            ways.append(_unpriced(term, "nobody lists a price"))
-        elif term == "spot":
-            ways.append(_on_spot(run, price, prices["on_demand"], planned_inputs=planned(run, conditions, {}).inputs))
-        else:
-            ends = (price.low_usd_per_s, price.median_usd_per_s, price.high_usd_per_s)
-            note = f"as of {price.fact.as_of}, {price.quotes} quotes"
-            ways.append(_way(term, ends, outlook(replace(run, term=term, price_usd_per_s=ends)), note))
-    use = UTILISATION if plan.scenario.owned is None else plan.scenario.owned.get("utilisation", UTILISATION)
-    curve = None
-    try:
-        for horizon in years:
-            drawn = draw(owned_inputs_of(plan.scenario, catalog, chip, years=float(horizon)), _DRAWS)
-            cost = owned_cost(OwnedInputs(**drawn))
-            dry = np.quantile(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s), _ENDS)
-            ends = (float(dry[0]), float(dry[1]), float(dry[2]))
-            full = np.quantile(np.asarray(cost.total_usd_per_s), _ENDS)
-            way = _way("owned", ends, outlook(replace(run, term="owned", price_usd_per_s=ends)), "energy in")
-            shown = tuple(float(x) * HOUR_S for x in full)
-            ways.append(replace(way, name=f"owned, {horizon:g} y", price=(shown[0], shown[1], shown[2])))
-        rent = prices["on_demand"]
-        if rent is not None:
-            medians = {
-                name: float(np.median(v))
-                for name, v in draw(owned_inputs_of(plan.scenario, catalog, chip), _DRAWS).items()
-            }
-            curve = break_even_curve(
-                OwnedInputs(**medians), rent.median_usd_per_s, np.array(sorted(years), float), np.array(USES)
-            )
-    except InputError as error:  # no server price of this chip
-        ways.append(_unpriced("owned", error.problems[0].message))
+    payer = Payer(run=run, conditions=conditions, catalog=found.catalog, scenario=plan.scenario)
+    curve, lines = _owning(payer, years)
+    owned = plan.scenario.owned
     return Tco(
-        plan=plan, chosen=chosen, ways=tuple(ways), curve=curve, utilisation=use, **_points(chosen, outlook(run))
-    )  # fmt: skip
+        plan=plan,
+        chosen=chosen,
+        nodes=float(np.ceil(run.gpus / run.gpus_per_node)),
+        ways=every_way(payer, years),
+        curve=curve,
+        owned_lines=lines,
+        utilisation=UTILISATION if owned is None else owned.get("utilisation", UTILISATION),
+        programme=programme_beside(plan),
+        energy=in_regions(payer, regions),
+        wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
+        **_points(chosen, payer.outlook()),
+    )
+
+
+def _owning(payer: Payer, years: Sequence[float]) -> tuple[BreakEvenCurve | None, dict[float, dict[str, float]]]:
+    """Return the curve of break-even against on demand, and the lines of an owned hour, all at medians."""
+    try:
+        drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip), DRAWS)
+    except InputError:
+        return None, {}  # no server price of this chip: its way says so
+    medians = {name: float(np.median(values)) for name, values in drawn.items()}
+    lines = {}
+    for horizon in sorted(years):
+        cost = owned_cost(OwnedInputs(**(medians | {"years": float(horizon)})))
+        parts = cost.lines() | {"total": cost.total_usd_per_s}
+        lines[float(horizon)] = {name: float(usd_per_s) * HOUR_S for name, usd_per_s in parts.items()}
+    rent = payer.price(ON_DEMAND)
+    if rent is None:
+        return None, lines
+    horizons = np.array(sorted(years), float)
+    return break_even_curve(OwnedInputs(**medians), rent.median_usd_per_s, horizons, np.array(USES)), lines
 
 
 def _points(chosen: Candidate, o: Outlook) -> dict[str, PointWorth | None]:
@@ -249,61 +304,3 @@ def _points(chosen: Candidate, o: Outlook) -> dict[str, PointWorth | None]:
             place="goodput",
         ),
     }
-
-
-def _unpriced(name: str, why: str) -> Way:
-    return Way(
-        name=name.replace("_", " "),
-        price=None,
-        bill_usd=None,
-        used_usd_per_hour=None,
-        useful_usd_per_hour=None,
-        note=why,
-    )
-
-
-def _way(name: str, price_s: tuple[float, float, float], o: Outlook, note: str) -> Way:
-    assert o.cost_usd is not None
-    bill = float(np.median(o.cost_usd))
-    low, median, high = (x * HOUR_S for x in price_s)
-    return Way(
-        name=name.replace("_", " "),
-        price=(low, median, high),
-        bill_usd=bill,
-        used_usd_per_hour=bill / float(np.median(o.gpu_hours)),
-        useful_usd_per_hour=float(np.median(o.cost_usd / o.useful_gpu_hours)),
-        note=note,
-    )
-
-
-def _on_spot(run: Run, price: Price, firm: Price | None, planned_inputs: Any) -> Way:
-    """Return spot with when it pays: pre-emption of any node stops the whole group."""
-    facts = load_reliability()
-    per_s = facts.default("spot-per-node-hour").median / HOUR_S
-    nodes = float(np.asarray(planned_inputs.nodes))
-    wait = float(np.asarray(wait_s_of_availability(facts.default("spot-available").median, nodes, per_s)))
-    exposed = float(np.asarray(planned_inputs.restart_s + planned_inputs.reload_s + planned_inputs.warm_up_s))
-    ends = tuple(x * HOUR_S for x in (price.low_usd_per_s, price.median_usd_per_s, price.high_usd_per_s))
-    shown = (ends[0], ends[1], ends[2])
-    if nodes * per_s * exposed > _MOST_HALTS:
-        return replace(_unpriced("spot", f"{nodes:,.0f} nodes are pre-empted faster than a run restarts"), price=shown)
-    there = spot(
-        planned_inputs, node_preemptions_per_s=per_s, notice_s=facts.default("spot-notice").median, wait_s=wait
-    )
-    share = float(np.asarray(there.break_even_price_ratio))
-    ratio = float(np.asarray(there.time_ratio))
-    paid = float(np.asarray(there.paid_s)) * float(np.asarray(run.gpus)) / HOUR_S
-    bill = paid * shown[1]
-    useful = float(np.asarray(there.spot.useful_s)) * float(np.asarray(run.gpus)) / HOUR_S
-    pays = (
-        "" if firm is None else f"; pays: {'yes' if price.median_usd_per_s < share * firm.median_usd_per_s else 'no'}"
-    )
-    note = f"{ratio:.1f} times as long, pays below {share:.0%} of the firm price{pays}; accelerators only"
-    return Way(
-        name="spot",
-        price=shown,
-        bill_usd=bill,
-        used_usd_per_hour=bill / paid,
-        useful_usd_per_hour=bill / useful,
-        note=note,
-    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from isocost.catalog import Catalog
-from isocost.costs import BUILD, owned_distributions, owned_facts
+from isocost.costs import BUILD, block_limits, owned_distributions, owned_facts
 from isocost.draws import Distribution, Fixed, draw, interval
+from isocost.errors import InputError, Problem
 from isocost.forecast import Conditions
 from isocost.forecast.run import FAILURES, node_rate
+from isocost.forecast.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
 from isocost.goodput.facility import Facility
 from isocost.goodput.facts import load_reliability
 from isocost.money.own import OwnedInputs, owned_cost
@@ -22,6 +24,8 @@ from isocost.units import show
 # Utilisation of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.
 UTILISATION = 0.8
 _OWNED_DRAWS = 4000
+_MONTH_H = 730.5  # hours
+_SPOT_WORDS = {"spot-notice": "notice before it", "spot-wait": "until another node is there"}
 Note = Callable[[str, str, str, str, str], None]
 _NONE = Settings(given={}, values={})
 
@@ -137,6 +141,37 @@ def note_conditions(c: Conditions, catalog: Catalog, note: Note) -> None:
         )
 
 
+def note_spot(note: Note) -> None:
+    """State what a run on spot capacity is taken to meet, with source and date."""
+    for name, spread in spot_facts(CALM).items():
+        ends = (spread.low, spread.median, spread.high)
+        if name == CALM_RATE:
+            low, middle, high = (f"{-np.expm1(-rate * _MONTH_H):.0%}" for rate in ends)
+            value = (
+                f"{middle} ({low} to {high}) of nodes a month, as in a calm pool (isocost tco has a contended one); no "
+                f"group of more than {recorded_nodes():.0f} nodes is on record"
+            )
+        else:
+            low, middle, high = (show(end, "s") for end in ends)
+            value = f"{middle} ({low} to {high}), {_SPOT_WORDS[name]}"
+        fact = spread.fact
+        note("pre-emption", value, ", ".join(fact.sources), fact.as_of, fact.grade)
+
+
+def within_a_block(
+    catalog: Catalog, chips: Sequence[str], gpu_counts: tuple[int, ...], deadline_s: float | None, note: Note
+) -> tuple[tuple[int, ...], float]:
+    """Return the GPU counts that a capacity block holds and the deadline that its length sets; none is an error."""
+    limits = max((block_limits(catalog, chip) for chip in chips), key=lambda found: found.gpus)
+    counts = tuple(count for count in gpu_counts if count <= limits.gpus)
+    if not counts:
+        fix = "choose another term, or fewer GPUs"
+        raise InputError([Problem("gpus", f"is more than can be bought: {limits}", min(gpu_counts), fix=fix)])
+    value = f"{limits}: taken as a limit on GPUs and as a deadline"
+    note("capacity block", value, "ec2_capacity_blocks", limits.as_of, "estimate")
+    return counts, limits.longest_s if deadline_s is None else min(deadline_s, limits.longest_s)
+
+
 def _shown(value: float, unit: str) -> str:
     return f"{value:.1%}" if unit == "1" else show(value, unit)
 
@@ -153,7 +188,9 @@ def owned_inputs_of(scenario: Scenario, catalog: Catalog, chip: str, **known: An
     """Return the distributions behind an owned accelerator: the user's table over the facts of the catalogue."""
     table = scenario.owned or _NONE
     names = {"server": "server_usd", "lifetime": "years", "interest": "interest_frac", "residual": "residual_frac",
-             "maintenance": "maintenance_frac"}  # fmt: skip
+             "maintenance": "maintenance_frac", "network": "network_frac", "storage": "storage_frac",
+             "installation": "installation_frac", "staff": "staff_per_gpu", "pue": "pue", "draw": "draw_frac",
+             "colocation": "colocation_usd_per_w_per_s", "electricity": "electricity_usd_per_j"}  # fmt: skip
     own = {field: table.get(key) for key, field in names.items() if table.get(key) is not None}
     facts = owned_facts(catalog, chip, site=table.get("site", "colocation"))
     use = table.get("utilisation", UTILISATION)

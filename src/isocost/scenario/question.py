@@ -12,8 +12,9 @@ from isocost.catalog import Accelerator, Catalog, Offer, peak
 from isocost.constants import shipped
 from isocost.draws import Distribution, Fixed, SplitLognormal
 from isocost.errors import InputError, Problem
+from isocost.money.terms import CAPACITY_BLOCK, SPOT
 from isocost.recipes import Recipe, recipe
-from isocost.scenario.conditions import conditions_of, note_conditions, owned_price
+from isocost.scenario.conditions import conditions_of, note_conditions, note_spot, owned_price, within_a_block
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
 from isocost.scenario.supply import supplied
 from isocost.scenario.switches import switched
@@ -89,8 +90,13 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
         notes.append(Assumed(name=name, value=value, source=source, as_of=as_of, grade=grade))
 
     note_conditions(conditions, catalog, note)
+    if scenario.term == SPOT:
+        note_spot(note)
     counts = scenario.gpu_counts or GPU_COUNTS
     counts, deadline_s = supplied(scenario.purchase, counts, scenario.deadline_s, note)
+    if scenario.term == CAPACITY_BLOCK:
+        chips = [accelerator.id for accelerator in accelerators]
+        counts, deadline_s = within_a_block(catalog, chips, counts, deadline_s, note)
     return (
         Question(
             architecture=scenario.shape,

@@ -179,7 +179,9 @@ _SPECS: Final[Mapping[str, Callable[[], Mapping[str, Read]]]] = {
     },
     "owned": lambda: {
         "server": _spread("USD"), "lifetime": _lifetime, "interest": _PERCENT, "residual": _PERCENT,
-        "utilisation": _used, "site": _choice(*OWNED_SITES), "maintenance": _PERCENT,
+        "utilisation": _used, "site": _choice(*OWNED_SITES), "maintenance": _PERCENT, "network": _PERCENT,
+        "storage": _PERCENT, "installation": _PERCENT, "staff": _quantity("ratio"), "colocation": _quantity("USD/W/s"),
+        "electricity": _quantity("USD/J"), "pue": _quantity("ratio"), "draw": _PERCENT,
     },
     "programme": lambda: {
         "failed_runs": _quantity("ratio", most=_MOST_RUNS), "exploratory_runs": _quantity("ratio", most=_MOST_RUNS),
