@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 import isocost
 from isocost.cli import run
+from isocost.cli.verbs import app
+from isocost.errors import InputError
 from isocost.report.program import read_items
 from isocost.scaling.program import YEAR_S
 
@@ -38,7 +41,9 @@ def test_the_final_run_is_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(["program", *SMALL, "--items", str(path), "--raised", "1 MUSD", "--format", "json"]) == 0
     values = json.loads(capsys.readouterr().out)
     final, again = values["lines"]
-    assert final["usd_median"] == pytest.approx(plan["chosen"]["cost_usd_median"], rel=0.03)
+    for end in ("median", "low", "high"):
+        name = {"low": "p05", "high": "p95"}.get(end, end)
+        assert final[f"usd_{name}"] == pytest.approx(plan["chosen"][f"cost_usd_{end}"], rel=1e-12)
     assert again["usd_mean"] == final["usd_mean"]
     assert values["mean_usd"] == pytest.approx(2 * final["usd_mean"], rel=1e-12)
     assert values["share_of_capital"]["median"] == pytest.approx(values["total_usd"]["median"] / 1e6, rel=1e-12)
@@ -93,6 +98,32 @@ def test_people_need_a_salary(capsys: pytest.CaptureFixture[str]) -> None:
     """People without a salary are an error that names the flag."""
     assert run(["program", *SMALL, "--people", "3"]) == 2
     assert "--salary: is missing" in capsys.readouterr().err
+
+
+def test_mistakes_have_the_name_that_their_writer_used() -> None:
+    """In Python a problem names the argument."""
+    given: dict[str, object] = {"model": "llama-3.1-8b", "tokens": "100 B"}
+    for own, name in (({"people": "x"}, "people"), ({"people": 2, "salary": 3}, "salary"), ({"raised": "-"}, "raised")):
+        with pytest.raises(InputError) as caught:
+            isocost.program(given, **own)  # type: ignore[arg-type]
+        assert [problem.path for problem in caught.value.problems] == [name]
+
+
+@pytest.mark.parametrize(
+    ("verb", "without"),
+    [("program", {"top"}), ("frontier", {"model", "tokens"})],
+)
+def test_every_flag_of_a_plan(verb: str, without: set[str]) -> None:
+    """What a plan can be asked, a programme and a frontier can, but for gates and what they choose themselves."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    asked, plan = ({each.name for each in commands[name].params} for name in (verb, "plan"))
+    assert plan - asked == {"max_cost", "max_days", "fail_if"} | without
+
+
+def test_flags_of_the_layout_reach_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    """A programme is built around the layout that is asked for."""
+    assert run(["program", *SMALL, "--tp", "4", "--recompute", "full", "--format", "json"]) == 0
+    assert "tp 4, dp 16, micro-batch 16, full recompute" in json.loads(capsys.readouterr().out)["plan"]
 
 
 def test_the_table_of_a_scenario(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def ask_program(
     if "model" in changes:
         given.pop("architecture", None)
     checked, _ = read_scenario(given, wrote)
-    terms = terms_of(checked.programme, wrote.get("programme", "programme"), **own)
+    terms = terms_of(checked.programme, wrote.get("programme", "programme"), places, **own)
     # The plan is of the final run alone: what is run beside it, and who works on it, are lines of their own.
     alone = {"programme": {"people": 0}} if terms.staffed else {}
     rest = {key: value for key, value in given.items() if key != "programme"}

@@ -15,12 +15,35 @@ def program(
     scenario: flags.Scenario = None,
     model: flags.Model = None,
     tokens: flags.Tokens = None,
+    seq_len: flags.SeqLen = None,
+    global_batch: flags.GlobalBatch = None,
     deadline: flags.Deadline = None,
     budget: flags.Budget = None,
+    power_cap: flags.PowerCap = None,
     on: flags.On = None,
     gpus: flags.Gpus = None,
+    fabric: flags.Fabric = None,
     term: flags.Term = None,
     catalog: flags.Catalog = None,
+    stack: flags.Stack = None,
+    calibration: flags.Calibration = None,
+    precision: flags.Precision = None,
+    tp: flags.Tp = None,
+    pp: flags.Pp = None,
+    vp: flags.Vp = None,
+    cp: flags.Cp = None,
+    ep: flags.Ep = None,
+    micro_batch: flags.MicroBatch = None,
+    recompute: flags.Recompute = None,
+    sharding: flags.Sharding = None,
+    schedule: flags.Schedule = None,
+    attention_kernel: flags.AttentionKernel = None,
+    norm_kernel: flags.NormKernel = None,
+    gradient_precision: flags.GradientPrecision = None,
+    compiled: flags.Compiled = None,
+    cuda_graphs: flags.CudaGraphs = None,
+    tp_overlap: flags.TpOverlap = None,
+    confidence: flags.Confidence = None,
     items: Annotated[
         str | None, typer.Option("--items", metavar="FILE.toml", help="Your own [[item]] tables; left out: shipped.")
     ] = None,
@@ -41,8 +64,9 @@ def program(
     form = chosen_format(format, output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
     places = {key: f"--{key.replace('_', '-')}" for key in changes}
+    own = {"items": items, "people": people, "salary": salary, "raised": raised}
+    places |= {key: f"--{key}" for key in own}
     with progress("searching", quiet=quiet):
-        own = {"items": items, "people": people, "salary": salary, "raised": raised}
         answer = api.ask_program(scenario, changes, places, **own)
     emit(render(answer, form), output, quiet=quiet)
     if not answer.feasible:

@@ -137,24 +137,38 @@ class Terms:
 def terms_of(
     table: Settings | None,
     place: str,
+    places: Mapping[str, str] | None = None,
     *,
     items: object = None,
     people: object = None,
     salary: object = None,
     raised: object = None,
 ) -> Terms:
-    """Return the terms of a programme from the table [programme] of a scenario and what overrides it."""
+    """Return the terms of a programme from the table [programme] of a scenario and what overrides it.
+
+    Args:
+        table: the table; ``place`` is where it was written.
+        place: see table.
+        places: where the user wrote what overrides it, by name.
+        items: TOML file of [[item]] tables.
+        people: on the programme; ``salary`` is of one of them a year.
+        salary: see people.
+        raised: capital raised.
+    """
+    wrote = dict(places or {})
+
+    def own(name: str, given: object, unit: str) -> float | None:
+        return None if given is None else units.parse(given, unit, wrote.get(name, name))
+
     said = table or Settings(given={}, values={})
-    path = items if items is not None else said.get("items")
-    number = said.get("people") if people is None else units.parse(people, "ratio", "--people")
-    pay = _pay(said.get("salary"))
-    if salary is not None:
-        usd = units.parse(salary, "USD", "--salary")
-        pay = Amount(low=usd, median=usd, high=usd)
+    number, paid, capital = own("people", people, "ratio"), own("salary", salary, "USD"), own("raised", raised, "USD")
+    number = said.get("people") if number is None else number
+    pay = _pay(said.get("salary")) if paid is None else Amount(low=paid, median=paid, high=paid)
     if (number is None) != (pay is None):
         missing, fix = ("people", "people = 10") if number is None else ("salary", "salary = '300 kUSD/year'")
-        flag = f"--{missing}" if (people is not None or salary is not None) else f"{place}.{missing}"
+        flag = wrote.get(missing, missing) if (people is not None or salary is not None) else f"{place}.{missing}"
         raise InputError([Problem(flag, "is missing", fix=f"give both: --people 10 --salary '300 kUSD', or {fix}")])
+    path = items if items is not None else said.get("items")
     known = {name: said.get(key) for key, name in _RUNS.items() if said.get(key) is not None}
     if path is not None and known:
         doubled = [key for key, name in _RUNS.items() if name in known]
@@ -164,7 +178,7 @@ def terms_of(
         items=shipped_items(known) if path is None else read_items(str(path)),
         people=number,
         usd_per_year=pay,
-        raised_usd=said.get("capital_raised") if raised is None else units.parse(raised, "USD", "--raised"),
+        raised_usd=said.get("capital_raised") if capital is None else capital,
     )
 
 
@@ -188,6 +202,7 @@ def program_of(plan: Plan, terms: Terms) -> ProgramResult:
     cost = chosen.cost_usd
     main = MainRun(
         cost_usd=Amount(low=cost.low, median=cost.median, high=cost.high),
+        drawn_usd=None if plan.answer.outlook is None else plan.answer.outlook.cost_usd,
         gpu_hours=chosen.gpu_hours,
         flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
         run_s=chosen.run_s,

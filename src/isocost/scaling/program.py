@@ -58,6 +58,7 @@ class MainRun:
     gpu_hours: float
     flop: float
     run_s: float
+    drawn_usd: Array | None = None  # draws of the cost; None: drawn from the amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +122,12 @@ def programme(
     """Return the bill of a programme with its interval.
 
     The price of the final run moves all that is priced by it (shares, GPU-hours, FLOP) with it; amounts are
-    independent of it and of each other.
+    independent of it and of each other. Where the run has draws of its own, they are taken as they are.
     """
     _check(main, items, staff, raised_usd)
     rng = np.random.default_rng(seed)
-    final = main.cost_usd.distribution.sample(rng, draws)
+    final = main.cost_usd.distribution.sample(rng, draws) if main.drawn_usd is None else main.drawn_usd
+    draws = len(final)
     costs = {"final run": (final, 0.0, "the plan")}
     unit_usd = {SHARE: final, GPU_HOURS: final / main.gpu_hours, FLOP: final / main.flop, USD: np.ones(draws)}
     for item in items:
