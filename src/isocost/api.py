@@ -8,23 +8,16 @@ print(plan.table())
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from isocost.calibrate.evidence import measured
-from isocost.calibrate.refit import GROUPS, left_out_groups
-from isocost.calibrate.runs import read_runs
-from isocost.calibrate.site import SiteCalibration
-from isocost.calibrate.site_file import refuse_to_replace
-from isocost.cases import Case
 from isocost.catalog import Catalog, load_catalog
 from isocost.constants import shipped
-from isocost.errors import InputError, Problem, nearest
+from isocost.errors import InputError, Problem
 from isocost.report import catalogs
-from isocost.report.calibration import Calibration, own_runs, proposed
+from isocost.report.actual import PlanAgainstActual, against_actual
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
@@ -32,7 +25,6 @@ from isocost.report.fleet import fleet as fleet
 from isocost.report.frontier import FrontierResult
 from isocost.report.frontier_question import ask_frontier as frontier_of
 from isocost.report.goodput import GoodputReport, goodput_report
-from isocost.report.leave_out import LeaveOut
 from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
 from isocost.report.program import ProgramResult, program_of, terms_of
@@ -151,10 +143,34 @@ def goodput_of(
     return goodput_report(ask("plan", tables | given, changes))
 
 
-def compare(a: Given, b: Given, /) -> Comparison:
-    """Return two offers for one run side by side, with the difference shared out among what differs in them."""
-    sides = {name: _tables(given) for name, given in (("A", a), ("B", b))}
-    wrote = {name: str(given) if isinstance(given, (str, Path)) else name for name, given in (("A", a), ("B", b))}
+def _is_plan(given: Given | Plan) -> bool:
+    """Whether this is a plan that was made, not a scenario to plan."""
+    if isinstance(given, (str, Path)):
+        return Path(given).suffix == ".json"
+    return isinstance(given, Plan) or (isinstance(given, Mapping) and "schema_version" in given)
+
+
+def compare(a: Given | Plan, b: Given, /) -> Comparison | PlanAgainstActual:
+    """Return two offers for one run side by side, or a plan beside the log of its run.
+
+    Args:
+        a: an offer, as a scenario (a TOML file, a mapping); or a plan: a ``Plan``, or its JSON as a file or a mapping.
+        b: another offer for the same run, whose difference is shared out among what differs in the two; after a plan
+            the path of a log, in any format that ``doctor`` reads.
+
+    Raises:
+        InputError: the offers are of two runs; or the log is a trace, has no step times, or is of another run.
+    """
+    if _is_plan(a):
+        if not isinstance(b, (str, Path)):
+            raise InputError([Problem("B", "is not the path of a log", fix="a plan is compared with a log")])
+        return against_actual(a, b)  # type: ignore[arg-type]  # a plan, by _is_plan
+    if isinstance(b, (str, Path)) and Path(b).suffix != ".toml":
+        fix = "compare two scenarios, or a plan's JSON (isocost plan ... --format json -o plan.json), first, with a log"
+        raise InputError([Problem(str(b), "is not a scenario", fix=fix)])
+    given = {"A": a, "B": b}
+    sides = {name: _tables(side) for name, side in given.items() if not isinstance(side, Plan)}
+    wrote = {name: str(side) if isinstance(side, (str, Path)) else name for name, side in given.items()}
     return comparison(sides["A"], sides["B"], wrote, lambda tables: ask("estimate", tables, {}, tornado=False))
 
 
@@ -290,87 +306,6 @@ def explain(of: Plan | str | Path | Mapping[str, Any], topic: str = "step_time")
     if isinstance(of, Mapping):
         return explanation(chosen_of_values(of, "plan"), topic)
     return explanation(chosen_of_file(of), topic)
-
-
-def validate(runs: str | Path | None = None) -> Any:
-    """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
-    return import_module("isocost.validation").validate(runs)
-
-
-def left_out(
-    by: str,
-    *,
-    runs: str | Path | None = None,
-    only: Sequence[str] = (),
-    calibrated: int = 0,
-    say: Callable[[str], None] = lambda text: None,
-) -> LeaveOut:
-    """Return the errors of each source, stack or chip by a fit without it; minutes, as each is a fit of all others.
-
-    Args:
-        by: source, stack or chip.
-        runs: a CSV file of measured runs; None for the shipped ones.
-        only: names of the groups to leave out; empty for all.
-        calibrated: also calibrate on so many runs of each group, and judge on its others.
-        say: is told which group comes next.
-    """
-    if by not in GROUPS:
-        raise InputError([Problem("--leave-out", "is not a group", by, ", ".join(GROUPS), nearest(by, GROUPS))])
-    if calibrated < 0:
-        raise InputError([Problem("--calibrated", "is not a number of runs", calibrated, "a whole number from 1")])
-    shipped_runs = import_module("isocost.validation").shipped_runs
-    evidence = measured(read_runs(shipped_runs() if runs is None else runs).runs, load_catalog())
-    groups = left_out_groups(evidence, by, shipped(), only=only, calibrated=calibrated, say=say)
-    return LeaveOut(by=by, calibrated=calibrated, groups=tuple(groups))
-
-
-def calibrated(
-    runs: str | Path | None = None,
-    output: str | Path | None = None,
-    *,
-    logs: Sequence[tuple[str | Path, str | Path | Mapping[str, object]]] = (),
-    plan: str | Path | Plan | None = None,
-    name: str | None = None,
-) -> Calibration:
-    """Return multipliers for your stack and site, fitted on your runs, from one run up.
-
-    Args:
-        runs: CSV file of measured runs in the evidence format (docs/evidence-format.md).
-        logs: logs of runs, each with the scenario of its run (a TOML file or a mapping), which leaves nothing open.
-        output: file to write, for ``calibration=`` of a plan; only another calibration is replaced.
-        plan: what the next measurements are for: a plan, its JSON file, or a scenario; None for the largest run.
-        name: name of the calibration; None for that of ``output``, ``runs`` or the first log.
-
-    Raises:
-        InputError: there is no usable run; or a log has no step time, its scenario leaves something of the run open,
-            or the two are of different runs. Every problem is listed.
-    """
-    if runs is None and not logs:
-        fix = "name a CSV file of runs, or a log with --log and the scenario of its run with --scenario"
-        raise InputError([Problem("RUNS.csv", "is missing: there is nothing to calibrate on", fix=fix)])
-    if output is not None:
-        refuse_to_replace(output)
-    own = own_runs(runs, logs, load_catalog(), name=name or Path(output or runs or logs[0][0]).stem)
-    result = proposed(own, None if plan is None else ("the plan", _goal(plan, own.site)))
-    if output is not None:
-        result.save(output)
-    return result
-
-
-def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
-    """The case of a plan, which must be of a stack and a chip of the user's runs."""
-    if isinstance(plan, Plan):
-        case = chosen_of_plan(plan).case
-    elif Path(plan).suffix == ".json":
-        case = chosen_of_file(plan).case
-    else:
-        named = "stack" in load_tables(plan)
-        case = chosen_of_plan(ask("plan", plan, {} if named else {"stack": own.stacks[0]})).case
-    if not own.applies_to(case):
-        message = f"is for {case.recipe.id} on {case.accelerator.id}: the runs say little about it"
-        allowed = f"{', '.join(own.stacks)} on {', '.join(own.chips)}"
-        raise InputError([Problem("--plan", message, allowed=allowed, fix="plan on the stack and chip of your runs")])
-    return case
 
 
 def load_model(model: str | Path) -> Architecture:

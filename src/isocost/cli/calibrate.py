@@ -46,7 +46,7 @@ def calibrate(
     quiet: flags.Quiet = False,
 ) -> None:
     """Fit your own stack and site on a handful of your runs: error before and after, and what to measure next."""
-    from isocost import api
+    from isocost import api_measured
     from isocost.report.result import render
 
     form = chosen_format(format, None)
@@ -54,7 +54,7 @@ def calibrate(
     if rows_out is not None:
         _refuse_to_replace(rows_out)
     with progress("calibrating", quiet=quiet):
-        result = api.calibrated(runs, output, logs=logs, plan=plan, name=name)
+        result = api_measured.calibrated(runs, output, logs=logs, plan=plan, name=name)
     if rows_out is not None:
         emit(result.runs_csv(), rows_out, quiet=quiet)
     emit(render(result, form), None, quiet=quiet)

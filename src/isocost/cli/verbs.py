@@ -11,6 +11,7 @@ import typer
 
 from isocost.cli import flags, whole
 from isocost.cli.calibrate import calibrate
+from isocost.cli.compare import compare
 from isocost.cli.doctor import doctor
 from isocost.cli.fleet import fleet
 from isocost.cli.frontier import frontier
@@ -45,7 +46,6 @@ catalog = typer.Typer(
 app.add_typer(catalog)
 app.add_typer(scaling)
 app.command(epilog="Example: isocost goodput examples/llama-3.1-405b.toml --checkpoint-interval auto")(whole.goodput)
-app.command(epilog="Example: isocost compare examples/purpose-built.toml examples/conventional.toml")(whole.compare)
 app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,3,5")(tco)
 app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
     frontier
@@ -295,7 +295,7 @@ def validate(
     quiet: flags.Quiet = False,
 ) -> None:
     """Compare predictions with measured runs: the shipped ones, or your own."""
-    from isocost import api
+    from isocost import api_measured
 
     form = chosen_format(format, output)
     if leave_out or only or calibrated:
@@ -306,12 +306,13 @@ def validate(
                 typer.echo(f"isocost: {text}", err=True)
 
         names = [only] if only else []
-        _show(api.left_out(by, runs=runs, only=names, calibrated=calibrated, say=say), form, output, quiet)
+        _show(api_measured.left_out(by, runs=runs, only=names, calibrated=calibrated, say=say), form, output, quiet)
         return
     with progress("predicting every run", quiet=quiet):
-        result = api.validate(runs)
+        result = api_measured.validate(runs)
     _show(result, form, output, quiet)
 
 
-app.command(epilog="Example: isocost doctor train.log --format json")(doctor)
 app.command(epilog="Example: isocost calibrate examples/my_runs.csv -o my_site.toml")(calibrate)
+app.command(epilog="Example: isocost compare plan.json train.log")(compare)
+app.command(epilog="Example: isocost doctor train.log --format json")(doctor)

@@ -1,4 +1,4 @@
-"""The verbs about whole runs: goodput and compare."""
+"""The verb about where the time of a whole run goes."""
 
 from __future__ import annotations
 
@@ -41,21 +41,4 @@ def goodput(
             scenario, checkpoint_interval=checkpoint_interval, events=events, watched_nodes=watched_nodes,
             watched=watched, gpus=gpus,
         )  # fmt: skip
-    emit(render(found, form), output, quiet=quiet)
-
-
-def compare(
-    a: Annotated[str, typer.Argument(metavar="A.toml", help="An offer for a run.")],
-    b: Annotated[str, typer.Argument(metavar="B.toml", help="Another offer for the same run.")],
-    format: flags.Format = None,
-    output: flags.Output = None,
-    quiet: flags.Quiet = False,
-) -> None:
-    """Compare two offers for one run: days, dollars, chances, and which group of inputs makes the difference."""
-    from isocost import api
-    from isocost.report.result import render
-
-    form = chosen_format(format, output)
-    with progress("comparing", quiet=quiet):
-        found = api.compare(a, b)
     emit(render(found, form), output, quiet=quiet)

@@ -46,6 +46,11 @@ def chosen_of_plan(plan: Plan) -> Chosen:
 
 def chosen_of_file(path: str | Path) -> Chosen:
     """Return the chosen layout of a plan in a JSON file."""
+    return chosen_of_values(values_of_file(path), str(path))
+
+
+def values_of_file(path: str | Path) -> dict[str, Any]:
+    """Return the plain values of a plan in a JSON file; not yet checked."""
     file, place = Path(path), str(path)
     try:
         if not file.is_file():
@@ -65,7 +70,7 @@ def chosen_of_file(path: str | Path) -> Chosen:
         raise _refuse(place, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not isinstance(values, dict):
         raise _refuse(place, "is not a plan: it holds no object at the top")
-    return chosen_of_values(values, place)
+    return values
 
 
 def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:

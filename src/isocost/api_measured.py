@@ -1,0 +1,105 @@
+"""The verbs on measured runs in Python: what predictions are worth, calibration on the user's own, the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from isocost.api import ask
+from isocost.calibrate.evidence import measured
+from isocost.calibrate.refit import GROUPS, left_out_groups
+from isocost.calibrate.runs import read_runs
+from isocost.calibrate.site import SiteCalibration
+from isocost.calibrate.site_file import refuse_to_replace
+from isocost.cases import Case
+from isocost.catalog import load_catalog
+from isocost.constants import shipped
+from isocost.errors import InputError, Problem, nearest
+from isocost.report.calibration import Calibration, own_runs, proposed
+from isocost.report.leave_out import LeaveOut
+from isocost.report.plans import Plan
+from isocost.report.saved import chosen_of_file, chosen_of_plan
+from isocost.scenario import load_tables
+
+
+def validate(runs: str | Path | None = None) -> Any:
+    """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
+    return import_module("isocost.validation").validate(runs)
+
+
+def left_out(
+    by: str,
+    *,
+    runs: str | Path | None = None,
+    only: Sequence[str] = (),
+    calibrated: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> LeaveOut:
+    """Return the errors of each source, stack or chip by a fit without it; minutes, as each is a fit of all others.
+
+    Args:
+        by: source, stack or chip.
+        runs: a CSV file of measured runs; None for the shipped ones.
+        only: names of the groups to leave out; empty for all.
+        calibrated: also calibrate on so many runs of each group, and judge on its others.
+        say: is told which group comes next.
+    """
+    if by not in GROUPS:
+        raise InputError([Problem("--leave-out", "is not a group", by, ", ".join(GROUPS), nearest(by, GROUPS))])
+    if calibrated < 0:
+        raise InputError([Problem("--calibrated", "is not a number of runs", calibrated, "a whole number from 1")])
+    shipped_runs = import_module("isocost.validation").shipped_runs
+    evidence = measured(read_runs(shipped_runs() if runs is None else runs).runs, load_catalog())
+    groups = left_out_groups(evidence, by, shipped(), only=only, calibrated=calibrated, say=say)
+    return LeaveOut(by=by, calibrated=calibrated, groups=tuple(groups))
+
+
+def calibrated(
+    runs: str | Path | None = None,
+    output: str | Path | None = None,
+    *,
+    logs: Sequence[tuple[str | Path, str | Path | Mapping[str, object]]] = (),
+    plan: str | Path | Plan | None = None,
+    name: str | None = None,
+) -> Calibration:
+    """Return multipliers for your stack and site, fitted on your runs, from one run up.
+
+    Args:
+        runs: CSV file of measured runs in the evidence format (docs/evidence-format.md).
+        logs: logs of runs, each with the scenario of its run (a TOML file or a mapping), which leaves nothing open.
+        output: file to write, for ``calibration=`` of a plan; only another calibration is replaced.
+        plan: what the next measurements are for: a plan, its JSON file, or a scenario; None for the largest run.
+        name: name of the calibration; None for that of ``output``, ``runs`` or the first log.
+
+    Raises:
+        InputError: there is no usable run; or a log has no step time, its scenario leaves something of the run open,
+            or the two are of different runs. Every problem is listed.
+    """
+    if runs is None and not logs:
+        fix = "name a CSV file of runs, or a log with --log and the scenario of its run with --scenario"
+        raise InputError([Problem("RUNS.csv", "is missing: there is nothing to calibrate on", fix=fix)])
+    if output is not None:
+        refuse_to_replace(output)
+    own = own_runs(runs, logs, load_catalog(), name=name or Path(output or runs or logs[0][0]).stem)
+    result = proposed(own, None if plan is None else ("the plan", _goal(plan, own.site)))
+    if output is not None:
+        result.save(output)
+    return result
+
+
+def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
+    """The case of a plan, which must be of a stack and a chip of the user's runs."""
+    if isinstance(plan, Plan):
+        case = chosen_of_plan(plan).case
+    elif Path(plan).suffix == ".json":
+        case = chosen_of_file(plan).case
+    else:
+        named = "stack" in load_tables(plan)
+        case = chosen_of_plan(ask("plan", plan, {} if named else {"stack": own.stacks[0]})).case
+    if not own.applies_to(case):
+        message = f"is for {case.recipe.id} on {case.accelerator.id}: the runs say little about it"
+        allowed = f"{', '.join(own.stacks)} on {', '.join(own.chips)}"
+        raise InputError([Problem("--plan", message, allowed=allowed, fix="plan on the stack and chip of your runs")])
+    return case
