@@ -23,10 +23,9 @@ if TYPE_CHECKING:
         program,
         tco,
     )
-    from isocost.api_measured import calibrated, left_out, validate
+    from isocost.api_measured import calibrated, diagnose, left_out, validate
     from isocost.catalog import Accelerator, Catalog, Fabric, Offer, load_catalog
     from isocost.errors import CalibrationError, DataError, InputError, IsocostError, Problem
-    from isocost.report.explanation import Explanation
     from isocost.report.models import ModelSummary
     from isocost.report.plans import Plan
     from isocost.scenario import Scenario, load_scenario, scenario_toml
@@ -45,6 +44,7 @@ _HOMES = {
     "explain": "api",
     "frontier": "api",
     "goodput_of": "api",
+    "diagnose": "api_measured",
     "left_out": "api_measured",
     "load_model": "api",
     "model_summary": "api",
@@ -62,7 +62,6 @@ _HOMES = {
     "InputError": "errors",
     "IsocostError": "errors",
     "Problem": "errors",
-    "Explanation": "report.explanation",
     "ModelSummary": "report.models",
     "Plan": "report.plans",
     "Scenario": "scenario",
@@ -86,7 +85,6 @@ __all__ = [
     "Candidate",
     "Catalog",
     "DataError",
-    "Explanation",
     "Fabric",
     "InputError",
     "IsocostError",
@@ -102,6 +100,7 @@ __all__ = [
     "catalog_list",
     "catalog_show",
     "compare",
+    "diagnose",
     "estimate",
     "explain",
     "frontier",

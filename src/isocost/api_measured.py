@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from isocost.api import ask
+from isocost.api import Given, ask
 from isocost.calibrate.evidence import measured
 from isocost.calibrate.refit import GROUPS, left_out_groups
 from isocost.calibrate.runs import read_runs
@@ -18,10 +18,12 @@ from isocost.catalog import load_catalog
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem, nearest
 from isocost.report.calibration import Calibration, own_runs, proposed
+from isocost.report.examine import Diagnosis
+from isocost.report.examine import diagnose as read_and_judge
 from isocost.report.leave_out import LeaveOut
 from isocost.report.plans import Plan
 from isocost.report.saved import chosen_of_file, chosen_of_plan
-from isocost.scenario import load_tables
+from isocost.scenario import Scenario, load_tables, scenario_tables
 
 
 def validate(runs: str | Path | None = None) -> Any:
@@ -103,3 +105,46 @@ def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
         allowed = f"{', '.join(own.stacks)} on {', '.join(own.chips)}"
         raise InputError([Problem("--plan", message, allowed=allowed, fix="plan on the stack and chip of your runs")])
     return case
+
+
+def diagnose(
+    *files: str | Path,
+    scenario: Given = None,
+    against: str | Path | Sequence[str | Path] = (),
+    format_of: str | None = None,
+    columns: str | Mapping[str, str] | None = None,
+    step_time: str | float | None = None,
+    tokens_left: str | None = None,
+    **changes: object,
+) -> Diagnosis:
+    """Return what a run's log or traces say; with its scenario, where its MFU goes and what would raise it.
+
+    ``isocost doctor`` in Python. Times of the result's ``to_dict()`` are in seconds a step, MFU is a share of the dense
+    peak of the run's precision, savings are in days and dollars of the tokens left.
+
+    Args:
+        files: a log, in any format that the doctor reads, or the traces of one or more ranks; two logs are compared.
+        scenario: what the run is (a TOML file, a mapping, a scenario): model, accelerator, GPU count, batch, layout.
+        against: files of another, earlier run, to compare with.
+        format_of: the log's format; None: it is found.
+        columns: of a table or of JSON Lines, {"step": "it", "step_ms": "dt"}.
+        step_time: of the run, without a log: "11.2 s", or seconds.
+        tokens_left: such as "0.4 T"; None: all of the scenario.
+        changes: other keys of the scenario.
+
+    Raises:
+        InputError: there is nothing to read, no step can be read, or the scenario is wrong; every problem is listed.
+    """
+    path = str(scenario) if isinstance(scenario, (str, Path)) else None
+    if isinstance(scenario, Scenario):
+        changes = scenario_tables(scenario) | changes
+    elif isinstance(scenario, Mapping):
+        changes = dict(scenario) | changes
+    others = [against] if isinstance(against, (str, Path)) else against
+    if isinstance(columns, Mapping):
+        columns = ",".join(f"{key}={name}" for key, name in columns.items())
+    return read_and_judge(
+        [str(file) for file in files], against=[str(file) for file in others], format_of=format_of, columns=columns,
+        scenario=path, step_time=None if step_time is None else str(step_time), tokens_left=tokens_left,
+        changes=changes,
+    )  # fmt: skip
