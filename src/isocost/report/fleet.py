@@ -125,7 +125,7 @@ class FleetResult(Result):
                 bought.append(f"{most:,} {'node' if most == 1 else 'nodes'} of {supply.name}")
         lead = (
             f"{' and '.join(bought)}: {self.peak_gpus:,} GPUs in use at the peak, {show(packing.cost_usd, 'USD')}, "
-            f"{self.idle_frac:.0%} of it idle"
+            f"{self.idle_frac:.0%} of the GPU-hours paid for are idle"
         )
         return lead if self.feasible else f"No place for {left}; the others take {lead}"
 
@@ -263,7 +263,7 @@ class FleetResult(Result):
         """Say how far from the least bill this one can be."""
         least = f"no packing of these workloads costs less than {show(self.answered.bound_usd, 'USD')}"
         if self.gap_frac < PROVED:
-            return f"{least}: there is no better one"
+            return f"{least}, to {PROVED:.1%}: this is the best"
         return f"{least}: this one is at most {self.gap_frac:.1%} above the best"
 
     def _binds(self) -> tuple[Table | str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,34 +42,30 @@ def read_fleet(given: str | Path | Mapping[str, object], today: datetime.date) -
     r.keys(tables, _FLEET, where.rstrip(": ") or "fleet")
     if "start" in tables:
         r.start = r.read(lambda: _day(tables["start"], f"{where}start"), today)
+    title = r.read(lambda: values.read_text(tables.get("title", ""), f"{where}title", r.context()), "")
     r.catalog = r.read(lambda: _catalog(tables.get("catalog"), f"{where}catalog", r), load_catalog())
     confidence = tables.get("confidence")
     if confidence is not None:
         r.read(lambda: values.read_confidence(confidence, f"{where}confidence", r.context()), 0.5)
-    offers = [
-        read_offer(table, f"{where}offer {_named(table, k)}", r)
-        for k, table in enumerate(_tables(tables, "offer", where, r))
-    ]
-    names = [offer.supply.name for offer in offers if offer is not None]
-    rows = _tables(tables, "workload", where, r)
+    offer_rows, workload_rows = (_tables(tables, key, where, r) for key in ("offer", "workload"))
+    names = [str(row.get("name", "")).strip() for row in offer_rows]
+    offers = [read_offer(row, f"{where}offer {_named(row, k)}", r) for k, row in enumerate(offer_rows)]
     workloads = [
-        read_workload(table, f"{where}workload {_named(table, k)}", r, names, confidence)
-        for k, table in enumerate(rows)
+        read_workload(row, f"{where}workload {_named(row, k)}", r, names, confidence)
+        for k, row in enumerate(workload_rows)
     ]
     _twice(names, "offer", where, r)
-    _twice([w.name for w in workloads if w is not None], "workload", where, r)
-    fleet = Fleet(
-        title=str(tables.get("title", "")),
+    _twice([str(row.get("name", "")).strip() for row in workload_rows], "workload", where, r)
+    _late(workloads, offers, where, r)
+    if r.problems:
+        raise InputError(r.problems)
+    return Fleet(
+        title=title,
         start=r.start,
         catalog=r.catalog,
         offers=tuple(offer for offer in offers if offer is not None),
         workloads=tuple(workload for workload in workloads if workload is not None),
     )
-    if not r.problems:
-        _late(fleet, where, r)
-    if r.problems:
-        raise InputError(r.problems)
-    return fleet
 
 
 def _named(table: Mapping[str, object], k: int) -> str:
@@ -107,27 +104,32 @@ def _tables(tables: Mapping[str, object], key: str, where: str, r: Reader) -> li
 
 def _twice(names: list[str], kind: str, where: str, r: Reader) -> None:
     for name in dict.fromkeys(names):
-        if names.count(name) > 1:
+        if name and names.count(name) > 1:
             r.refuse(f"{where}{kind} {name}", "is a name twice", fix=f"give each [[{kind}]] a name of its own")
 
 
-def _late(fleet: Fleet, where: str, r: Reader) -> None:
-    """Refuse offers that come after all is over, and workloads that end before anything is handed over."""
-    end = max(w.until_s for w in fleet.workloads)
-    for offer in fleet.offers:
-        if offer.supply.ready_s >= end:
+def _late(workloads: Sequence[Workload | None], offers: Sequence[FleetOffer | None], where: str, r: Reader) -> None:
+    """Refuse offers that come after all is over, and workloads that end before anything is handed over.
+
+    What has problems of its own is left aside.
+    """
+    known = [w for w in workloads if w is not None]
+    end = max((w.until_s for w in known), default=math.inf)
+    for offer in offers:
+        if offer is not None and offer.supply.ready_s >= end and len(known) == len(workloads):
+            key = "lead_time" if offer.supply.lead_s else "available"
             message = f"is longer than every deadline: handed over after {show(offer.supply.ready_s, 's')}"
             fix = "leave the offer out, or give more time"
-            key = "lead_time" if offer.supply.lead_s else "available"
-            r.refuse(
-                f"{where}offer {offer.supply.name}: {key}", message, allowed=f"less than {show(end, 's')}", fix=fix
-            )
-    for w in fleet.workloads:
-        first = min(fleet.offers[k].supply.ready_s for k in w.offers)
-        begin = w.from_s if w.service is not None else 0.0
-        if first >= w.until_s or (w.service is not None and first > begin):
-            key = "from" if w.service is not None and first < w.until_s else ("until" if w.service else "deadline")
+            place = f"{where}offer {offer.supply.name}: {key}"
+            r.refuse(place, message, allowed=f"less than {show(end, 's')}", fix=fix)
+    for w in known:
+        own = [found for k in w.offers if (found := offers[k]) is not None]
+        if len(own) < len(w.offers):
+            continue
+        first = min(offer.supply.ready_s for offer in own)
+        due = w.from_s if w.service is not None else w.until_s
+        if first > due or first >= w.until_s:
+            key = "deadline" if w.service is None else "from" if first < w.until_s else "until"
             message = f"is before anything is handed over: {show(first, 's')} from the first day"
-            r.refuse(
-                f"{where}workload {w.name}: {key}", message, fix="give more time, or add an offer that comes sooner"
-            )
+            fix = "give more time, or add an offer that comes sooner"
+            r.refuse(f"{where}workload {w.name}: {key}", message, fix=fix)

@@ -52,7 +52,9 @@ def read_offer(table: Mapping[str, object], place: str, r: Reader) -> FleetOffer
     if "commitment" in table:
         minimum = r.read(lambda: parse(table["commitment"], "s", f"{place}: commitment"), 0.0)
     resold = r.read(lambda: parse(table.get("resold", 0.0), "1", f"{place}: resold"), 0.0)
-    name = read_name(table, place, r, f"{chip} {term}".replace("_", " "))
+    name = read_name(table, place, r)
+    if "price" in table:
+        r.read(lambda: parse(table["price"], "USD/s", f"{place}: price"), 0.0)
     if len(r.problems) > before:
         return None
     price, source, as_of = r.read(lambda: _price(table, place, catalog, chip, term), (0.0, "", ""))

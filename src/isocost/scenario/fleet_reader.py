@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from isocost.catalog import Catalog
-from isocost.errors import InputError, Problem, nearest
+from isocost.errors import DataError, InputError, Problem, nearest
 from isocost.scenario.values import DAY_S, Context
 from isocost.units import parse
 
@@ -28,7 +28,7 @@ class Reader:
         """Return a value, or the default and a problem."""
         try:
             return reader()
-        except InputError as error:
+        except (InputError, DataError) as error:
             self.problems += error.problems
             return default
 
@@ -65,9 +65,9 @@ class Reader:
         return (day - self.start).days * DAY_S
 
 
-def read_name(table: Mapping[str, object], place: str, r: Reader, default: str = "") -> str:
+def read_name(table: Mapping[str, object], place: str, r: Reader) -> str:
     """Return the name of a table, which is short text."""
-    name = table.get("name", default)
+    name = table.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > 60:
         r.refuse(f"{place}: name", "is missing, or not a short text", fix='write name = "sweep"')
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,13 +101,16 @@ def _scenario(table: Mapping[str, object], place: str, r: Reader) -> tuple[dict[
         if not isinstance(path, (str, Path)) or not str(path).strip():
             raise InputError([Problem(f"{place}: scenario", "is not the path of a scenario", path)])
         file = str(beside(r.file, str(path)))
-        found = load_tables(file)
+        try:
+            found = load_tables(file)
+        except InputError as error:
+            raise InputError([replace(p, path=f"{place}: scenario: {p.path}") for p in error.problems]) from None
         return found, {key: f"{file}: {key}" for key in found}
     run = table["run"]
     if not isinstance(run, Mapping):
         raise InputError([Problem(f"{place}: run", "is not a table", fix="write [workload.run] with model and tokens")])
     inner = {key: beside(r.file, value) if key in ("model", "calibration") else value for key, value in run.items()}
-    return inner, {key: f"{place}: run.{key}" for key in KEYS}
+    return inner, {key: f"{place}: run.{key}" for key in (*KEYS, *map(str, run))}
 
 
 def _checked(tables: Mapping[str, object], places: Mapping[str, str], r: Reader) -> Scenario | None:
