@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import runpy
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -19,7 +20,7 @@ from isocost.catalog.store import load_catalog
 from isocost.constants import shipped
 from isocost.doctor.hybrid import replicas_s
 from isocost.doctor.neighbourhood import Neighbourhood, neighbourhood
-from isocost.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, as_toml, pair_figures, pairs, study, widening
+from isocost.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, pair_figures, pairs, widening
 from isocost.doctor.prescribe import Doctor, Findings
 from isocost.doctor.run import PARTS, MeasuredRun, Wait, calibrate, measured_run
 from isocost.doctor.switches import MOVES, Option, held, left_open, options
@@ -30,7 +31,7 @@ from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
 from isocost.validation import shipped_runs
 
-DATA = Path(__file__).parents[1] / "src" / "isocost" / "data"
+ROOT = Path(__file__).parents[1]
 SMALL: Mapping[str, object] = {
     "model": "llama-3.2-1b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 8, "seq_len": 2048, "global_batch": 64,
     "stack": "torchtitan-eager", "micro_batch": 1, "recompute": "none", "tp": 1, "pp": 1, "cp": 1, "sharding": "zero3",
@@ -200,15 +201,13 @@ def test_ranked_by_what_a_trial_is_worth() -> None:
         assert p.value_usd == pytest.approx(p.value_days * 86400 * run.case.gpus * price, rel=1e-9)
 
 
-@cache
-def _study() -> str:
-    evidence = measured(read_runs(shipped_runs()).runs, load_catalog())
-    return as_toml(study(evidence, shipped(), NOISE_FRAC))
-
-
 def test_the_shipped_pairs_are_those_of_the_shipped_constants() -> None:
-    """data/lever_pairs.toml is what scripts/lever_pairs.py writes."""
-    assert (DATA / "lever_pairs.toml").read_text(encoding="utf-8") == _study()
+    """data/lever_pairs.toml and its table in docs/doctor.md are what scripts/lever_pairs.py writes."""
+    script = runpy.run_path(str(ROOT / "scripts" / "lever_pairs.py"))
+    assert script["FILE"].read_text(encoding="utf-8") == script["generated"]()
+    text = script["PAGE"].read_text(encoding="utf-8")
+    assert "| `tp` | " in text
+    assert script["page"](text) == text
 
 
 def test_predicted_changes_were_seen() -> None:
