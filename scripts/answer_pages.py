@@ -1,6 +1,8 @@
 """Run the commands of docs/capacity.md, docs/budget.md and docs/doctor.md, and write what each prints below it.
 
 python scripts/answer_pages.py
+
+A comment "only: TITLE" between a command and its output keeps the first line and the section of that title.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from isocost.cli import run
 
 ROOT = Path(__file__).parents[1]
 PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("capacity", "budget", "doctor"))
-_BLOCK = re.compile(r"```sh\n(?P<command>isocost [^\n]*)\n```\n\n```text\n.*?```", re.DOTALL)
+_BLOCK = re.compile(
+    r"```sh\n(?P<command>isocost [^\n]*)\n```\n\n(?P<only><!-- only: (?P<title>[^\n]*) -->\n\n)?```text\n.*?```",
+    re.DOTALL,
+)
+INFEASIBLE = 4  # an answer too: what cannot be done, and what would make room
 
 
 def printed(command: str) -> str:
@@ -24,14 +30,23 @@ def printed(command: str) -> str:
     out = io.StringIO()
     with contextlib.chdir(ROOT), contextlib.redirect_stdout(out):
         code = run(shlex.split(command)[1:])
-    if code:
+    if code not in (0, INFEASIBLE):
         raise SystemExit(f"{command}: exit code {code}")
     return out.getvalue().rstrip()
 
 
+def _shown(match: re.Match[str]) -> str:
+    command, title = match["command"], match["title"]
+    text = printed(command)
+    if title:
+        lead, *sections = text.split("\n\n")
+        text = "\n\n".join([lead, next(section for section in sections if section.startswith(title))])
+    return f"```sh\n{command}\n```\n\n{match['only'] or ''}```text\n{text}\n```"
+
+
 def with_output(text: str) -> str:
     """Return a page with the output of every command."""
-    return _BLOCK.sub(lambda m: f"```sh\n{m['command']}\n```\n\n```text\n{printed(m['command'])}\n```", text)
+    return _BLOCK.sub(_shown, text)
 
 
 if __name__ == "__main__":
