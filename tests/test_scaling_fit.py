@@ -175,6 +175,8 @@ ONE_LENGTH = [f"{k}e9,1e9,{3 - k / 50}" for k in range(1, 10)]
         ("\n".join(["params,tokens,loss", *GOOD, "1e8,-1e9,3"]), "row 11: tokens: -1000000000.0 is not positive"),
         ("\n".join(["params,tokens,loss", *GOOD, "1e8,many,3"]), "row 11: tokens: 'many' is not a number"),
         ("\n".join(["params,tokens,loss", *GOOD, "1e8,nan,3"]), "row 11: tokens: nan is not positive"),
+        ("\n".join(["params,tokens,loss", *GOOD, "1e8,1e300,3"]), "row 11: tokens: 1e+300 is beyond belief"),
+        ("\n".join(["params,tokens,loss", *GOOD, "1e8,1e9,1e300"]), "row 11: loss: 1e+300 is beyond belief"),
         ("\n".join(["params,tokens,loss", *GOOD, "1e8,,3"]), "row 11: tokens: is blank"),
         ("\n".join(["params,tokens,loss", *GOOD, "1e8,1e9"]), "row 11: has 2 cells"),
         ("\n".join(["params,tokens,loss", *ONE_SIZE]), "params: has one value"),

@@ -120,12 +120,14 @@ def test_fit_writes_a_law_that_optimum_reads(folder: Path, capsys: pytest.Captur
     [
         (["optimum", "--flop", "-1e24"], "--flop"),
         (["optimum", "--flop", "many"], "--flop"),
-        (["optimum", "--flop", "0"], "flop"),
+        (["optimum", "--flop", "0"], "--flop: 0.0 is not positive"),
         (["optimum", "--flop", "nan"], "--flop"),
         (["optimum", "--flop", "1e24", "--data", "-3 T"], "--data"),
         (["optimum", "--flop", "1e24", "--data", "3"], "--data"),
-        (["optimum", "--flop", "1e24", "--data", "0 T"], "data"),
-        (["optimum", "--flop", "1e24", "--serve", "0 T"], "served_tokens"),
+        (["optimum", "--flop", "1e24", "--data", "0 T"], "--data: 0.0 is not positive"),
+        (["optimum", "--flop", "1e24", "--serve", "0 T"], "--serve: 0.0 is not positive"),
+        (["optimum", "--flop", "1e24", "--law", "absurd.toml"], "make inf parameters the best size"),
+        (["optimum", "--flop", "1e24", "--law", "binary.toml"], "binary.toml: is not UTF-8 text"),
         (["optimum", "--flop", "1e24", "--law", "besirogul"], "did you mean besiroglu?"),
         (["optimum", "--flop", "1e24", "--law", ","], "names no law"),
         (["optimum", "--flop", "1e24", "--law", "kaplan"], "not for choosing a size"),
@@ -151,11 +153,13 @@ def test_malformed(arguments: list[str], said: str, folder: Path, capsys: pytest
         "missing.toml": "\n".join(line for line in good.splitlines() if not line.startswith("beta")),
         "reversed.toml": good.replace("low = 0.331, high = 0.415", "low = 0.415, high = 0.331"),
         "two.toml": good + good.replace("besiroglu", "again"),
+        "absurd.toml": good.replace("A = { value = 482.01, sd = 124.5, low = 285.0, high = 744.0 }", "A = 1e300"),
         "few.csv": "params,tokens,loss\n1e8,1e9,3.5\n",
         "one_size.csv": "params,tokens,loss\n" + "".join(f"1e9,{k}e9,{3 - k / 50}\n" for k in range(1, 12)),
     }
     for name, text in files.items():
         Path(name).write_text(text, encoding="utf-8")
+    Path("binary.toml").write_bytes(b"\xff\xfe")
     assert run(["scaling", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""

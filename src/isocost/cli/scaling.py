@@ -85,8 +85,9 @@ def scaling_optimum(
     quiet: flags.Quiet = False,
 ) -> None:
     """Say how large a model on how many tokens makes the least loss for an amount of arithmetic."""
-    from isocost.report import scaling as report
+    from isocost.report.optimum import best
     from isocost.report.result import render
 
     form = chosen_format(format, output)
-    emit(render(report.best(flop, law, data, serve, serving_cost), form), output, quiet=quiet)
+    places = {name: f"--{name.replace('_', '-')}" for name in ("flop", "law", "data", "serve", "serving_cost")}
+    emit(render(best(flop, law, data, serve, serving_cost, places), form), output, quiet=quiet)

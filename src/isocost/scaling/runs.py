@@ -18,6 +18,8 @@ from isocost.scaling.solver import PARAMETERS, Array
 COLUMNS: Final = ("params", "tokens", "flop", "loss", "excluded")
 _LONGEST_FILE_BYTES: Final = 64 << 20
 _MOST_PROBLEMS: Final = 20  # one message stays readable
+# Beyond these a cell is in another unit, or no number of a run: tokens of all text there is are 1e15.
+_MOST: Final = {"params": 1e16, "tokens": 1e18, "flop": 1e32, "loss": 100.0}
 _EXAMPLE: Final = "write a header such as 'params,tokens,loss', one run a row"
 
 
@@ -107,6 +109,8 @@ def _row(cells: dict[str, str], place: str, problems: list[Problem]) -> list[tup
             continue
         if not (math.isfinite(found[name]) and found[name] > 0.0):
             problems.append(Problem(f"{place}: {name}", "is not positive", found[name], "a number above zero"))
+        elif found[name] > _MOST[name]:
+            problems.append(Problem(f"{place}: {name}", "is beyond belief", found[name], f"up to {_MOST[name]:g}"))
     if "tokens" not in found and "flop" not in found and len(problems) == before:
         problems.append(Problem(f"{place}: tokens", "is blank, and so is flop", fix="give one of them"))
     if len(problems) > before:

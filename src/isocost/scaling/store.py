@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.errors import DataError, InputError, Problem, nearest
+from isocost.laws.scaling import optimal_params
 from isocost.scaling.law import COUNTS, FORMS, GRADES, INFORMATION, Law, Parameter
 
 SHIPPED: Final = "data/scaling_laws.toml"
@@ -24,6 +25,9 @@ _OTHERS: Final = ("note", "allocation", "from_memory", "covariance", "parameters
 _MOST_POWER: Final = 2.0
 _POWERS: Final = ("alpha", "beta", "power", "params_power", "tokens_power", "work_power")
 _LONGEST_FILE_BYTES: Final = 1 << 20
+# A law's best size for the arithmetic of its runs, or of a usual small run, lies between these.
+_USUAL_FLOP: Final = 1e21
+_SMALLEST, _LARGEST = 1e2, 1e15
 
 
 @cache
@@ -58,13 +62,32 @@ def _law_of_file(path: Path) -> Law:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError([Problem(str(path), f"cannot be read: {error.strerror}", fix=fix)]) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError:
+        raise InputError([Problem(str(path), "is not UTF-8 text", fix=fix)]) from None
+    except tomllib.TOMLDecodeError as error:
         raise InputError([Problem(str(path), f"is not TOML: {error}", fix=fix)]) from None
     found = read_laws(tables, str(path))
     if len(found) != 1:
         problem = Problem(str(path), f"holds {len(found)} laws", allowed="one table [law.NAME]", fix=fix)
         raise InputError([problem])
-    return next(iter(found.values()))
+    law = next(iter(found.values()))
+    _refuse_absurd(law, f"{path}: law.{law.id}.parameters")
+    return law
+
+
+def _refuse_absurd(law: Law, place: str) -> None:
+    """Refuse a surface whose best size, within its own runs, is no size of a model."""
+    if not law.has_surface:
+        return
+    scales = {"params_scale": law.value("A"), "tokens_scale": law.value("B")}
+    powers = {"params_power": law.value("alpha"), "tokens_power": law.value("beta")}
+    for flop in law.flop_range or (_USUAL_FLOP,):
+        with np.errstate(over="ignore"):
+            params = float(optimal_params(flop=flop, **scales, **powers))
+        if not _SMALLEST < params < _LARGEST:
+            message = f"make {params:.3g} parameters the best size for {flop:.3g} FLOP"
+            fix = "are two of A, B, alpha and beta exchanged, or is one in another unit?"
+            raise InputError([Problem(place, message, fix=fix)])
 
 
 def read_laws(tables: Mapping[str, Any], place: str, *, shipped: bool = False) -> dict[str, Law]:
