@@ -64,6 +64,6 @@ def _stages(layers: int, pp: int, vp: int, schedule: str, micro_batches: int) ->
     if schedule == "interleaved":
         return _even(layers, pp * vp) and micro_batches % pp == 0
     if schedule in ("zb-v", "dualpipe"):
-        enough = _even(layers, 2 * pp) and micro_batches >= 2 * pp
+        enough = 2 * pp <= layers + 2 and micro_batches >= 2 * pp
         return enough and (schedule == "zb-v" or (pp % 2 == 0 and micro_batches % 2 == 0))
     return True

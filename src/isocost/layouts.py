@@ -264,7 +264,7 @@ def _pair_rules(layers: int, pp: int, vp: int, schedule: str) -> Iterator[tuple[
     yield "vp > 1 needs the interleaved schedule", schedule != "interleaved" and vp > 1
     yield "the interleaved schedule needs vp > 1", schedule == "interleaved" and vp == 1
     yield "layers fewer than pp x vp", pp * chunks > layers + 2  # embedding and head may fill a chunk each
-    yield "layers do not divide into pp x vp chunks", chunks > 1 and not _divides(layers, pp * chunks)
+    yield "layers do not divide into pp x vp chunks", vp > 1 and not _divides(layers, pp * vp)
     yield "DualPipe needs an even pp", schedule == "dualpipe" and pp % 2 == 1
 
 

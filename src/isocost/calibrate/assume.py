@@ -54,6 +54,7 @@ def architecture_of(run: Run) -> Architecture:
         v_head_dim=width,
         ffn_hidden=ffn_hidden,
         ffn_gated=gated,
+        attention_sinks=(run.model or "").lower().startswith("gpt-oss"),
     )
     if attention == "mla":
         base = replace(base, q_lora_rank=1536, kv_lora_rank=512, qk_rope_head_dim=64, v_head_dim=128)

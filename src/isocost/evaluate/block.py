@@ -128,7 +128,9 @@ def block_times(
     pointwise_s = _pointwise_s(kinds, model, split, machine, c, tokens, expert_width)
 
     tp_s, cp_s, ep_s = _traffic(kinds, model, split, machine, policy, c, tokens)
-    host_s = c.host_s * np.power(split.tp, HOST_TP_POWER) * (1.0 + routed * (c.host_expert - 1.0))
+    # Grouped products are launched expert by expert.
+    launches = c.host_expert - 1.0 + c.host_local_expert * kinds.experts / split.ep
+    host_s = c.host_s * np.power(split.tp, HOST_TP_POWER) * (1.0 + routed * launches)
 
     def whole(part: Num) -> Num:
         return np.asarray(np.sum(kinds.count * part, axis=0))
@@ -180,7 +182,7 @@ def _experts(
         tokens=tokens / lanes, rows=np.maximum(tokens * kinds.experts_topk / lanes, 1.0), experts=local,
         hidden=model.hidden, expert_hidden=width, matrices=kinds.ffn_matrices,
         rate_flop_per_s=x.rate_flop_per_s, bytes_per_s=x.bytes_per_s, rows_half=x.rows_half,
-        hidden_half=x.hidden_half, width_half=x.width_half, row_bytes=x.row_bytes * c.dispatch,
+        hidden_half=x.hidden_half, width_half=x.width_half + c.expert_width_half, row_bytes=x.row_bytes * c.dispatch,
         token_bytes=x.token_bytes * c.dispatch, launch_s=x.launch_s, weight_bytes=x.weight_bytes,
     )  # fmt: skip
     params = routed * local * kinds.ffn_matrices * model.hidden * width

@@ -158,6 +158,7 @@ class Coefficients:
     host_s: Num
     host_backward: Num
     host_expert: Num
+    host_local_expert: Num
     host_step_s: Num
     tp_exposed: Num
     cp_exposed: Num
@@ -167,6 +168,7 @@ class Coefficients:
     fsdp_interference: Num
     fabric: Num
     expert: Num
+    expert_width_half: Num
     dispatch: Num
     optimizer_bytes: Num
     jitter_frac: Num
@@ -191,6 +193,7 @@ class Tail:
     weight_coef: Num
     fill_per_ramp: Num
     vp_split: Num
+    paired: Num
     ramp_hops: Num
     steady_hops: Num
     in_flight_const: Num

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from isocost.evaluate.block import BlockTimes
+from isocost.evaluate.block import BlockTimes, Phase
 from isocost.evaluate.groups import around_s, gather_s, ring, send_s
 from isocost.evaluate.inputs import Coefficients, Machine, Model, Policy, Split, Tail
 from isocost.laws.pipeline import p2p_exposed_s, pipeline_bubble_s
@@ -47,7 +47,7 @@ def step_time(
 ) -> StepTime:
     """Time of a step of every row, from its block times (already gathered to the layout axis)."""
     m = tail.micro_batches
-    f, b, r = block.forward, block.backward, block.replay
+    f, b, r = (phase_of_schedule(phase, block, tail, c) for phase in (block.forward, block.backward, block.replay))
     forward_s, replay_s = f.total_s, r.total_s
     blocks_s = forward_s + b.total_s + replay_s
     layer_s = blocks_s / model.layers
@@ -116,6 +116,23 @@ def step_time(
     return StepTime(other_s=other, **sums)
 
 
+def phase_of_schedule(phase: Phase, block: BlockTimes, tail: Tail, c: Coefficients) -> Phase:
+    """A phase under its schedule: one that pairs chunks runs their expert traffic beside another chunk's compute."""
+    if not np.any(tail.paired):
+        return phase
+    phases = (block.forward, block.backward, block.replay)
+    traffic_s = sum((each.ep_s for each in phases), 0.0)
+    compute_s = sum((each.total_s for each in phases), 0.0) - traffic_s
+    waited = safe_div(beside_s(compute_s, traffic_s, c.fsdp_interference), traffic_s)
+    return replace(phase, ep_s=phase.ep_s * np.where(tail.paired > 0, waited, 1.0))
+
+
+def beside_s(compute_s: Num, traffic_s: Num, interference: Num) -> Num:
+    """What compute waits for traffic that runs beside it: its excess, and the slowdown of sharing the processor."""
+    shared_s = compute_s * (1.0 + interference * np.minimum(safe_div(traffic_s, compute_s), 1.0))
+    return np.maximum(shared_s, traffic_s) - compute_s
+
+
 def _gather_exposed_s(
     block: BlockTimes,
     model: Model,
@@ -131,12 +148,8 @@ def _gather_exposed_s(
 
     over = ring(tail.shard_group, split.tp, machine, nic)
 
-    def exposed_s(compute: Num, traffic: Num) -> Num:
-        shared = compute * (1.0 + c.fsdp_interference * np.minimum(safe_div(traffic, compute), 1.0))
-        return np.maximum(shared, traffic) - compute
-
     gather = around_s(params * policy.gather_bytes, over, machine)
     scatter = around_s(params * model.trainable_frac * policy.gradient_bytes, over, machine)
-    forward = exposed_s(block.layer_forward_s, gather)
-    backward = exposed_s(block.layer_backward_s, gather + scatter)
+    forward = beside_s(block.layer_forward_s, gather, c.fsdp_interference)
+    backward = beside_s(block.layer_backward_s, gather + scatter, c.fsdp_interference)
     return model.layers * (forward + backward)

@@ -34,6 +34,7 @@ class Schedule:
     in_flight_per_micro_batch: float = 0.0
     model_copies: float = 1.0  # parameter sets held by a rank, in units of its share
     min_micro_batches_per_pp: float = 0.0  # the published order needs at least this times pp
+    paired: float = 0.0  # 1: expert traffic of one micro-batch runs beside the compute of another
     multiple_of_pp: bool = False  # the published order needs micro-batches in whole groups of pp
 
 
@@ -65,6 +66,7 @@ SCHEDULES: dict[str, Schedule] = {
         in_flight_const=1.0,
         model_copies=2.0,
         min_micro_batches_per_pp=2.0,
+        paired=1.0,
     ),
 }
 

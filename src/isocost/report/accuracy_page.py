@@ -13,6 +13,7 @@ from isocost.calibrate.run import Run
 from isocost.cases import SIXTEEN_BIT, Case
 from isocost.report.accuracy import UNKNOWN, Table
 from isocost.report.accuracy_goals import goals_table
+from isocost.report.accuracy_partial import INTRODUCTION, partial_table
 from isocost.report.accuracy_study import Peer, Study, Summary, is_moe, peers
 
 MISSES, MISSES_A_SOURCE = 20, 5
@@ -46,6 +47,9 @@ def page(study: Study) -> str:
                 "## Left out: fits that had not seen the rows",
                 _LEFT_OUT,
                 *(table.markdown() for table in _left_out(study.left_out)),
+                "## Never fitted: runs published with an input missing",
+                INTRODUCTION,
+                partial_table(study).markdown(),
                 "## Peak memory, and whether it fits",
                 *(table.markdown() for table in _memory(study)),
                 "## Beside other tools",
