@@ -111,12 +111,10 @@ def _slips(record: GoodputInputs | Cause, path: str) -> Iterator[Problem]:
         where = f"{path}.{field.name}"
         fix = next((text for suffix, text in _FIX.items() if field.name.endswith(suffix)), "")
         try:
-            column = np.asarray(value, dtype=np.float64)
+            bad, top = _ends(value)
         except (TypeError, ValueError):
             yield Problem(where, "is not a number", value, fix=fix or "give SI units without text")
             continue
-        bad = float(column.min(initial=np.inf)) if not np.isnan(column).any() else np.nan
-        top = float(column.max(initial=-np.inf))
         if np.isnan(bad) or (np.isinf(top) and field.name not in _UNBOUNDED):
             yield Problem(where, "is not a finite number", fix=fix)
         elif bad < 0:
@@ -125,6 +123,14 @@ def _slips(record: GoodputInputs | Cause, path: str) -> Iterator[Problem]:
             yield Problem(where, "is zero", allowed="more than 0")
         elif top > 1 and field.name.endswith("_frac"):
             yield Problem(where, "is more than 1", top, allowed="0 to 1", fix=fix)
+
+
+def _ends(value: Any) -> tuple[float, float]:
+    """Return the least and the largest value of a number or array; not a number where any is none."""
+    if type(value) is float:
+        return value, value
+    column = np.asarray(value, dtype=np.float64)
+    return float(column.min(initial=np.inf)), float(column.max(initial=-np.inf))
 
 
 def _whole(run: GoodputInputs) -> Iterator[Problem]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isocost.num import Num
 
@@ -14,26 +17,23 @@ SHORT_FRAC = 0.01  # of the time, by convention: spares run out
 def short_frac(mean_in_repair: Num, spares: Num) -> Num:
     """Return the probability that more nodes are in repair than there are spares."""
     mean, most = np.broadcast_arrays(np.asarray(mean_in_repair, dtype=float), np.asarray(spares, dtype=float))
-    total, term = np.zeros(mean.shape), _poisson(mean, 0)
-    for count in range(int(np.max(most, initial=0.0)) + 1):
-        total = np.where(count <= most, total + term, total)
-        term = _next(mean, count, term)
+    total = np.zeros(mean.shape)
+    for count, term in zip(range(int(np.max(most, initial=0.0)) + 1), _terms(mean), strict=False):
+        total = total + np.where(count <= most, term, 0.0)
     return np.clip(1.0 - total, 0.0, 1.0)[()]
 
 
 def spares_needed(mean_in_repair: Num, short: float = SHORT_FRAC, correlated_nodes: float = 0.0) -> Num:
     """Return the fewest spares that run out at most ``short`` of the time, plus those for one correlated event."""
     mean = np.asarray(mean_in_repair, dtype=float)
-    needed = np.full(mean.shape, np.nan)
-    total, count = np.zeros(mean.shape), 0
-    term = _poisson(mean, 0)
-    while np.isnan(needed).any():
+    needed, total = np.zeros(mean.shape), np.zeros(mean.shape)
+    enough = np.max(mean, initial=0.0) + 40.0 * math.sqrt(np.max(mean, initial=0.0)) + 100.0
+    for count, term in enumerate(_terms(mean)):
         total = total + term
-        term = _next(mean, count, term)
-        needed = np.where(np.isnan(needed) & (total >= 1.0 - short), count, needed)
-        count += 1
-        if count > np.max(mean) + 40.0 * math.sqrt(np.max(mean)) + 100.0:  # rounding kept the sum below 1 - short
-            needed = np.where(np.isnan(needed), count, needed)
+        short_of = total < 1.0 - short
+        if not short_of.any() or count > enough:  # rounding may keep the sum below 1 - short
+            break
+        needed = needed + short_of
     return (needed + correlated_nodes)[()]
 
 
@@ -46,15 +46,20 @@ def wait_for_repair_s(mean_in_repair: Num, spares: Num, repair_s: Num) -> Num:
 _MOST_MEAN = 500.0
 
 
-def _next(mean: Num, count: int, term: Num) -> Num:
-    """Return the term after one: from that one, which is cheap, or anew where its beginning is too small a number."""
-    if np.max(mean, initial=0.0) > _MOST_MEAN:
-        return _poisson(mean, count + 1)
-    with np.errstate(under="ignore"):
-        return term * np.divide(mean, count + 1.0)
+def _terms(mean: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Yield the probabilities of 0, 1, 2, ... nodes: each from the one before it, which is cheap.
+
+    Where the first is too small a number for that, each is computed anew.
+    """
+    large = bool(np.max(mean, initial=0.0) > _MOST_MEAN)
+    term = _poisson(mean, 0)
+    for count in itertools.count(1):
+        yield term
+        with np.errstate(under="ignore"):  # a term too small to matter
+            term = _poisson(mean, count) if large else term * (mean / count)
 
 
-def _poisson(mean: Num, count: int) -> Num:
+def _poisson(mean: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     safe = np.maximum(mean, 1e-300)
-    with np.errstate(under="ignore"):  # a term too small to matter
-        return np.exp(count * np.log(safe) - safe - math.lgamma(count + 1.0))
+    with np.errstate(under="ignore"):
+        return np.asarray(np.exp(count * np.log(safe) - safe - math.lgamma(count + 1.0)))
