@@ -105,6 +105,7 @@ def test_the_answer_comes_in_the_order_of_a_readers_questions(capsys: pytest.Cap
     first, *sections = [part.partition("\n")[0] for part in text.split("\n\n")]
     assert "bound by " in first
     order = ["Frontier", "Near-optimal", "Layouts", "The whole run", "Where its time goes", "The bill", "What moves it"]
+    order += ["Beside this bill"]
     order += ["Step time", "Memory", "How sure", "Assumptions", "Not modelled"]
     assert [next(k for k in order if section.startswith(k)) for section in sections] == order
     assert sum(line.startswith("  * h100-sxm5-80gb") for line in text.splitlines()) == 1

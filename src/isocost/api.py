@@ -17,6 +17,7 @@ from isocost.catalog import Catalog, load_catalog
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.report import catalogs
+from isocost.report.beside import programme_beside
 from isocost.report.actual import PlanAgainstActual, against_actual
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.compare import Comparison, comparison
@@ -100,6 +101,7 @@ def ask(
         today=day,
         verb=verb,
     )
+    found = replace(found, programme=programme_beside(found))
     if explained and found.feasible:
         return replace(found, explained=explanation(chosen_of_plan(found), "step_time"))
     return found

@@ -25,9 +25,11 @@ from isocost.report.candidates import (
 from isocost.report.certainty import certainty_dict, how_sure
 from isocost.report.explanation import Explanation
 from isocost.report.needs import needs_dict, needs_section
+from isocost.report.programme_text import programme_dict, programme_text
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.report.whole import outlook_dict, whole_sections
+from isocost.scaling.program import Programme
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
 from isocost.scenario.question import Assumed
 from isocost.search.needs import Needs, needs_of
@@ -94,6 +96,7 @@ class Plan(Result):
     today: datetime.date
     verb: str = "plan"
     explained: Explanation | None = None  # of the step time, where asked for
+    programme: Programme | None = None  # around the chosen plan; None: not priced
     misfit: Candidate | None = None  # of an estimate that does not fit: the smallest layout that was asked for
 
     @property
@@ -151,6 +154,9 @@ class Plan(Result):
         if chosen is not None:
             which = "the chosen layout"
             sections += whole_sections(answer.outlook) if answer.outlook is not None else ()
+            if self.programme is not None:
+                text = programme_text(self.programme)
+                sections.append(Section(title="Beside this bill: the whole programme around the run", body=(text,)))
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
             sections += [needs_section(self.needs(chosen)), how_sure(chosen, answer.question)]
         elif self.misfit is not None:
@@ -208,6 +214,7 @@ class Plan(Result):
             "why": answer.why,
             "whole_run": outlook_dict(answer.outlook) if answer.outlook else None,
             "needs": needs_dict(self.needs(answer.chosen)) if answer.chosen else None,
+            "programme": programme_dict(self.programme),
             "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,
             "frontier": [candidate_dict(c) for c in answer.frontier],
             "alternatives": [_alternative(a) for a in answer.alternatives],

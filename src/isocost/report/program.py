@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from isocost import units
+from isocost.draws import Fixed, SplitLognormal
 from isocost.errors import InputError, Problem, nearest
 from isocost.laws.scaling import train_6nd_flop
 from isocost.report.plans import Plan
@@ -186,8 +187,10 @@ def _pay(salary: Any) -> Amount | None:
     """Return a year's salary from a rate or its distribution."""
     if salary is None:
         return None
-    ends = [salary] * 3 if isinstance(salary, float) else [float(salary.quantile(share)) for share in (0.05, 0.5, 0.95)]
-    low, median, high = (end * YEAR_S for end in ends)
+    if isinstance(salary, SplitLognormal):
+        low, median, high = (end * YEAR_S for end in (salary.low, salary.median, salary.high))
+    else:
+        low = median = high = YEAR_S * (salary.value if isinstance(salary, Fixed) else salary)
     return Amount(low=low, median=median, high=high)
 
 

@@ -16,15 +16,14 @@ from isocost.money.breakeven import BreakEvenCurve, PointWorth, break_even_curve
 from isocost.money.check import DAY_S, HOUR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import ON_DEMAND, OWNED
-from isocost.report.beside import programme_beside, programme_dict, programme_text
 from isocost.report.plans import Plan
+from isocost.report.programme_text import programme_text
 from isocost.report.regions import InRegion, energy_section, in_regions
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.saved import chosen_of_plan
 from isocost.report.table import Column, Report, Section, Table
 from isocost.report.waiting import AskNext, WaitAsked, Waiting, waiting
 from isocost.report.ways import DRAWS, POOLS, Payer, Way, every_way
-from isocost.scaling.program import Programme
 from isocost.scenario.conditions import UTILISATION, owned_inputs_of
 from isocost.search.question import Candidate
 from isocost.search.whole import run_at
@@ -47,7 +46,6 @@ class Tco(Result):
     utilisation: float
     mfu_point: PointWorth | None
     goodput_point: PointWorth | None
-    programme: Programme | None
     energy: tuple[InRegion, ...]
     wait: Waiting | None = None
 
@@ -120,7 +118,8 @@ class Tco(Result):
             f"offers (isocost catalog list offers); owned: {self.utilisation:.0%} of owned hours are in use, energy in "
             "the price"
         )
-        beside = () if self.programme is None else (programme_text(self.programme),)
+        programme = self.plan.programme
+        beside = () if programme is None else (f"the whole programme around it: {programme_text(programme)}",)
         return Section(title="Every way to pay for this run", body=(self.rows(), *notes, about, *beside))
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,7 +145,6 @@ class Tco(Result):
             "mfu_point": _point_dict(self.mfu_point),
             "goodput_point": _point_dict(self.goodput_point),
             "energy": [one.to_dict() for one in self.energy],
-            "programme": programme_dict(self.programme),
             "plan": self.plan.to_dict(),
         }
 
@@ -261,7 +259,6 @@ def tco(
         curve=curve,
         owned_lines=lines,
         utilisation=UTILISATION if owned is None else owned.get("utilisation", UTILISATION),
-        programme=programme_beside(plan),
         energy=in_regions(payer, regions),
         wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
         **_points(chosen, payer.outlook()),

@@ -32,7 +32,11 @@ def not_modelled(question: Question) -> tuple[str, ...]:
     c = question.conditions
     if c is None:
         return (*INTERRUPTIONS, *NOT_MODELLED)
-    programme = () if c.failed_runs or c.exploratory_runs else ("failed and exploratory runs: give [programme]",)
+    programme = (
+        ()
+        if c.failed_runs or c.exploratory_runs
+        else ("failed and exploratory runs in the bill: they stand beside it",)
+    )
     return (*NOT_MODELLED, *programme)
 
 
