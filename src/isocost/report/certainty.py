@@ -36,7 +36,8 @@ def _lines(c: Candidate, question: Question) -> list[str]:
     lines.append(peak)
     if c.cost_usd is not None:
         lines.append(
-            "days and cost: draws of step time, rates of failure, recovery, bring-up and prices, each on its own"
+            "days and cost: draws of step time, rates of failure, recovery, bring-up and prices, each on its own; the "
+            "chosen plan with the luck of its stops"
             if question.conditions is not None
             else "cost: the range of prices and the interval of the step time, as independent factors"
         )
