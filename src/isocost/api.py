@@ -17,8 +17,8 @@ from isocost.catalog import Catalog, load_catalog
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.report import catalogs
-from isocost.report.beside import programme_beside
 from isocost.report.actual import PlanAgainstActual, against_actual
+from isocost.report.beside import programme_beside
 from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
@@ -26,6 +26,7 @@ from isocost.report.fleet import fleet as fleet
 from isocost.report.frontier import FrontierResult
 from isocost.report.frontier_question import ask_frontier as frontier_of
 from isocost.report.goodput import GoodputReport, goodput_report
+from isocost.report.limits import judged, unlimited
 from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
 from isocost.report.program import ProgramResult, program_of, terms_of
@@ -50,9 +51,10 @@ def plan(scenario: Given = None, /, **changes: object) -> Plan:
 
 
 def estimate(scenario: Given = None, /, *, explain: bool = False, **changes: object) -> Plan:
-    """Return what a given number of GPUs takes and costs; deadline, budget and power cap are left aside.
+    """Return what a given number of GPUs takes and costs.
 
-    ``explain`` adds the terms of its step time and the fitted constants that they rest on.
+    The layout is the best whatever deadline, budget and power cap; the answer says the chance of each. ``explain`` adds
+    the terms of its step time and the fitted constants that they rest on.
     """
     return ask("estimate", scenario, changes, explained=explain)
 
@@ -82,16 +84,16 @@ def ask(
     if "model" in given:
         tables.pop("architecture", None)
     if verb == "estimate":
-        tables = {key: value for key, value in tables.items() if key not in ("deadline", "budget", "power_cap")}
         _need_gpus(tables | given)
     checked, catalog = read_scenario(tables | given, {**wrote, **(places or {})}, day)
     question, assumed = question_of(checked, catalog, day)
     question = replace(question, tornado=tornado)
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
-    answer = search(question, catalog, constants)
+    free = unlimited(question) if verb == "estimate" else question
+    answer = judged(search(free, catalog, constants), question)
     misfit = None
     if verb == "estimate" and answer.chosen is None and answer.layouts_considered:
-        misfit = smallest(question, catalog, constants)
+        misfit = smallest(free, catalog, constants)
     found = Plan(
         scenario=checked,
         catalog=catalog,

@@ -70,7 +70,10 @@ def _tables(path: Path, shown: str) -> dict[str, Any]:
     if len(raw) > MAX_BYTES:
         raise fail(f"is larger than {MAX_BYTES // 10**6} MB, the most a catalogue file may be")
     try:
-        return tomllib.loads(raw.decode("utf-8-sig"))
+        tables = tomllib.loads(raw.decode("utf-8-sig"))
+        if not tables:
+            raise fail("has no facts in it", "add an [[offer]] or an [accelerator.*] table, or leave the file out")
+        return tables
     except UnicodeDecodeError as error:
         raise fail(f"is not UTF-8 text (byte {error.start:,})", "save it as UTF-8") from None
     except (ValueError, RecursionError) as error:

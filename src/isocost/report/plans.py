@@ -24,6 +24,7 @@ from isocost.report.candidates import (
 )
 from isocost.report.certainty import certainty_dict, how_sure
 from isocost.report.explanation import Explanation
+from isocost.report.limits import limits_dict, limits_section
 from isocost.report.needs import needs_dict, needs_section
 from isocost.report.programme_text import programme_dict, programme_text
 from isocost.report.result import SCHEMA_VERSION, Result
@@ -153,6 +154,7 @@ class Plan(Result):
             sections.append(Section(title="Nearest ways out", body=answer.relaxations))
         if chosen is not None:
             which = "the chosen layout"
+            sections += limits_section(answer) if self.verb == "estimate" else ()
             sections += whole_sections(answer.outlook) if answer.outlook is not None else ()
             if self.programme is not None:
                 text = programme_text(self.programme)
@@ -212,6 +214,7 @@ class Plan(Result):
             "chosen": candidate_dict(answer.chosen) if answer.chosen else None,
             "misfit": candidate_dict(self.misfit) if self.misfit else None,
             "why": answer.why,
+            "limits": limits_dict(answer),
             "whole_run": outlook_dict(answer.outlook) if answer.outlook else None,
             "needs": needs_dict(self.needs(answer.chosen)) if answer.chosen else None,
             "programme": programme_dict(self.programme),

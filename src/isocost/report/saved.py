@@ -26,6 +26,7 @@ from isocost.search.question import Question
 from isocost.search.tables import base_case, nic_bytes_per_s, with_layout
 
 MAX_BYTES: Final = 50_000_000
+LIMITS: Final = ("deadline", "budget", "power_cap", "confidence")  # keys that say nothing of the chosen layout
 _FIX: Final = "make one with: isocost plan ... --format json -o plan.json"
 
 
@@ -83,7 +84,7 @@ def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:
         raise _refuse(f"{place}: chosen", "is null: no layout met the question", "relax a limit: see 'relaxations'")
     if not isinstance(inputs, dict) or not isinstance(chosen, dict) or not isinstance(inputs.get("scenario"), dict):
         raise _refuse(place, "is not a plan: inputs, inputs.scenario and chosen must be objects")
-    tables = {key: value for key, value in inputs["scenario"].items() if key not in ("deadline", "budget", "power_cap")}
+    tables = {key: value for key, value in inputs["scenario"].items() if key not in LIMITS}
     scenario, catalog = read_scenario(tables, {key: f"{place}: inputs.scenario.{key}" for key in tables})
     question, _ = question_of(scenario, catalog, datetime.date.today())
     missing = [

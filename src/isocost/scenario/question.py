@@ -135,8 +135,14 @@ def _note_model(scenario: Scenario, notes: list[Assumed]) -> None:
 def _stack(scenario: Scenario, accelerators: list[Accelerator], own: SiteCalibration | None) -> Recipe:
     if scenario.stack is None and own is not None and len(own.stacks) == 1:
         return recipe(own.stacks[0])
-    tpus = all(accelerator.id.startswith("tpu") for accelerator in accelerators)
-    return recipe(scenario.stack or (TPU_STACK if tpus else STACK))
+    tpus = [accelerator.id for accelerator in accelerators if accelerator.id.startswith("tpu")]
+    if scenario.stack is not None:
+        wrong = [chip.id for chip in accelerators if (chip.id in tpus) != (scenario.stack == TPU_STACK)]
+        if wrong:
+            runs = "TPUs" if scenario.stack == TPU_STACK else "GPUs"
+            fix = f"ask about {runs} only (--on), or leave the stack out"
+            raise InputError([Problem("stack", f"does not run on {', '.join(wrong)}", scenario.stack, fix=fix)])
+    return recipe(scenario.stack or (TPU_STACK if len(tpus) == len(accelerators) else STACK))
 
 
 def _calibration(scenario: Scenario) -> SiteCalibration | None:
@@ -159,9 +165,11 @@ def _note_calibration(
     if not own.strength:
         value += "; every multiplier is 1, as nothing did better on layouts left out"
     elif not same:
-        value += f"; {stack.id} is another stack: only fabric, sustained rate and attention apply"
-    elif len(chips) < len(accelerators):
-        value += "; on other accelerators only what belongs to the stack applies"
+        value += f"; it does not cover {stack.id}: of it only fabric, sustained rate and attention apply"
+    other = [accelerator.id for accelerator in accelerators if accelerator.id not in own.chips]
+    if own.strength and other:
+        left = "only what belongs to the stack applies there" if same else "nothing of it applies there"
+        value += f"; it does not cover {', '.join(other)}: {left}"
     if own.base != fingerprint(shipped()):
         value += "; it rests on other constants than this isocost ships: calibrate again"
     notes.append(Assumed(name="calibration", value=value, source=f"the user's {own.created_from or path}", as_of=""))

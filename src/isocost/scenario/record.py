@@ -179,6 +179,9 @@ def read_scenario(
         message = "is given twice: by name and by [architecture]" if "model" in given else "is missing"
         fix = "keep one of the two" if "model" in given else _NEEDS_MODEL
         problems.append(Problem(context.place("model"), message, fix=fix))
+    if "confidence" in given and not {"deadline", "budget"} & given.keys():
+        fix = "add a deadline or a budget, or leave it out"
+        problems.append(Problem(context.place("confidence"), "has no limit to keep", given["confidence"], fix=fix))
     problems += room_problems(given, context) + supply_problems(given, context)
     if problems:
         raise InputError(problems)

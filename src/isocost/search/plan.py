@@ -96,7 +96,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
         outlook = forecast(everything, row, best, catalog)
     elif not len(everything):
-        common = ", ".join(sorted(illegal, key=lambda reason: -illegal[reason])[:3])
+        common = ", ".join(_by_fault(illegal, asked)[:3])
         none_runs = {option.label for option in asked.options} <= refused.keys()  # then layouts are not the reason
         why = "; ".join(dict.fromkeys(refused.values())) if none_runs else f"no layout is legal: {common}"
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
@@ -122,13 +122,19 @@ def estimate(question: Question, catalog: Catalog, constants: Mapping[str, Const
     searcher = Searcher(catalog, constants)
     everything = searcher.pool(asked)
     if not len(everything):
-        reasons = "; ".join(searcher.refused.values()) or ", ".join(searcher.illegal)
+        reasons = "; ".join(searcher.refused.values()) or ", ".join(_by_fault(searcher.illegal, asked))
         ways = ways_out(everything, searcher.pool) if not searcher.refused else ()
         raise InputError([Problem("layout", "is not legal: " + reasons, dict(asked.fixed), fix=", or ".join(ways))])
     best = champions(everything)
     row = int(ordered(everything, best)[0]) if best.size else int(np.argmin(everything.peak_bytes))
     candidate = candidates(everything, [row])[0]
     return choose.binding(everything, row, candidate)[0] if candidate.fits else replace(candidate, binds="memory")
+
+
+def _by_fault(illegal: Mapping[str, int], question: Question) -> list[str]:
+    """Reasons why layouts are illegal: first those that name what was fixed, then by the number of layouts."""
+    fixed = {key.replace("micro_batch", "micro-batch") for key in question.fixed}
+    return sorted(illegal, key=lambda reason: (not fixed & set(reason.split()), -illegal[reason]))
 
 
 def case_of(question: Question, candidate: Candidate) -> Case:
