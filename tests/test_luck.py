@@ -16,6 +16,7 @@ from isocost.goodput import BUCKETS
 from isocost.goodput.facility import Facility
 from isocost.goodput.gamma import Gamma
 from isocost.report.result import render
+from isocost.report.whole import drawn_lines
 
 CATALOG = load_catalog()
 EXAMPLE = str(Path(__file__).parents[1] / "examples" / "llama-3.1-405b.toml")
@@ -58,6 +59,8 @@ def test_so_many_stops_that_they_average_out_are_not_drawn() -> None:
     assert 1000 * float(expected.interruptions + expected.planned_stops) > MOST_STOPS
     single = evaluate(RUN, many, CATALOG, {}, lucky_runs=1000).time
     assert float(single.wall_s) == float(expected.wall_s)
+    said = drawn_lines(outlook_of(RUN, many, CATALOG, bars=False))
+    assert said == ["1,000 draws of every uncertain input; luck averages out over so many stops"]
 
 
 def test_plan_and_goodput_give_one_set_of_numbers(report: isocost.report.goodput.GoodputReport) -> None:

@@ -11,7 +11,7 @@ from isocost.forecast import Outlook
 from isocost.goodput.buckets import BUCKETS
 from isocost.money.check import DAY_S
 from isocost.report.table import Column, Section, Table
-from isocost.units import show
+from isocost.units import counted, show
 
 LEAST: Final = 1e-3  # of the whole: a smaller part is left out of a table
 LINES: Final = {
@@ -117,6 +117,8 @@ def bar_table(bars: tuple[Bar, ...], unit: str) -> Table:
 
 def drawn_lines(o: Outlook) -> list[str]:
     """Return what the runs of a forecast differ in, and how much of it is luck."""
+    if o.luck_s == (0.0, 0.0):
+        return [f"{len(o.wall_s):,} draws of every uncertain input; luck averages out over so many stops"]
     low, high = (x / DAY_S for x in o.luck_s)
     return [
         f"{len(o.wall_s):,} runs, each with its own draw of every uncertain input and its own stops",
@@ -126,7 +128,7 @@ def drawn_lines(o: Outlook) -> list[str]:
 
 def whole_sections(o: Outlook) -> tuple[Section, ...]:
     """Return the sections on the whole run of the chosen plan."""
-    saves = f"saves of {show(o.state_bytes, 'B')} every {show(o.interval_s, 's')}, {o.spares:,.0f} spare nodes"
+    saves = f"saves of {show(o.state_bytes, 'B')} every {show(o.interval_s, 's')}, {counted(o.spares, 'spare node')}"
     body: list[Table | str] = [quantile_table(o), *chances(o), saves]
     body += drawn_lines(o)
     time = shares(o.buckets_s, BUCKETS, "bucket", "bucket_s", "time")
