@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import tomllib
 from pathlib import Path
@@ -212,9 +211,21 @@ VALUES = st.recursive(
 
 @given(tables=st.dictionaries(st.one_of(st.sampled_from(KEYS), st.text(max_size=8)), VALUES, max_size=6))
 def test_no_value_breaks_the_reader(tables: dict[str, object]) -> None:
-    """Whatever stands in a scenario, it is read or refused with an InputError."""
-    with contextlib.suppress(InputError):
-        read_scenario({**BASE, **tables}, today=TODAY)
+    """Whatever stands in a scenario, it is read, or refused with problems of one line each; twice the same."""
+    first, second = (_read_or_refused({**BASE, **tables}) for _ in range(2))
+    assert repr(first) == repr(second)
+    if isinstance(first, InputError):
+        lines = str(first).splitlines()
+        assert len(lines) == len(first.problems) >= 1
+        assert all(line.isprintable() for line in lines)
+        assert all(problem.message for problem in first.problems)
+
+
+def _read_or_refused(tables: dict[str, object]) -> object:
+    try:
+        return read_scenario(tables, today=TODAY)[0]
+    except InputError as error:
+        return error
 
 
 @pytest.mark.parametrize("key", ["\n", "", "a\tb", "x" * 1000, "\x1b[31m"])

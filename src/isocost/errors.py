@@ -67,7 +67,10 @@ class Problem:
             parts.append(f"did you mean {self.nearest}?")
         if self.fix:
             parts.append(f"fix: {self.fix}")
-        return "; ".join(parts)
+        text = "; ".join(parts)
+        if text.isprintable():
+            return text
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class IsocostError(Exception):
