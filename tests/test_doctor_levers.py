@@ -202,8 +202,8 @@ def test_ranked_by_what_a_trial_is_worth() -> None:
 
 
 def test_the_shipped_pairs_are_those_of_the_shipped_constants() -> None:
-    """data/lever_pairs.toml and its table in docs/doctor.md are what scripts/lever_pairs.py writes."""
-    script = runpy.run_path(str(ROOT / "scripts" / "lever_pairs.py"))
+    """data/lever_pairs.toml and the tables of docs/doctor.md are what scripts/doctor_page.py writes."""
+    script = runpy.run_path(str(ROOT / "scripts" / "doctor_page.py"))
     assert script["FILE"].read_text(encoding="utf-8") == script["generated"]()
     text = script["PAGE"].read_text(encoding="utf-8")
     assert "| `tp` | " in text

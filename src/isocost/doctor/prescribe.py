@@ -92,19 +92,14 @@ class Doctor:
         return (*moved, *(option.lever for option in self.near.variants[variant].chosen))
 
     def _singles(self) -> tuple[tuple[Prescription, ...], tuple[str, ...]]:
-        """The best setting of each lever alone, and the levers that move nothing."""
+        """The best setting of each lever of the layout alone, each switch alone, and the levers that move nothing."""
         found = []
         for lever in LAYOUT:
             rows = self._alone(lever)
             if len(rows):
                 found.append((0, self._fastest(0, rows)))
         own = self.near.own
-        by_lever: dict[str, list[int]] = {}
-        for number, variant in enumerate(self.near.variants):
-            if len(variant.chosen) == 1:
-                by_lever.setdefault(variant.chosen[0].lever, []).append(number)
-        for numbers in by_lever.values():
-            found.append((min(numbers, key=lambda number: self.near.variants[number].as_long_s[own]), own))
+        found += [(number, own) for number, variant in enumerate(self.near.variants) if len(variant.chosen) == 1]
         described = [self.described(*place) for place in found]
         moved = [p for p in described if abs(p.gain_frac) > UNMOVED_FRAC]
         idle = tuple(p.levers[0] for p in described if abs(p.gain_frac) <= UNMOVED_FRAC)
