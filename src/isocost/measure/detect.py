@@ -11,6 +11,7 @@ from isocost.measure.readers import READERS
 from isocost.measure.readers.base import Reader
 from isocost.measure.source import Source
 
+_LOOKED_AT: Final = 1 << 26  # characters; a scheduler's noise before the first step is megabytes
 _ODD_FRAC: Final = 0.05  # of characters that no text has: a binary file
 _TABLES: Final = ("csv",)  # recognised by their first line only
 KINETO: Final = "kineto"
@@ -19,7 +20,7 @@ _EVENT: Final = re.compile(r"\s*\[\s*\{[^{}]*\"ph\"\s*:")  # a bare list of even
 
 
 def detect(source: Source) -> str:
-    """Return the format of a file; it is read until a block has the sign of one."""
+    """Return the format of a file; its first 64 MiB are read until a block has the sign of one."""
     kinds = {name: _kind(name) for name in READERS}
     first = True
     for block in source.blocks():
@@ -29,7 +30,9 @@ def detect(source: Source) -> str:
             if (first or name not in _TABLES) and kind.recognises(block):
                 return name
         first = False
-    raise InputError([_unknown(source)])
+        if source.characters > _LOOKED_AT:
+            raise InputError([_unknown(source, f"its first {source.characters / 1e6:,.0f} MB")])
+    raise InputError([_unknown(source, f"{source.lines:,} lines")])
 
 
 def _kind(name: str) -> type[Reader]:
@@ -46,16 +49,16 @@ def named(name: str, formats: Iterable[str]) -> str:
     raise InputError([Problem("--format-of", "is not a format that is read", name, ", ".join(formats), close)])
 
 
-def _unknown(source: Source) -> Problem:
+def _unknown(source: Source, looked_at: str) -> Problem:
     path = str(source.path)
     cut = f" ({'; '.join(source.notes)})" if source.notes else ""
-    if source.characters == 0:
+    if source.characters == 0 and source.odd == 0:
         return Problem(path, f"is empty{cut}")
-    if source.odd > _ODD_FRAC * source.characters:
+    if source.odd > _ODD_FRAC * (source.characters + source.odd):
         return Problem(path, f"is not text, so it is no log{cut}", fix="a trace or a log, plain or gzip, can be read")
     return Problem(
         path,
-        f"has no line that looks like a training step in {source.lines:,} lines{cut}",
+        f"has no line that looks like a training step in {looked_at}{cut}",
         allowed=", ".join([*READERS, KINETO]),
         fix="name the format with --format-of, or the columns of a table with --columns",
     )

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from isocost.measure.readers.base import CUT_OFF, Reader, Rows, rows_of
 from isocost.measure.readers.columns import ColumnMap, scaled
-from isocost.measure.readers.jsonl import NO_STEP
+from isocost.measure.readers.jsonl import NO_STEP, NO_VALUE
 
 _LONGEST_HEADER = 1 << 16
 
@@ -55,6 +55,8 @@ class CsvTable(Reader):
                 dropped[values] += 1
             elif len(values) > 1:
                 found.append((start, values))
+            elif values:
+                dropped[NO_VALUE] += 1
         return rows_of(found, dropped)
 
     def _values(self, cells: list[str]) -> dict[str, float] | str:

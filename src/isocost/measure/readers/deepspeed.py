@@ -30,6 +30,11 @@ class DeepSpeed(Reader):
     def __init__(self) -> None:
         self._skipped = 0.0
 
+    @classmethod
+    def recognises(cls, block: str) -> bool:
+        """Return whether a block has lines of the engine; looking for a word first is a hundred times quicker."""
+        return ("skipped=" in block or "RunningAvgSamplesPerSec=" in block) and super().recognises(block)
+
     def read(self, block: str) -> Rows:
         """Return the steps of a block; the two lines of a step become one row."""
         found: list[tuple[int, dict[str, float]]] = []

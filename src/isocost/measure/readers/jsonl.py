@@ -18,6 +18,7 @@ from isocost.measure.readers.columns import ColumnMap
 
 _LONGEST = 1 << 20  # characters of an object; a longer one is no step
 NO_STEP = "no step number in the row"
+NO_VALUE = "nothing measured in the row"
 
 
 class JsonLines(Reader):
@@ -45,6 +46,8 @@ class JsonLines(Reader):
                 dropped[values] += 1
             elif len(values) > 1:
                 found.append((start + brace, values))
+            elif values:
+                dropped[NO_VALUE] += 1
         return rows_of(found, dropped)
 
     def _values(self, text: str) -> dict[str, float] | str:

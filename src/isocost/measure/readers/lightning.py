@@ -22,7 +22,7 @@ NO_RATE = "no rate yet"
 class Lightning(Reader):
     """Reads the training bar; bars of validation have another heading."""
 
-    sign = re.compile(r"Epoch \d+:[^\n|]*\|[^\n|]*\|[ ]*\d+/\d+ \[")
+    sign = re.compile(r"Epoch \d+:[^\n|]{0,400}\|[^\n|]{0,400}\|[ ]*\d+/\d+ \[")
     names: ClassVar = ColumnMap(None)
 
     def read(self, block: str) -> Rows:

@@ -22,7 +22,7 @@ from isocost.measure.readers.base import BarReader
 class Megatron(BarReader):
     """Reads the training log line of Megatron."""
 
-    sign = re.compile(r"iteration[ \t]+\d+/[ \t]*\d+ \|[^\n]*?elapsed time per iteration")
+    sign = re.compile(r"iteration[ \t]+\d+/[ \t]*\d+ \|[^\n]{0,400}?elapsed time per iteration")
     start = re.compile(r"iteration[ \t]+(?P<step>\d+)/[ \t]*\d+[ \t]*\|")
     fields: ClassVar = {
         "elapsed time per iteration (ms)": ("step_s", 1e-3),

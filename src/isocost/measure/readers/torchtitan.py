@@ -24,7 +24,7 @@ _VALIDATION = "validation"
 class TorchTitan(PatternReader):
     """Reads torchtitan's metrics lines."""
 
-    sign = re.compile(r"step:[ \t]*\d+[ \t]+loss:[ \t]*\S+[^\n]*?(?:tps|wps):")
+    sign = re.compile(r"step:[ \t]*\d+[ \t]+loss:[ \t]*\S+[^\n]{0,400}?(?:tps|wps):")
     word = "step:"
     pattern = re.compile(
         r"step:[ \t]*(?P<step>\d+)[ \t]+loss:[ \t]*(?P<loss>[^\s:]+)"
