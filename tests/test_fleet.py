@@ -17,6 +17,7 @@ from isocost.fleet.contracts import contracts, cost_usd, levels
 from isocost.fleet.pack import pack, pack_all
 from isocost.fleet.places import has_room
 from isocost.fleet.records import Demand, Packing, Shape, Supply
+from isocost.fleet.relax import bindings, ways_out
 from isocost.fleet.size import Service, nodes_for, not_dominated, service_gpus
 from isocost.workload.presets import preset
 
@@ -138,6 +139,48 @@ def test_the_least_urgent_is_left_out_where_not_everything_has_room() -> None:
         found = pack(offers, order)
         assert [p.demand.name for p in found.placements] == ["urgent"]
         assert [d.name for d in found.left_out] == ["other"]
+
+
+def test_the_bound_holds_for_many_workloads_on_shared_commitments() -> None:
+    """Twelve workloads one behind the other on the same committed nodes cost one commitment: the bound is no more."""
+    offers = [
+        supply(name=f"offer {k}", price_usd_per_s=(1.0 if k else 0.1) / DAY, commitment_s=0.0 if k else 24 * DAY)
+        for k in range(3)
+    ]
+    many = [demand(f"run {k}", [(n, 10, 2) for n in range(3)], 2 * k, 2 * k + 2) for k in range(12)]
+    found = pack_all(offers, many)
+    assert found is not None
+    assert found.cost_usd == pytest.approx(24.0)
+    assert bound_usd(offers, many) == pytest.approx(24.0)
+
+
+def test_ways_out_make_room_and_less_does_not() -> None:
+    """A workload that does not fit beside another fits with each change named, and not with a step less."""
+    offers = [supply(steps=((4 * DAY, 100),))]
+    urgent, other = demand("urgent", [(0, 100, 10)], 0, 16, 1), demand("other", [(0, 60, 5)], 0, 16, 2)
+    found = pack(offers, [urgent, other])
+    assert [d.name for d in found.left_out] == ["other"]
+    ways = {way.name: way.instead for way in ways_out(offers, found, other, lambda _: [urgent, other])}
+    assert ways == {
+        "other: due after 16 d": "3 d later",
+        "urgent: due after 16 d": "3 d later",
+        "plain: 100 GPUs": "60 more",
+        "plain: handed over after 4 d": "3 d sooner",
+    }
+
+
+def test_a_constraint_binds_when_the_bill_is_larger_for_it() -> None:
+    """Cheap nodes that come too late for a run bind by their hand-over and by its deadline; nothing else does."""
+    offers = [supply(), supply(name="cheap", price_usd_per_s=0.5 / DAY, steps=((10 * DAY, 100),))]
+    run = demand("run", [(0, 10, 20), (1, 10, 20)], 0, 28)
+    packing = pack(offers, [run])
+    assert packing.cost_usd == pytest.approx(200.0)
+    found = bindings(offers, [run], packing, lambda _: [run])
+    assert [(b.name, b.instead) for b in found] == [
+        ("run: due after 28 d", "2 d later"),
+        ("cheap: handed over after 10 d", "2 d sooner"),
+    ]
+    assert [b.saved_usd for b in found] == pytest.approx([100.0, 100.0])
 
 
 def _exact(supplies: list[Supply], demands: list[Demand], days: int) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from isocost.fleet.places import has_room, starts
 from isocost.fleet.records import SLACK_S, Demand, Shape, Supply
 
-MOST_CHOICES = 20_000  # of a supply for each workload, all together; beyond it workloads are bounded one by one
+MOST_CHOICES = 20_000  # of a supply for each workload, all together; beyond it the use of each is bounded alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,8 @@ def bound_usd(supplies: Sequence[Supply], demands: Sequence[Demand]) -> float:
         return math.inf
     end = max((d.until_s for d in demands), default=0.0)
     if math.prod(len(one) for one in least) > MOST_CHOICES:
-        return sum(min(_paid_usd(supplies[k], [some], end) for k, some in one.items()) for one in least)
+        alone = [{k: _Least(node_s=some.node_s, nodes=0) for k, some in one.items()} for one in least]
+        return sum(min(_paid_usd(supplies[k], [some], end) for k, some in one.items()) for one in alone)
     bills = []
     for choice in itertools.product(*(one for one in least)):
         on: dict[int, list[_Least]] = {}

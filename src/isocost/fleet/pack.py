@@ -22,12 +22,13 @@ from isocost.fleet.places import has_room, starts
 from isocost.fleet.records import Demand, Packing, Placement, Supply
 
 MOST_ORDERS = 24  # orders of insertion: all of four workloads
-FEW_ORDERS = 6
+FEW_ORDERS = 6  # where only the effect of a change is wanted
+MOST_STARTS = 168  # orders times sets of supplies: all sets of three
+FEW_STARTS = 42
 PROVED = 1e-3  # a bill so close to the least possible one is not improved
 KEPT = 3  # results that are improved further
-ROUNDS = 60  # of taking some workloads out and putting them back
+ROUNDS = 180  # of taking workloads out and putting them back, over the number of workloads
 STRAY = 0.1  # of the bill: a place so much dearer than the cheapest is tried now and then
-MOST_SUBSETS_OF = 5  # supplies of which every subset is tried
 _SEED = 0
 _LEAST_GAIN = 1e-9  # of the bill: a smaller one is rounding
 
@@ -96,9 +97,12 @@ def _best(board: _Board, demand: Demand, allowed: frozenset[int]) -> Placement |
     return None if found is None else found[1]
 
 
-def _greedy(board: _Board, order: Sequence[Demand], allowed: frozenset[int]) -> bool:
-    board.placed.clear()
+def _greedy(board: _Board, order: Sequence[Demand], allowed: frozenset[int], begun: Sequence[Placement] = ()) -> bool:
+    """Place workloads one after another beside those that are in their places already; say whether all found room."""
+    board.placed = {p.demand.name: p for p in begun}
     for demand in order:
+        if demand.name in board.placed:
+            continue
         found = _best(board, demand, allowed)
         if found is None:
             return False
@@ -126,7 +130,7 @@ def _shaken(board: _Board, demands: Sequence[Demand], total: float) -> float:
     rng = np.random.default_rng(_SEED)
     everything = frozenset(range(len(board.supplies)))
     best, kept = total, dict(board.placed)
-    for _ in range(ROUNDS if len(demands) > 1 else 0):
+    for _ in range(ROUNDS // len(demands) if len(demands) > 1 else 0):
         before = dict(board.placed)
         out = [demands[k] for k in rng.permutation(len(demands))[: rng.integers(2, len(demands) + 1)]]
         for demand in out:
@@ -163,27 +167,37 @@ def _orders(demands: Sequence[Demand], most: int) -> list[tuple[Demand, ...]]:
     return found
 
 
-def _subsets(count: int) -> Iterator[frozenset[int]]:
-    everything = range(count)
-    if count > MOST_SUBSETS_OF:
-        yield frozenset(everything)
-        yield from (frozenset({k}) for k in everything)
-        return
-    for size in range(count, 0, -1):
-        yield from (frozenset(some) for some in itertools.combinations(everything, size))
+def _subsets(count: int, most: int) -> list[frozenset[int]]:
+    """Return sets of supplies that may be used: all of them, each alone, then others, the largest first."""
+    everything = frozenset(range(count))
+    singles = [frozenset({k}) for k in everything] if count > 1 else []
+    between = (
+        frozenset(some) for size in range(count - 1, 1, -1) for some in itertools.combinations(range(count), size)
+    )
+    return [everything, *singles, *itertools.islice(between, max(most - 1 - len(singles), 0))]
 
 
-def pack_all(supplies: Sequence[Supply], demands: Sequence[Demand], *, thorough: bool = True) -> Packing | None:
+def pack_all(
+    supplies: Sequence[Supply], demands: Sequence[Demand], begun: Sequence[Placement] | None = None
+) -> Packing | None:
     """Return the packing of least bill that was found for all workloads; None where none was.
 
-    One that is not thorough tries fewer orders and shakes nothing: enough to see what a change would bring.
+    ``begun`` is a packing of most of them for a question with less room: then fewer orders are tried beside it and
+    nothing is shaken, which is enough to see what the room brings.
     """
+    thorough = begun is None
     board = _Board(supplies=supplies)
     found: dict[float, dict[str, Placement]] = {}
-    for order in _orders(demands, MOST_ORDERS if thorough else FEW_ORDERS):
-        for allowed in _subsets(len(supplies)):
+    orders = _orders(demands, MOST_ORDERS if thorough else FEW_ORDERS)
+    allowed_sets = _subsets(len(supplies), (MOST_STARTS if thorough else FEW_STARTS) // len(orders))
+    for order in orders:
+        for allowed in allowed_sets:
             if _greedy(board, order, allowed):
                 found.setdefault(board.total(), dict(board.placed))
+    by_name = {demand.name: demand for demand in demands}
+    known = [replace(p, demand=by_name[p.demand.name]) for p in begun or ()]
+    if known and _greedy(board, demands, allowed_sets[0], known):
+        found.setdefault(board.total(), dict(board.placed))
     best: tuple[float, dict[str, Placement]] | None = None
     least = bound_usd(supplies, demands) if found else 0.0
     for bill in sorted(found)[:KEPT]:

@@ -32,6 +32,13 @@ NOT_MODELLED: Final = (
 )
 
 
+_EASED: Final = (
+    Column(head="constraint", key="name", value=lambda row: row.name, left=True),
+    Column(head="instead", key="instead", value=lambda row: row.instead, left=True),
+    Column(head="bill then", key="cost_usd", value=lambda row: row.cost_usd, show=lambda x: show(x, "USD")),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
     """One week: the most GPUs that each workload uses in it, those that are paid for, and the idle ones at the end."""
@@ -224,14 +231,16 @@ class FleetResult(Result):
         if a.packing.left_out:
             lines = tuple(f"{name}: {reason}" for name, reason in a.reasons.items())
             sections.append(Section(title="Left out, and why", body=lines))
-            sections.append(Section(title="Nearest ways out: any one of", body=tuple(self._ways())))
+            sections.append(Section(title="Nearest ways out: any one of", body=self._ways()))
         if a.packing.placements:
             sections.append(Section(title="Who runs where and when", body=(self.rows(), *self._plans())))
             said = "the most GPUs in use at a time within a week, and those paid for"
             sections.append(Section(title="GPUs by week", body=(self.timeline(), said)))
             sections.append(Section(title="What is bought", body=(self.bought(), *self._bill())))
         if not a.packing.left_out:
-            sections.append(Section(title="What binds: the bill without it", body=self._binds()))
+            sections.append(
+                Section(title="What binds, and the least easing that brings most of what it costs", body=self._binds())
+            )
         sections.append(Section(title="Assumptions", body=tuple(self._assumed())))
         sections.append(Section(title="Not modelled", body=NOT_MODELLED))
         return Report(lead=self.sentence, sections=tuple(sections))
@@ -269,19 +278,14 @@ class FleetResult(Result):
     def _binds(self) -> tuple[Table | str, ...]:
         if not self.answered.bindings:
             return ("nothing: no offer, lead time, commitment or deadline alone makes the bill larger",)
-        columns = (
-            Column(head="constraint", key="name", value=lambda b: b.name, left=True),
-            Column(head="instead", key="instead", value=lambda b: b.instead, left=True),
-            Column(head="bill", key="cost_usd", value=lambda b: b.cost_usd, show=lambda x: show(x, "USD")),
-            Column(head="saves", key="saved_usd", value=lambda b: b.saved_usd, show=lambda x: show(x, "USD")),
-        )
-        return (Table(columns=columns, rows=self.answered.bindings),)
+        saves = Column(head="saves", key="saved_usd", value=lambda b: b.saved_usd, show=lambda x: show(x, "USD"))
+        return (Table(columns=(*_EASED, saves), rows=self.answered.bindings),)
 
-    def _ways(self) -> list[str]:
-        ways = self.answered.ways_out
-        if not ways:
-            return ["no single change makes room: relax several, or leave the workload out"]
-        return [f"{w.workload}: {w.text}; then {show(w.cost_usd, 'USD')}" for w in ways]
+    def _ways(self) -> tuple[Table | str, ...]:
+        if not self.answered.ways_out:
+            return ("no single change makes room: relax several, or leave the workload out",)
+        workload = Column(head="makes room for", key="workload", value=lambda w: w.workload, left=True)
+        return (Table(columns=(workload, *_EASED), rows=self.answered.ways_out),)
 
     def _assumed(self) -> list[str]:
         fleet = self.answered.fleet

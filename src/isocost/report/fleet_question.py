@@ -138,9 +138,9 @@ def ask_fleet(given: str | Path | Mapping[str, object], today: datetime.date | N
         for demand in packing.left_out:
             number = next(k for k, w in enumerate(fleet.workloads) if w.name == demand.name)
             reasons[demand.name] = _reason(fleet, supplies, demand, number, shaper)
-            ways += ways_out(supplies, served, demand, shaper.demands, _span)
+            ways += ways_out(supplies, packing, demand, shaper.demands)
     else:
-        bound = bindings(supplies, demands, packing, shaper.demands, _span)
+        bound = bindings(supplies, demands, packing, shaper.demands)
     return Answered(
         fleet=fleet, packing=packing, bound_usd=bound_usd(supplies, served), bindings=bound, reasons=reasons,
         ways_out=tuple(ways), sized=shaper.sized,

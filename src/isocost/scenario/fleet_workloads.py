@@ -85,7 +85,8 @@ def _runs(table: Mapping[str, object], place: str, r: Reader, confidence: object
         r.refuse(f"{place}: deadline", "is missing", fix='write deadline = "12 weeks", from the first day, or a date')
     until = 0.0 if due is None else r.read(lambda: r.moment(due, f"{place}: deadline"), 0.0)
     tables = {key: value for key, value in tables.items() if key not in ("deadline", "budget", "power_cap")}
-    if tables:
+    if tables and until > 0.0:
+        tables["deadline"] = f"{until:.0f} s"
         r.read(lambda: _checked(tables, places, r), None)
     return {"count": count, "at_once": most, "tables": tables, "until_s": until}
 
