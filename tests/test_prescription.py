@@ -197,6 +197,15 @@ def test_a_healthy_run_is_left_alone() -> None:
     assert findings.verdict.startswith("nothing to gain above noise (2%)")
     assert findings.verdict.endswith("only kernels or precision help")
     assert [p.levers for p in findings.beyond] == [("precision",)]
+    assert [p.levers for p in findings.try_first] == [("precision",)]
+
+
+def test_what_is_unexplained_is_not_called_compute() -> None:
+    """A healthy layout at twice its predicted step is not compute-bound: what nothing explains is to be found first."""
+    _, _, findings, _ = _doctor("healthy", 2.0)
+    assert findings.best is None
+    assert findings.verdict.endswith("50% of the step is unexplained: look there first")
+    assert findings.unpriced[0].at_most_s == pytest.approx(_measured("healthy").predicted_s, rel=1e-9)
 
 
 def test_a_small_model_needs_larger_micro_batches() -> None:

@@ -22,6 +22,9 @@ MOST_MOVES: Final = MAX_GROUPS
 # Kernels take so much of the step where there is little else to win.
 COMPUTE_BOUND_FRAC: Final = 0.75
 KERNELS: Final = ("gemm_s", "expert_s", "attention_s", "head_s")
+UNEXPLAINED_FRAC: Final = (
+    0.1  # of the step: more is worth a look before anything else; steps are predicted to 5 to 10 %
+)
 SHOWN_CLIFFS: Final = 5
 UNMOVED_FRAC: Final = 1e-6  # of the step: less is no effect
 
@@ -199,15 +202,23 @@ class Doctor:
     def _verdict(self, best: Prescription | None) -> str:
         if best is not None:
             return ""
+        run = self.run
         nothing = f"nothing to gain above noise ({NOISE_FRAC:.0%}) by layout and switches"
-        if math.fsum(self.calibrated.shares[name] for name in KERNELS) < COMPUTE_BOUND_FRAC:
-            return nothing
-        return f"{nothing}; already compute-bound: only kernels or precision help"
+        if math.fsum(float(getattr(run.time, name)) for name in KERNELS) >= COMPUTE_BOUND_FRAC * run.measured_s:
+            return f"{nothing}; already compute-bound: only kernels or precision help"
+        unexplained_frac = run.unexplained_s / run.measured_s
+        if unexplained_frac > UNEXPLAINED_FRAC:
+            return f"{nothing}; {unexplained_frac:.0%} of the step is unexplained: look there first"
+        return nothing
 
 
 def _worth_trying(best: Prescription | None, singles: tuple[Prescription, ...]) -> tuple[Prescription, ...]:
-    """What saves more than its trial costs: the best combination and single changes; nothing where nothing gains."""
-    if best is None:
-        return ()
-    found = {p.levers: p for p in (best, *singles) if p.value_days is not None and p.value_days > 0.0}
-    return tuple(sorted(found.values(), key=lambda p: -p.rank_days))
+    """What saves more than its trial costs: the best combination and single changes, that of most value first.
+
+    Where no combination gains, only what is predicted to gain by itself, such as lower precision.
+    """
+    tried = list(singles) if best is not None else [p for p in singles if p.fits and p.gain_frac >= NOISE_FRAC]
+    found = [p for p in tried if p.value_days is not None and p.value_days > 0.0]
+    if best is not None and len(best.levers) > 1:
+        found.append(best)
+    return tuple(sorted(found, key=lambda p: -p.rank_days))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from isocost.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, Mea
 from isocost.doctor.switches import compiled_twin
 from isocost.laws.operators import sustained_frac
 from isocost.search.question import DAY_S
+
+LEAST_FRAC: Final = 1e-3  # of the step: less is not worth a line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ def unpriced(
     rows = [
         Unpriced(lever=lever, why=why, at_most_s=most, at_most_days=most * steps / DAY_S, measure=measure)
         for lever, most, why, measure in _rows(run, calibrated, constants)
-        if most > 0.0
+        if most > LEAST_FRAC * run.measured_s
     ]
     return tuple(sorted(rows, key=lambda row: -row.at_most_s))
 
