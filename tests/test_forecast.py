@@ -51,6 +51,16 @@ def test_buckets_and_lines_add_up_to_the_medians() -> None:
     assert sum(o.lines_usd.values()) == pytest.approx(np.median(o.cost_usd), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("stack", "each"), [("megatron-core", 14.0), ("megatron-deepspeed", 14.0), ("torchtitan", 12.0)]
+)
+def test_a_checkpoint_holds_weights_and_optimizer_of_the_stack(stack: str, each: float) -> None:
+    """Bytes follow from what the stack holds in memory, without gradients; published ones are 13 to 14 a parameter."""
+    o = isocost.estimate(SMALL, gpus=256, stack=stack).answer.outlook
+    assert o is not None
+    assert o.state_bytes == pytest.approx(each * 8.03026e9, rel=1e-5)
+
+
 def test_seeds_are_fixed_and_chances_are_shares_of_draws() -> None:
     """The same question has the same draws; the chance at the median deadline is a half."""
     first, again = (outlook_of(RUN, Conditions(), CATALOG, bars=False) for _ in range(2))
@@ -212,7 +222,7 @@ def test_tables_are_written_as_they_were_read() -> None:
     import tomllib
 
     tables = {
-        **SMALL, "confidence": "90 %", "facility": {"tier": "IV", "cooling": "liquid"},
+        **SMALL, "confidence": "90 %", "deadline": "60 d", "facility": {"tier": "IV", "cooling": "liquid"},
         "support": {"bring_up": {"low": "2 d", "median": "4 d", "high": "7 d"}, "spares": 0},
         "checkpoint": {"interval": "auto", "kept": 3}, "purchase": {"price": "2 USD/gpu/h"},
     }  # fmt: skip

@@ -23,6 +23,7 @@ from isocost.goodput.engine import goodput
 from isocost.goodput.facts import Reliability, Spread, load_reliability
 from isocost.goodput.gamma import Gamma
 from isocost.goodput.plan import Planned, from_plan
+from isocost.laws.checkpoint import checkpoint_bytes
 from isocost.money.bill import Bill, BillInputs, bill
 from isocost.money.energy import EnergyInputs, energy_use
 from isocost.money.terms import OWNED, SPOT, terms_of
@@ -63,6 +64,7 @@ class Run:
     electricity: str = "us"
     draw: str = "gpu"
     pool: str = CALM  # of spot capacity, on that term
+    param_state_bytes: float | None = None  # of a parameter in a checkpoint; None: as measured of published ones
 
     @property
     def step_name(self) -> str:
@@ -204,7 +206,8 @@ def _steady(run: Run, c: Conditions, values: Mapping[str, Num]) -> Planned:
 
 def state_bytes(run: Run) -> float:
     """Return the bytes of a checkpoint."""
-    return run.params * load_reliability().default("checkpoint-param").median
+    each = run.param_state_bytes or load_reliability().default("checkpoint-param").median
+    return float(checkpoint_bytes(params=run.params, param_bytes=each))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

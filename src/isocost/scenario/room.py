@@ -28,7 +28,7 @@ def room_problems(given: Mapping[str, object], context: Context) -> list[Problem
     except InputError:
         return []
     room = storage.get("capacity")
-    each = parameter_count(shape).total * load_reliability().default("checkpoint-param").median
+    each = parameter_count(shape).total * load_reliability().default("checkpoint-param").high  # of any stack
     wanted = each * (checkpoint.get("kept", Conditions().checkpoints_kept) + 1.0)
     if room is None or wanted <= room:
         return []

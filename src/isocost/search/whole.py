@@ -18,6 +18,7 @@ from isocost.catalog.records import rates_by_precision
 from isocost.catalog.store import Catalog
 from isocost.draws import draw
 from isocost.forecast import Conditions, Run, evaluate, inputs_of
+from isocost.memory_recipes import MemoryRecipe, memory_recipe
 from isocost.search.evaluate import Evaluated
 from isocost.search.question import Option, Question
 from isocost.search.tables import Floats, Tables, with_layout
@@ -26,6 +27,8 @@ from isocost.workload.flops import train_flop_per_token
 from isocost.workload.params import parameter_count
 
 _LONGER = 1.05  # step time of the second evaluation, over that of the first
+# What mixed precision saves beside 16-bit weights; what an optimizer holds beyond it are 32-bit gradients.
+_MASTER_AND_MOMENTS_BYTES = 12.0
 _MANY_COUNTS = 32  # beyond it fewer draws do: such questions look for a count, not for a figure
 _FEW_DRAWS = 200
 
@@ -99,7 +102,13 @@ def run_at(question: Question, option: Option, case: Case, catalog: Catalog, ste
         pue=question.pue,
         electricity=question.electricity,
         draw="tpu" if option.accelerator.id.startswith("tpu") else "gpu",
+        param_state_bytes=_saved_bytes(memory_recipe(case.recipe.memory)),
     )
+
+
+def _saved_bytes(recipe: MemoryRecipe) -> float:
+    """Return the bytes of a parameter in a checkpoint: its weight and its optimizer states, but no gradient."""
+    return recipe.weight + min(recipe.optimizer, _MASTER_AND_MOMENTS_BYTES)
 
 
 def pace_of(question: Question, tables: Tables, gpus: float, step_s: float) -> float:
