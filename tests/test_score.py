@@ -198,11 +198,11 @@ def test_text_tables_exactly(scores: Scores) -> None:
     assert accuracy_text(scores) == """\
 Step time
 
-rows of  rows  scored  other  median    mean     bias     p90  coverage  half-width
------------------------------------------------------------------------------------
-all         2       1      1  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
-a|b         1       1      0  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
-c           1       0      1       -       -        -       -         -           -
+rows of  rows  scored  no step  refused  median    mean     bias     p90  coverage  half-width
+----------------------------------------------------------------------------------------------
+all         2       1        1        0  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
+a|b         1       1        0        0  10.0 %  10.0 %  +10.0 %  10.0 %         -           -
+c           1       0        1        0       -       -        -       -         -           -
 
 Largest misses
 
@@ -254,8 +254,8 @@ def test_the_dict_is_json_without_nan(scores: Scores) -> None:
 
 
 def test_long_sources_are_cut_to_one_line() -> None:
-    """A label longer than 43 characters is cut with dots in print, and whole in the CSV."""
+    """A label longer than 34 characters is cut with dots in print, and whole in the CSV."""
     scores = Scores(step=accuracy(predicted=[1.0], measured=[1.0], labels=["s" * 90]))
-    assert "s" * 40 + "..." in accuracy_text(scores)
-    assert "s" * 41 not in accuracy_text(scores)
+    assert "s" * 31 + "..." in accuracy_text(scores)
+    assert "s" * 32 not in accuracy_text(scores)
     assert "s" * 90 in accuracy_csv(scores)

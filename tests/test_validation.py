@@ -123,7 +123,7 @@ def test_the_tables_fit_a_terminal() -> None:
     assert max(len(line) for line in tables.splitlines()) <= 120
     assert text.startswith("Step time\n")
     block = tables.split("\n\n")[1].splitlines()[2:]
-    scored = [int(line[45:].split()[1]) for line in block]
+    scored = [int(line[36:].split()[1]) for line in block]
     assert block[0].startswith("all ")
     assert scored[1:] == sorted(scored[1:], reverse=True)
     counts = [int(line.split()[0]) for line in unused.splitlines()[1:]]

@@ -239,6 +239,11 @@ _MONEY = {
 }
 
 
+def counted(number: float, noun: str) -> str:
+    """Return a whole number with its noun: "1 GPU", "2,048 GPUs"."""
+    return f"{number:,.0f} {noun}{'' if round(number) == 1 else 's'}"
+
+
 def _show_money(size: float, unit: str, digits: int) -> str:
     scale, per = _MONEY[unit]
     size *= scale

@@ -298,15 +298,22 @@ def validate(
     from isocost import api_measured
 
     form = chosen_format(format, output)
-    if leave_out or only or calibrated:
-        by = leave_out or "stack"
+    if leave_out is None and (only or calibrated):
+        from isocost.errors import InputError, Problem
+
+        flag = "--only" if only else "--calibrated"
+        fix = "say of which groups: --leave-out source, stack or chip"
+        raise InputError([Problem(flag, "leaves nothing out without --leave-out", only or calibrated, fix=fix)])
+    if leave_out is not None:
 
         def say(text: str) -> None:
             if not quiet:
                 typer.echo(f"isocost: {text}", err=True)
 
         names = [only] if only else []
-        _show(api_measured.left_out(by, runs=runs, only=names, calibrated=calibrated, say=say), form, output, quiet)
+        _show(
+            api_measured.left_out(leave_out, runs=runs, only=names, calibrated=calibrated, say=say), form, output, quiet
+        )
         return
     with progress("predicting every run", quiet=quiet):
         result = api_measured.validate(runs)

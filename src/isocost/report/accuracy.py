@@ -13,7 +13,7 @@ from isocost.calibrate.score import REGRET_TOLERANCE_FRAC, TOTAL, Accuracy, FitS
 
 UNKNOWN = "-"
 _FIGURE = re.compile(r"|-|[-+]?[0-9.,]+(e[-+]?[0-9]+)?( %)?( / [0-9.]+ %)?")
-_LABEL_WIDTH = 43  # longest label printed in full, so that a table of step times is 120 columns wide
+_LABEL_WIDTH = 34
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +109,12 @@ _ERRORS: _Cells = (
     ("bias", lambda a: _signed_percent(a.bias_frac)),
     ("p90", lambda a: _percent(a.p90_abs_error_frac)),
 )
-# Rows that are not scored: without a measured step, without a prediction, or contradicting themselves. The three are
-# apart in JSON and CSV.
+# Rows that are not scored: without a measured step (most ran out of memory), or without a prediction, as the model does
+# not cover them or they contradict themselves. JSON and CSV have the last two apart.
 _STEP: _Cells = (
     *_ERRORS[:3],
-    ("other", lambda a: str(a.unmeasured + a.unsupported + a.invalid)),
+    ("no step", lambda a: str(a.unmeasured)),
+    ("refused", lambda a: str(a.unsupported + a.invalid)),
     *_ERRORS[3:],
     ("coverage", lambda a: _percent(a.coverage_frac)),
     ("half-width", lambda a: _percent(a.half_width_frac)),

@@ -22,7 +22,7 @@ from isocost.scenario import KEYS
 from isocost.scenario.values import Context, read_deadline
 from isocost.search.question import DAY_S, HOUR_S
 from isocost.search.whole import run_at
-from isocost.units import show
+from isocost.units import counted, show
 
 # Groups of inputs; a key of no group must be the same in both.
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -154,7 +154,7 @@ class Comparison(Result):
         if gap < _BRIEF_S:
             return f"to target throughput: {days}"
         return (
-            f"to target throughput: {days}; {gap / DAY_S:.0f} d x {slow.outlook.gpus:,} GPUs = "
+            f"to target throughput: {days}; {gap / DAY_S:.0f} d x {counted(slow.outlook.gpus, 'GPU')} = "
             f"{hours / 1e6:.2f} M GPU-hours, {show(hours * price, 'USD')} at ${price:.2f}"
         )
 

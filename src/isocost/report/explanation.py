@@ -30,7 +30,7 @@ from isocost.search.question import Option, Question, Spread
 from isocost.search.whole import run_at
 from isocost.term import Node, bibliography, recording, render, to_dict
 from isocost.uncertain import certainty_of
-from isocost.units import show, unit_of
+from isocost.units import counted, show, unit_of
 
 # The dense products of a block, in the order in which ``kernels`` yields them.
 _PRODUCTS: Final = (
@@ -199,7 +199,7 @@ def _of_cost(chosen: Chosen) -> tuple[str, Node]:
         node.children = [child for child in node.children if _matters(child)]
     root.children += [wall, *_prices(chosen.option), whole]
     lead = f"The run costs {money(Spread(low=low, median=total, high=high))}"
-    return f"{lead}: {chosen.gpus:,} GPUs for {chosen.steps:,} steps of {show(step_s, 's')}", root
+    return f"{lead}: {counted(chosen.gpus, 'GPU')} for {counted(chosen.steps, 'step')} of {show(step_s, 's')}", root
 
 
 def _of_rent(chosen: Chosen, step_s: float) -> tuple[str, Node]:
@@ -213,7 +213,7 @@ def _of_rent(chosen: Chosen, step_s: float) -> tuple[str, Node]:
         ends = widened(cost, certainty_of(chosen.case, chosen.question.calibration).band)
     root.children = [*_prices(chosen.option), power, paid, *([interval] if ends else [])]
     lead = f"The run costs {money(ends)}" if ends else "The run is not priced"
-    return f"{lead}: {chosen.gpus:,} GPUs for {chosen.steps:,} steps of {show(step_s, 's')}", root
+    return f"{lead}: {counted(chosen.gpus, 'GPU')} for {counted(chosen.steps, 'step')} of {show(step_s, 's')}", root
 
 
 TOPICS: Final[Mapping[str, Callable[[Chosen], tuple[str, Node]]]] = {

@@ -24,6 +24,7 @@ from isocost.scenario.question import question_of
 from isocost.scenario.record import RECOMPUTE, SHARDING
 from isocost.search.question import Question
 from isocost.search.tables import base_case, nic_bytes_per_s, with_layout
+from isocost.units import counted
 
 MAX_BYTES: Final = 50_000_000
 LIMITS: Final = ("deadline", "budget", "power_cap", "confidence")  # keys that say nothing of the chosen layout
@@ -102,7 +103,7 @@ def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:
         raise _refuse(f"{place}: chosen", f"has no usable value for {', '.join(wrong)}")
     ranks = row["tp"] * row["pp"] * row["cp"] * row["dp"]
     if ranks != row["gpus"]:
-        raise _refuse(f"{place}: chosen", f"has tp x pp x cp x dp = {ranks:,} for {row['gpus']:,} GPUs")
+        raise _refuse(f"{place}: chosen", f"has tp x pp x cp x dp = {ranks:,} for {counted(row['gpus'], 'GPU')}")
     result = _chosen(question, catalog, label, row, chosen["global_batch_seqs"], chosen["steps"])
     step_s = chosen.get("step_s")
     return replace(result, pace=_pace(result, step_s)) if isinstance(step_s, float) and step_s > 0 else result

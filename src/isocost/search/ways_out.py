@@ -13,6 +13,7 @@ from isocost.search.describe import candidates
 from isocost.search.pool import Pool, champions
 from isocost.search.question import DAY_S, Question
 from isocost.search.tables import Floats, Index
+from isocost.units import counted
 
 Search = Callable[[Question], Pool]
 
@@ -44,7 +45,7 @@ def _legal_counts(pool: Pool, search: Search) -> tuple[str, ...]:
     above = [n for n in found if n > high]
     between = [n for n in found if low < n < high]
     nearest = [*below[-1:], *between[:1], *above[:1]]
-    ways = [f"use {' or '.join(f'{n:,}' for n in nearest)} GPUs"] if nearest else []
+    ways = [f"use {' or '.join(f'{n:,}' for n in nearest)} {'GPU' if nearest == [1] else 'GPUs'}"] if nearest else []
     for name in q.fixed:
         if len(search(_released(q, name))):
             ways.append(f"leave {name} open")
@@ -67,7 +68,7 @@ def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
     replay = "no" if best.recompute == "none" else best.recompute
     ways = [
         f"needs {best.peak_bytes / GIB:.1f} GiB per GPU of {best.capacity_bytes / GIB:.1f} on {best.option.label} "
-        f"({best.gpus:,} GPUs, tp {best.tp}, pp {best.pp}, {replay} recompute; "
+        f"({counted(best.gpus, 'GPU')}, tp {best.tp}, pp {best.pp}, {replay} recompute; "
         f"fits with probability {best.fits_probability:.0%})"
     ]
     hints = []
@@ -80,7 +81,7 @@ def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
     found = champions(larger := search(_grown(pool.question)))
     if found.size:
         count = int(larger.gpus[found].min())
-        ways.append(f"use {count - max(pool.question.gpu_counts):,} more GPUs ({count:,})")
+        ways.append(f"use {counted(count - max(pool.question.gpu_counts), 'more GPU')} ({count:,})")
     if best.fits_probability > 1.0 - pool.question.fit_probability:
         ways.append(f"accept that it fits with probability {best.fits_probability:.0%}")
     return tuple(ways)
@@ -115,7 +116,7 @@ def _looser(pool: Pool, search: Search) -> tuple[str, ...]:
         meeting = np.flatnonzero(larger.limit == 0)
         if meeting.size:
             count = int(larger.gpus[meeting].min())
-            ways.append(f"{count - max(q.gpu_counts):,} more GPUs ({count:,})")
+            ways.append(f"{counted(count - max(q.gpu_counts), 'more GPU')} ({count:,})")
     return tuple(ways) or tuple(_both(pool, best))
 
 
