@@ -1,4 +1,4 @@
-"""Run the commands of docs/capacity.md, docs/budget.md and docs/doctor.md, and write what each prints below it.
+"""Run the commands of docs/capacity.md, budget.md, doctor.md and scaling.md, and write what each prints below it.
 
 python scripts/answer_pages.py
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from isocost.cli import run
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("capacity", "budget", "doctor"))
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("capacity", "budget", "doctor", "scaling"))
 _BLOCK = re.compile(
     r"```sh\n(?P<command>isocost [^\n]*)\n```\n\n(?P<only><!-- only: (?P<title>[^\n]*) -->\n\n)?```text\n.*?```",
     re.DOTALL,

@@ -79,7 +79,7 @@ def frontier(
     quiet: flags.Quiet = False,
 ) -> None:
     """Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data."""
-    from isocost import api
+    from isocost.report.frontier_question import ask_file  # not isocost.api: it reads in all that other verbs need
     from isocost.report.result import render
     from isocost.scenario import KEYS
 
@@ -88,7 +88,7 @@ def frontier(
     own = {"laws": law} | {key: context.params[key] for key in _OWN}
     places = {key: f"--{key.replace('_', '-')}" for key in (*changes, *_OWN)} | {"laws": "--law"}
     with progress("searching", quiet=quiet):
-        answer = api.ask_frontier(scenario, changes, places, **own)
+        answer = ask_file(scenario, changes, places, own)
     emit(render(answer, form), output, quiet=quiet)
     if not answer.feasible:
         if form != "table" or output:
