@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from isocost import api
 from isocost.cli import run
 from isocost.errors import InputError
 from isocost.report.fleet import FleetResult
+from isocost.scenario.fleet import read_fleet
 from isocost.units import parse
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "fleet"
@@ -180,6 +182,15 @@ def test_a_service_holds_its_gpus_between_its_dates() -> None:
     ]  # fmt: skip
     weeks = api.fleet(tables).weeks
     assert [w.need for w in weeks] == [0, 0, 8, 8, 8, 8, 8, 8]
+
+
+def test_the_file_on_the_page_is_a_fleet() -> None:
+    """The [[workload]] and [[offer]] tables of docs/capacity.md are read as they stand."""
+    page = (EXAMPLES.parents[1] / "docs" / "capacity.md").read_text(encoding="utf-8")
+    block = page.split("```toml\n")[1].split("```")[0]
+    fleet = read_fleet(tomllib.loads(block), datetime.date(2027, 1, 4))
+    assert [w.name for w in fleet.workloads] == ["sweep", "assistant"]
+    assert [offer.supply.steps for offer in fleet.offers] == [((42 * 86400.0, 2048),)]
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

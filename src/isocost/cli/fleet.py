@@ -19,8 +19,21 @@ def fleet(
     """Say how many nodes of which offer a mix of sweeps, large runs and inference needs, and when.
 
     Offers have GPUs from a date on, a lead time and a commitment; workloads have deadlines and priorities. The planner
-    sizes every run. Leaves with 4 when not every workload finds a place, and says what to change. docs/capacity.md
-    shows a file and its answer.
+    sizes every run. Leaves with 4 when not every workload finds a place, and says what would make room.
+
+    \b
+    [[workload]]                      [[offer]]
+    name = "sweep"                    name = "one year"
+    scenario = "run.toml"             accelerator = "h100-sxm5-80gb"
+    count = 40                        term = "reserved_1y"
+    deadline = "12 weeks"             available = 1024
+                                      lead_time = "6 weeks"
+    [[workload]]
+    name = "assistant"                Times are durations from start (the first
+    serve = "400 ktoken/s"            day; today if left out), or dates. All keys:
+    model = "llama-3.1-70b"           docs/capacity.md
+    efficiency = "15 %"
+    until = "52 weeks"
     """
     from isocost import api
     from isocost.report.result import render

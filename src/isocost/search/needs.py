@@ -196,6 +196,8 @@ def _power(question: Question, chosen: Candidate, catalog: Catalog) -> Power | N
 
     each = chip.scaleup_domain if in_racks(chip) else node.gpus_per_node
     servers, server_w = math.ceil(chosen.gpus / each), watts(each, 1.0, 1.0)
+    tall = int(catalog.rate("rack", "accelerators").median)
+    most = 1 if in_racks(chip) else max(tall // each, 1)
     return Power(
         server=f"{'rack' if in_racks(chip) else 'server'} of {each}",
         servers=servers,
@@ -204,7 +206,7 @@ def _power(question: Question, chosen: Candidate, catalog: Catalog) -> Power | N
         site_w=watts(chosen.gpus, pue, 1.0),
         pue=pue,
         mean_site_w=watts(chosen.gpus, pue, draw),
-        racks=tuple(_racks(chip, cooling, servers, server_w, catalog) for cooling in COOLING),
+        racks=tuple(_racks(chip, catalog.rate("density", cooling), servers, server_w, most) for cooling in COOLING),
     )
 
 
@@ -213,13 +215,12 @@ def in_racks(chip: Accelerator) -> bool:
     return chip.form.startswith("rack")
 
 
-def _racks(chip: Accelerator, cooling: str, servers: int, server_w: float, catalog: Catalog) -> Racks:
-    fact = catalog.rate("density", cooling)
-    most = 1 if in_racks(chip) else int(catalog.rate("rack", "servers").median)
-    liquid_only = "(liquid)" in chip.form and cooling != "liquid"
+def _racks(chip: Accelerator, fact: Rate, servers: int, server_w: float, most: int) -> Racks:
+    """Return the racks under one way of cooling; ``most`` is what a rack holds by its height."""
+    liquid_only = "(liquid)" in chip.form and fact.id != "liquid"
     held = 0 if liquid_only else min(most, int(fact.median // server_w))
     return Racks(
-        cooling=cooling,
+        cooling=fact.id,
         limit_w=fact.median,
         servers=held,
         racks=math.ceil(servers / held) if held else 0,
