@@ -10,7 +10,7 @@ from typing import Final
 from isocost.calibrate.site import NINETY
 from isocost.cases import generation
 from isocost.doctor.neighbourhood import LAYOUT, Neighbourhood
-from isocost.doctor.pairs import SEVERAL, pair_figures, widening
+from isocost.doctor.pairs import SEVERAL, pair_figures, tested_as, widening
 from isocost.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, MeasuredRun
 from isocost.doctor.switches import left_open
 from isocost.doctor.trial import NOISE_FRAC, Trial, outcome, trial_of
@@ -91,10 +91,11 @@ class Describer:
 
     def described(self, variant: int, layout: int, levers: tuple[str, ...]) -> Prescription:
         """Return one combination with everything that is to be said of it."""
-        run, here = self.run, self.near.variants[variant]
+        run, here, changes = self.run, self.near.variants[variant], self.changes(variant, layout)
+        names = {lever: tested_as(lever, changes[lever][1]) if lever in changes else lever for lever in levers}
         step_s, peak_bytes = float(here.step_s[layout]), float(here.peak_bytes[layout])
         ratio = step_s * here.per_step / run.measured_s
-        sd = self._sd(variant, layout, levers)
+        sd = self._sd(variant, layout, tuple(names.values()))
         fits = 1.0 if peak_bytes <= run.peak_bytes else self._fits_probability(peak_bytes)
         found = outcome(ratio=ratio, sd=sd, fits_probability=fits)
         effort = next((word for word in (HIGH, MEDIUM) if word in {EFFORT.get(name, LOW) for name in levers}), LOW)
@@ -108,7 +109,7 @@ class Describer:
         same_batch = ratio * run.measured_s / self._more_tokens(variant)
         risk, note = _risk(levers)
         return Prescription(
-            levers=levers, changes=self.changes(variant, layout), step_s=step_s, mfu=run.mfu_at(same_batch),
+            levers=levers, changes=changes, step_s=step_s, mfu=run.mfu_at(same_batch),
             mfu_low=run.mfu_at(same_batch * math.exp(NINETY * sd)),
             mfu_high=run.mfu_at(same_batch * math.exp(-NINETY * sd)),
             gain_frac=1.0 / ratio - 1.0, gain_probability=found.gain_probability, peak_bytes=peak_bytes,
@@ -116,8 +117,8 @@ class Describer:
             cliff=peak_bytes > CLIFF_FRAC * run.capacity_bytes, days_saved=saved, usd_saved=_times(saved, usd_per_day),
             expected_days_saved=expected, expected_usd_saved=_times(expected, usd_per_day), trial=trial,
             value_days=value, value_usd=_times(value, usd_per_day), effort=effort, risk=risk, risk_note=note,
-            evidence=_evidence(levers, generation(run.case.accelerator.id)),
-            pairs={name: pair_figures()[name].pairs if name in pair_figures() else 0 for name in levers},
+            evidence=_evidence(tuple(names.values()), generation(run.case.accelerator.id)),
+            pairs={lever: pair_figures()[name].pairs if name in pair_figures() else 0 for lever, name in names.items()},
         )  # fmt: skip
 
     def changes(self, variant: int, layout: int) -> dict[str, tuple[str, str]]:
@@ -127,13 +128,13 @@ class Describer:
         moved = {name: (str(before[name]), str(after[name])) for name in names if before[name] != after[name]}
         return moved | self.near.variants[variant].changes
 
-    def _sd(self, variant: int, layout: int, levers: tuple[str, ...]) -> float:
+    def _sd(self, variant: int, layout: int, names: tuple[str, ...]) -> float:
         """Spread of the log of the new step time, as wide as pairs of measured runs ask for."""
         here, first = self.near.variants[variant], self.near.variants[0]
         unsure = left_open(self.run.case, here.tables.case, first.constants, here.constants)
         sd = self.calibrated.gain_sd(self.before, self.near.time(variant, layout), unsure)
         # The pairs were measured with the noise that a trial averages out.
-        wide = widening(levers) * math.hypot(sd, NOISE_FRAC)
+        wide = widening(names) * math.hypot(sd, NOISE_FRAC)
         return math.sqrt(max(wide**2 - NOISE_FRAC**2, 0.0))
 
     def _fits_probability(self, peak_bytes: float) -> float:
@@ -155,19 +156,16 @@ def _risk(levers: tuple[str, ...]) -> tuple[str, str]:
     return worst, "; ".join(note for _, note in found) or SAME[1]
 
 
-def _evidence(levers: tuple[str, ...], chip: str) -> str:
-    """On how many pairs of measured runs the model was tested, by lever."""
-    known, said = pair_figures(), []
-    if len(levers) > 1:
-        several = known[SEVERAL]
-        said = [f"{several.pairs:,} pairs of runs that differ in several levers, error {several.median_error_frac:.1%}"]
-    for name in levers:
-        if name in (DATA_PATH, SLOW_RANK):
-            said.append(f"{name}: measured in this run")
-        elif name not in known:
-            said.append(f"{name}: no measured pair")
-        else:
-            row = known[name]
-            where = "" if chip in row.generations else f", none on {chip}"
-            said.append(f"{name}: {row.pairs:,} pairs of runs{where}, median error {row.median_error_frac:.1%}")
+def _evidence(names: tuple[str, ...], chip: str) -> str:
+    """On how many pairs of measured runs such a change was tested, and for what of it there is none."""
+    known = pair_figures()
+    tested = [name for name in names if name in known]
+    said = [f"{name}: measured in this run" for name in names if name in (DATA_PATH, SLOW_RANK)]
+    if len(names) > 1 or tested:
+        row, what = (known[SEVERAL], "several levers") if len(names) > 1 else (known[names[0]], f"{names[0]} only")
+        said.append(f"{row.pairs:,} pairs of runs differ in {what}, median error {row.median_error_frac:.1%}")
+    if without := [name for name in names if name not in known and name not in (DATA_PATH, SLOW_RANK)]:
+        said.append(f"no pair of runs for {', '.join(without)}")
+    if elsewhere := [name for name in tested if chip not in known[name].generations]:
+        said.append(f"none on {chip} for {', '.join(elsewhere)}")
     return "; ".join(said)

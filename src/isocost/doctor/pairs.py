@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isocost.calibrate.evidence import Evidence
 from isocost.calibrate.site import NINETY
-from isocost.cases import Case, generation
+from isocost.cases import SIXTEEN_BIT, Case, generation
 from isocost.constants import Constant
 from isocost.doctor.run import PARTS, Calibrated, calibrate_time
 from isocost.doctor.switches import left_open
@@ -92,6 +92,21 @@ def pairs(evidence: Evidence, lever: str) -> list[Pair]:
     ]
 
 
+def by_precision(evidence: Evidence, found: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Pairs of a 16-bit and another run, by the precision of the other; fp8 and nvfp4 are not one lever."""
+    places: dict[str, list[Pair]] = defaultdict(list)
+    for one, two in found:
+        wide, other = sorted((evidence.cases[row].precision for row in (one, two)), key=lambda p: p not in SIXTEEN_BIT)
+        if wide in SIXTEEN_BIT and other not in SIXTEEN_BIT:
+            places[tested_as("precision", other)].append((one, two))
+    return dict(sorted(places.items()))
+
+
+def tested_as(lever: str, new: str) -> str:
+    """Name of the figures of a change: that of its lever, and of the precision it goes to."""
+    return f"{lever} {new}" if lever == "precision" else lever
+
+
 def pairs_of_several(evidence: Evidence) -> list[Pair]:
     """Rows of two runs of one source, model and machine that differ in more than one lever, some thousands of them."""
     values = [[value(case) for value in LEVERS.values()] for case in evidence.cases]
@@ -120,6 +135,7 @@ def study(evidence: Evidence, constants: Mapping[str, Constant], noise_frac: flo
     step = predict(list(evidence.cases), constants).step
     times = {part: np.broadcast_to(np.asarray(getattr(step, part), float), evidence.measured_s.shape) for part in PARTS}
     places = {lever: pairs(evidence, lever) for lever in LEVERS}
+    places |= by_precision(evidence, places.pop("precision"))
     places |= {ALL: list(itertools.chain(*places.values())), SEVERAL: pairs_of_several(evidence)}
     found = {}
     for lever, rows in places.items():
@@ -174,6 +190,6 @@ def as_toml(found: Mapping[str, Tested]) -> str:
             "pairs": row.pairs, "median_error_frac": row.median_error_frac, "sign_right_frac": row.sign_right_frac,
             "within_frac": row.within_frac, "widen": row.widen,
         }  # fmt: skip
-        lines += ["", f"[lever.{name}]", *(f"{key} = {value}" for key, value in values.items() if value is not None)]
+        lines += ["", f'[lever."{name}"]', *(f"{key} = {value}" for key, value in values.items() if value is not None)]
         lines.append(f"generations = {{ {', '.join(f'{chip} = {n}' for chip, n in row.generations.items())} }}")
     return "\n".join(lines) + "\n"
