@@ -95,7 +95,8 @@ def from_plan(
 
     level = facts.support_level(place.support)
 
-    def build(take: Draws, interval: Num, memory_interval: Num) -> tuple[GoodputInputs, Num]:
+    def build(take: Draws) -> tuple[GoodputInputs, Num]:
+        """Return inputs and spares; the intervals between saves follow from them and are set afterwards."""
         cluster = Cluster(
             nodes=nodes, gpus_per_node=gpus_per_node, facility=place, node_rate_per_s=take.rate_per_s(rate),
             early_rate_per_s=0.0 if age_s is None else _early(facts, take, gpus_per_node, age_s, compute_s),
@@ -103,8 +104,8 @@ def from_plan(
         )  # fmt: skip
         causes, spares = causes_of(facts, cluster, take)
         fields: dict[str, Num] = {
-            "compute_s": compute_s, "nodes": nodes, "interval_s": interval, **kept,
-            **_saves(facts, take, saves, gpus, state_bytes, write, memory_interval),
+            "compute_s": compute_s, "nodes": nodes, "interval_s": compute_s, **kept,
+            **_saves(facts, take, saves, gpus, state_bytes, write, step_s),
             **_starts(facts, take, state_bytes, read),
             **_slower(facts, take, place, tokens_per_step, step_s, read),
             **_beside(facts, take, place),
@@ -116,12 +117,10 @@ def from_plan(
         }  # fmt: skip
         return GoodputInputs(causes=causes, **{**fields, **spread, **(overrides or {})}), spares  # type: ignore[arg-type]
 
-    tiered = step_s if saves == "in-memory" else 0.0
-    middle, spares = build(Draws(), compute_s, tiered)
+    middle, spares = build(Draws())
+    inputs = middle
     if take or draws:
-        inputs, spares = build(take or Draws(number=draws, rng=np.random.default_rng(seed)), compute_s, tiered)
-    else:
-        inputs = middle
+        inputs, spares = build(take or Draws(number=draws, rng=np.random.default_rng(seed)))
     chosen = {**_intervals(inputs, engine.stops(middle), interval_s, step_s), **(overrides or {})}
     inputs = dataclasses.replace(inputs, **chosen)  # type: ignore[arg-type]
     return Planned(inputs=inputs, spares=spares, node_rate=rate, write_bytes_per_s=write, read_bytes_per_s=read)
@@ -177,7 +176,7 @@ def _early(facts: Reliability, take: Draws, gpus_per_node: Num, age_s: Num, run_
 
 
 def _saves(
-    facts: Reliability, take: Draws, saves: str, gpus: Num, state_bytes: Num, write: Num, memory_interval: Num
+    facts: Reliability, take: Draws, saves: str, gpus: Num, state_bytes: Num, write: Num, step_s: Num
 ) -> dict[str, Num]:
     write_s = storage.transfer_s(payload_bytes=state_bytes, bytes_per_s=write)
     if saves == "synchronous":
@@ -188,7 +187,7 @@ def _saves(
     )  # fmt: skip
     fields: dict[str, Num] = {"save_s": stall_s, "persist_s": write_s}
     if saves == "in-memory":
-        fields |= {"memory_interval_s": memory_interval, "memory_save_s": take.take(facts.default("memory-save"))}
+        fields |= {"memory_interval_s": step_s, "memory_save_s": take.take(facts.default("memory-save"))}
     return fields
 
 
