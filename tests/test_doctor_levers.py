@@ -106,6 +106,14 @@ def test_asynchronous_tensor_parallelism_needs_the_compiler() -> None:
     assert all("compile" in here for here in changes if "tp_overlap" in here)
 
 
+def test_a_run_that_its_stack_refuses_stays_the_first() -> None:
+    """A run said to overlap without the compiler is still the one that changes are counted from."""
+    run = replace(_run("small"), case=replace(_run("small").case, tp_overlap=True))
+    near = neighbourhood(run, calibrate(run), shipped(), 1e12)
+    assert near.variants[0].changes == {}
+    assert near.variants[0].step_s[near.own] == pytest.approx(run.measured_s, rel=1e-9)
+
+
 def test_no_effect_and_no_cuda_graphs() -> None:
     """What moves nothing is named and not in the table; graphs have no price, at most the host's part of the step."""
     run = _run("small")

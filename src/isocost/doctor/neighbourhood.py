@@ -105,7 +105,7 @@ def neighbourhood(
     """
     found = options(run, tokens)
     inside, outside = ([o for o in found if (o.lever in BEYOND) is beyond] for beyond in (False, True))
-    sets = [chosen for chosen in _products(inside) if allowed(_changed(run.case, chosen))]
+    sets = [chosen for chosen in _products(inside) if not chosen or allowed(_changed(run.case, chosen))]
     for within in WITHIN:
         layouts = _layouts(run, within)
         if len(layouts) * len(sets) <= MOST:
