@@ -111,7 +111,8 @@ def test_spot_beyond_the_record_does_not_lead(found: Tco, small: Tco) -> None:
 
 def test_break_even_is_where_both_cost_the_same(found: Tco) -> None:
     """On the curve the owned hour at the break-even use costs the rent; longer horizons need less use."""
-    curve = found.curve
+    assert found.owning is not None
+    curve = found.owning.curve
     assert curve is not None
     assert (np.diff(curve.break_even) < 0).all()
     for k in range(curve.years.size):
@@ -119,10 +120,24 @@ def test_break_even_is_where_both_cost_the_same(found: Tco) -> None:
         assert owned == pytest.approx(curve.rent_usd_per_s[k, 0], rel=1e-6)
 
 
+def test_what_moves_the_break_even(found: Tco, small: Tco) -> None:
+    """Dearer rent lowers it; dearer money, servers and maintenance raise it; a better resale lowers it."""
+    for answer in (found, small):
+        assert answer.owning is not None
+        moved = {m.name: m.break_even for m in answer.owning.moved}
+        falling = {"rent on demand", "resale value after 3 years"}
+        assert len(moved) == 5
+        assert {name for name, (low, high) in moved.items() if high < low} == falling
+    assert found.owning is not None
+    assert found.owning.moved_years == 3.0
+    assert found.owning.moved[0].ends == ("$2.29/h", "$11.06/h")
+
+
 def test_the_owned_hour_of_the_worked_example() -> None:
     """39.5k USD, three years, 30 % resale, 11 % interest, 85 % used: 1.72 + 0.38 + 0.11 USD an hour."""
-    lines = isocost.tco(EXAMPLES / "owned-h100.toml", years=(3,)).owned_lines[3.0]
-    rounded = {name: round(usd, 2) for name, usd in lines.items()}
+    owning = isocost.tco(EXAMPLES / "owned-h100.toml", years=(3,)).owning
+    assert owning is not None
+    rounded = {name: round(usd, 2) for name, usd in owning.lines[3.0].items()}
     assert rounded == {
         "capital": 1.72, "site": 0.38, "energy": 0.11, "staff": 0.0, "maintenance": 0.0, "total": 2.2,
     }  # fmt: skip

@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from isocost.draws import draw
 from isocost.errors import InputError, Problem
 from isocost.forecast import Outlook
 from isocost.forecast.spot import recorded_nodes
-from isocost.money.breakeven import BreakEvenCurve, PointWorth, break_even_curve, point_worth
-from isocost.money.check import DAY_S, HOUR_S
-from isocost.money.own import OwnedInputs, owned_cost
-from isocost.money.terms import ON_DEMAND, OWNED
+from isocost.money.breakeven import PointWorth, point_worth
+from isocost.money.check import DAY_S
+from isocost.money.terms import OWNED
+from isocost.report.owning import Owning, owning
 from isocost.report.plans import Plan
 from isocost.report.programme_text import programme_text
 from isocost.report.regions import InRegion, energy_section, in_regions
@@ -24,13 +23,12 @@ from isocost.report.saved import chosen_of_plan
 from isocost.report.table import Column, Report, Section, Table
 from isocost.report.waiting import AskNext, WaitAsked, Waiting, waiting
 from isocost.report.ways import DRAWS, POOLS, Payer, Way, every_way
-from isocost.scenario.conditions import UTILISATION, owned_inputs_of
+from isocost.scenario.conditions import UTILISATION
 from isocost.search.question import Candidate
 from isocost.search.whole import run_at
 from isocost.units import show
 
 YEARS: Final = (1.0, 3.0, 5.0)
-USES: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,8 +39,7 @@ class Tco(Result):
     chosen: Candidate
     nodes: float
     ways: tuple[Way, ...]
-    curve: BreakEvenCurve | None  # against the on-demand price; None: nobody lists a price or a server
-    owned_lines: Mapping[float, Mapping[str, float]]  # USD an hour in use by line, by years; empty: not priced
+    owning: Owning | None  # None: nobody lists a server
     utilisation: float
     mfu_point: PointWorth | None
     goodput_point: PointWorth | None
@@ -64,7 +61,8 @@ class Tco(Result):
         calm, contended = (next(way for way in self.ways if way.name == name) for name in _SPOT)
         if calm.bill is None or calm.bill[1] >= (best.bill_usd or 0.0):
             return stays
-        often = "does not end" if contended.ends_frac == 0 else f"ends in {contended.ends_frac:.0%} of the draws only"
+        share = f"{contended.ends_frac:.0%}"
+        often = "does not end" if share == "0%" else f"ends in {share} of the draws only"
         other = f"in a contended one {_bill(contended) if contended.bill else f'the run {often}'}"
         recorded = recorded_nodes()
         if self.nodes <= recorded:
@@ -75,10 +73,11 @@ class Tco(Result):
         )
 
     def _break_even(self) -> str:
-        if self.curve is None:
-            return "owning is not priced"
+        curve = None if self.owning is None else self.owning.curve
+        if curve is None:
+            return "owning or renting on demand is not priced"
         parts = []
-        for years, use in zip(self.curve.years.tolist(), self.curve.break_even.tolist(), strict=True):
+        for years, use in zip(curve.years.tolist(), curve.break_even.tolist(), strict=True):
             pays = f"above {use:.0%} use" if 0 < use <= 1 else "at no use"
             parts.append(f"{years:g} y {pays}")
         return f"owning beats renting on demand: {', '.join(parts)}"
@@ -90,14 +89,8 @@ class Tco(Result):
     def report(self) -> Report:
         """Return the ways to pay, the curve of break-even, waiting, what a point is worth, energy."""
         sections = [self._ways_section()]
-        if self.curve is not None:
-            body: tuple[Table | str, ...] = (
-                _curve_table(self.curve),
-                "owning over renting on demand, per hour in use: negative is cheaper",
-            )
-            if self.owned_lines:
-                body = (*body, _lines_table(self.owned_lines), "an owned GPU-hour in use, every input at its median")
-            sections.append(Section(title="Own or rent, over years and utilisation", body=body))
+        if self.owning is not None:
+            sections.append(self.owning.section())
         if self.wait is not None:
             sections.append(self.wait.section())
         points = {"MFU": self.mfu_point, "goodput": self.goodput_point}
@@ -124,23 +117,14 @@ class Tco(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return ways, curve and points as plain values."""
-        curve = self.curve
+        owning = {"break_even": None, "owned_usd_per_gpu_hour": []} if self.owning is None else self.owning.to_dict()
         return {
             "schema_version": SCHEMA_VERSION,
             "verb": "tco",
             "summary": self.sentence,
             "ways": [_way_dict(way) for way in self.ways],
             "utilisation_frac": self.utilisation,
-            "break_even": None
-            if curve is None
-            else {
-                "years": curve.years,
-                "utilisation_frac": curve.break_even,
-                "grid_utilisation_frac": curve.utilisation_frac,
-                "owned_usd_per_gpu_s": curve.owned_usd_per_s,
-                "rent_usd_per_gpu_s": curve.rent_usd_per_s,
-            },
-            "owned_usd_per_gpu_hour": [{"years": years, **lines} for years, lines in self.owned_lines.items()],
+            **owning,
             "wait": None if self.wait is None else self.wait.to_dict(),
             "mfu_point": _point_dict(self.mfu_point),
             "goodput_point": _point_dict(self.goodput_point),
@@ -199,38 +183,6 @@ _WAYS: Final = (
 )
 
 
-def _curve_table(curve: BreakEvenCurve) -> Table:
-    more = -curve.saved_by_owning_frac
-    uses = curve.utilisation_frac.tolist()
-    rows = tuple(
-        (years, needed, *more[k].tolist())
-        for k, (years, needed) in enumerate(zip(curve.years.tolist(), curve.break_even.tolist(), strict=True))
-    )
-    return Table(
-        columns=(
-            Column(head="years", key="years", value=lambda r: r[0], show=lambda x: f"{x:g}"),
-            Column(head="break-even use", key="break_even_frac", value=lambda r: r[1],
-                   show=lambda x: f"{x:.0%}" if 0 < x <= 1 else "never"),
-            *(_use(use, place) for place, use in enumerate(uses, start=2)),
-        ),
-        rows=rows,
-    )  # fmt: skip
-
-
-def _use(use: float, place: int) -> Column:
-    return Column(head=f"at {use:.0%}", key=f"at_{use:g}", value=lambda r: r[place], show=lambda x: f"{x:+.0%}")
-
-
-def _lines_table(lines: Mapping[float, Mapping[str, float]]) -> Table:
-    names = next(iter(lines.values()))
-    years = Column(head="years", key="years", value=lambda r: r[0], show=lambda x: f"{x:g}")
-    return Table(columns=(years, *(_line(name) for name in names)), rows=tuple(lines.items()))
-
-
-def _line(name: str) -> Column:
-    return Column(head=name, key=f"{name}_usd_per_gpu_hour", value=lambda r: r[1][name], show=_dollars)
-
-
 def tco(
     plan: Plan,
     years: Sequence[float] = YEARS,
@@ -249,39 +201,18 @@ def tco(
     assert conditions is not None
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
     payer = Payer(run=run, conditions=conditions, catalog=found.catalog, scenario=plan.scenario)
-    curve, lines = _owning(payer, years)
     owned = plan.scenario.owned
     return Tco(
         plan=plan,
         chosen=chosen,
         nodes=float(np.ceil(run.gpus / run.gpus_per_node)),
         ways=every_way(payer, years),
-        curve=curve,
-        owned_lines=lines,
+        owning=owning(payer, years),
         utilisation=UTILISATION if owned is None else owned.get("utilisation", UTILISATION),
         energy=in_regions(payer, regions),
         wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
         **_points(chosen, payer.outlook()),
     )
-
-
-def _owning(payer: Payer, years: Sequence[float]) -> tuple[BreakEvenCurve | None, dict[float, dict[str, float]]]:
-    """Return the curve of break-even against on demand, and the lines of an owned hour, all at medians."""
-    try:
-        drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip), DRAWS)
-    except InputError:
-        return None, {}  # no server price of this chip: its way says so
-    medians = {name: float(np.median(values)) for name, values in drawn.items()}
-    lines = {}
-    for horizon in sorted(years):
-        cost = owned_cost(OwnedInputs(**(medians | {"years": float(horizon)})))
-        parts = cost.lines() | {"total": cost.total_usd_per_s}
-        lines[float(horizon)] = {name: float(usd_per_s) * HOUR_S for name, usd_per_s in parts.items()}
-    rent = payer.price(ON_DEMAND)
-    if rent is None:
-        return None, lines
-    horizons = np.array(sorted(years), float)
-    return break_even_curve(OwnedInputs(**medians), rent.median_usd_per_s, horizons, np.array(USES)), lines
 
 
 def _points(chosen: Candidate, o: Outlook) -> dict[str, PointWorth | None]:
