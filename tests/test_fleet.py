@@ -93,6 +93,13 @@ def test_nodes_appear_with_time() -> None:
     assert has_room(offer, [(20 * DAY, 30 * DAY, 30)])
 
 
+def test_a_block_has_a_longest_length() -> None:
+    """A run of 20 days has no place on blocks of 10, one of 10 days has."""
+    block = supply(longest_s=10 * DAY, commitment_s=DAY, increment_s=DAY)
+    assert pack_all([block], [demand("long", [(0, 1, 20)], 0, 40)]) is None
+    assert pack_all([block], [demand("short", [(0, 1, 10)], 0, 40)]) is not None
+
+
 def test_small_runs_share_a_node_and_large_ones_have_whole_nodes() -> None:
     """Runs of 3 GPUs fit twice on a node of 8; a run of 12 GPUs takes two nodes."""
     assert [nodes_for(5, 1, 8), nodes_for(5, 3, 8), nodes_for(5, 8, 8), nodes_for(5, 12, 8)] == [1, 3, 5, 10]

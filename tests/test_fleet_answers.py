@@ -173,6 +173,32 @@ def test_a_market_price_is_dated() -> None:
     assert reference.fact.as_of in found.table()
 
 
+def test_a_chip_of_ones_own_can_be_offered(tmp_path: Path) -> None:
+    """A catalogue file at the top of the fleet holds for offers and runs; one inside a scenario is refused."""
+    fact = 'source = "ours"\nas_of = "2026-11"\ngrade = "vendor"\n'
+    chip = (
+        'name = "Own"\nvendor = "We"\nyear = 2026\nform = "SXM5"\nmemory = "80 GiB"\nhbm = "3.35 TB/s"\n'
+        'bf16 = "989.4 TFLOP/s"\ntdp = "700 W"\nscaleup_link = "NVLink 4"\nscaleup = "450 GB/s"\nscaleup_domain = 8\n'
+        'nic = "400 Gb/s"\nnode = "hgx-h100-8"\nfabric = "ib-400"\n'
+    )
+    file = tmp_path / "own.toml"
+    file.write_text(f"[accelerator.own]\n{chip}{fact}", encoding="utf-8")
+    tables = {**copy.deepcopy(SMALL), "catalog": str(file)}
+    tables["offer"][0]["accelerator"] = "own"
+    found = api.fleet(tables)
+    assert found.feasible
+    assert found.supplies[0].accelerator == "own"
+    tables["workload"][0]["run"] = {**RUN, "catalog": str(file)}
+    with pytest.raises(InputError, match="catalog: is of one scenario alone"):
+        api.fleet(tables)
+
+
+def test_what_is_left_aside_is_said() -> None:
+    """Keys of a scenario in whose place the offers stand are named with the assumptions."""
+    found = small(w_run={**RUN, "on": "b200-sxm-180gb", "budget": "1 USD"})
+    assert "sweep: on, budget of its scenario left aside, as the offers say it" in found.table()
+
+
 def test_a_service_holds_its_gpus_between_its_dates() -> None:
     """A service is in use from its first to its last day, and nowhere else."""
     tables = copy.deepcopy(SMALL)

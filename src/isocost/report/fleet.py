@@ -302,6 +302,8 @@ class FleetResult(Result):
                 f"{s.term.replace('_', ' ')}{least}"
             )
         for w in fleet.workloads:
+            if w.aside:
+                found.append(f"{w.name}: {', '.join(w.aside)} of its scenario left aside, as the offers say it")
             if w.service is not None:
                 found.append(
                     f"{w.name}: {w.service.tokens_per_s:,.0f} tokens/s at 2 FLOP a token and active parameter, "

@@ -88,9 +88,9 @@ class _Shaper:
 
     def _sizes(self, number: int, w: Workload, offer: FleetOffer) -> tuple[Sized, ...]:
         tables: dict[str, Any] = dict(w.tables or {})
-        for key in ("on", "term", "purchase"):
-            tables.pop(key, None)
         tables["on"] = [offer.accelerator.id]
+        if self._fleet.catalog_files:
+            tables["catalog"] = list(self._fleet.catalog_files)
         if offer.fabric is not None:
             tables["fabric"] = offer.fabric.id
         tables.setdefault("gpus", list(self._counts(offer)))

@@ -30,6 +30,7 @@ class Fleet:
     title: str
     start: datetime.date
     catalog: Catalog
+    catalog_files: tuple[str, ...]  # the user's own, which the catalogue holds already
     offers: tuple[FleetOffer, ...]
     workloads: tuple[Workload, ...]
 
@@ -43,7 +44,9 @@ def read_fleet(given: str | Path | Mapping[str, object], today: datetime.date) -
     if "start" in tables:
         r.start = r.read(lambda: _day(tables["start"], f"{where}start"), today)
     title = r.read(lambda: values.read_text(tables.get("title", ""), f"{where}title", r.context()), "")
-    r.catalog = r.read(lambda: _catalog(tables.get("catalog"), f"{where}catalog", r), load_catalog())
+    empty: tuple[str, ...] = ()
+    files = r.read(lambda: _files(tables.get("catalog"), f"{where}catalog", r), empty)
+    r.catalog = r.read(lambda: load_catalog(*files), load_catalog())
     confidence = tables.get("confidence")
     if confidence is not None:
         r.read(lambda: values.read_confidence(confidence, f"{where}confidence", r.context()), 0.5)
@@ -63,6 +66,7 @@ def read_fleet(given: str | Path | Mapping[str, object], today: datetime.date) -
         title=title,
         start=r.start,
         catalog=r.catalog,
+        catalog_files=files,
         offers=tuple(offer for offer in offers if offer is not None),
         workloads=tuple(workload for workload in workloads if workload is not None),
     )
@@ -85,10 +89,8 @@ def _day(value: object, place: str) -> datetime.date:
     return day
 
 
-def _catalog(value: object, place: str, r: Reader) -> Catalog:
-    if value is None:
-        return load_catalog()
-    return load_catalog(*values.read_catalogs(value, place, r.context()))
+def _files(value: object, place: str, r: Reader) -> tuple[str, ...]:
+    return () if value is None else tuple(values.read_catalogs(value, place, r.context()))
 
 
 def _tables(tables: Mapping[str, object], key: str, where: str, r: Reader) -> list[Mapping[str, object]]:

@@ -16,6 +16,8 @@ from isocost.scenario.values import choice, whole
 from isocost.units import parse, show
 
 MOST_RUNS: Final = 10_000
+# What a scenario says and a fleet does not ask: offers say where and at what price, and the bill is theirs.
+ASIDE: Final = ("on", "term", "purchase", "owned", "programme", "frontier", "budget", "power_cap", "top")
 _WORKLOAD: Final = ("name", "priority", "on", "from")
 _RUNS: Final = (*_WORKLOAD, "scenario", "run", "count", "at_once", "deadline")
 _SERVICE: Final = (*_WORKLOAD, "serve", "model", "efficiency", "precision", "until")
@@ -34,6 +36,7 @@ class Workload:
     at_once: int | None = None
     tables: Mapping[str, object] | None = None  # of the scenario; None: a service
     service: Service | None = None
+    aside: tuple[str, ...] = ()  # keys of its scenario in whose place the fleet's own stand
 
 
 def read_workload(
@@ -84,11 +87,16 @@ def _runs(table: Mapping[str, object], place: str, r: Reader, confidence: object
     if due is None:
         r.refuse(f"{place}: deadline", "is missing", fix='write deadline = "12 weeks", from the first day, or a date')
     until = 0.0 if due is None else r.read(lambda: r.moment(due, f"{place}: deadline"), 0.0)
-    tables = {key: value for key, value in tables.items() if key not in ("deadline", "budget", "power_cap")}
+    aside = tuple(key for key in ASIDE if key in tables)
+    tables = {key: value for key, value in tables.items() if key not in ("deadline", *ASIDE)}
+    if "catalog" in tables:
+        fix = "name the file at the top of the fleet: one catalogue holds for all of it"
+        r.refuse(f"{place}: catalog", "is of one scenario alone", fix=fix)
+        del tables["catalog"]
     if tables and until > 0.0:
         tables["deadline"] = f"{until:.0f} s"
         r.read(lambda: _checked(tables, places, r), None)
-    return {"count": count, "at_once": most, "tables": tables, "until_s": until}
+    return {"count": count, "at_once": most, "tables": tables, "until_s": until, "aside": aside}
 
 
 def _scenario(table: Mapping[str, object], place: str, r: Reader) -> tuple[dict[str, object], dict[str, str]]:
@@ -115,8 +123,8 @@ def _scenario(table: Mapping[str, object], place: str, r: Reader) -> tuple[dict[
 
 
 def _checked(tables: Mapping[str, object], places: Mapping[str, str], r: Reader) -> Scenario | None:
-    """Check a scenario; a chip that it names is replaced by that of the offers."""
-    return read_scenario({k: v for k, v in tables.items() if k != "on"}, places, r.start)[0]
+    """Check a scenario."""
+    return read_scenario(tables, places, r.start)[0]
 
 
 def _service(table: Mapping[str, object], place: str, r: Reader) -> dict[str, Any]:
