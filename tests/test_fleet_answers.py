@@ -196,7 +196,7 @@ def test_a_chip_of_ones_own_can_be_offered(tmp_path: Path) -> None:
 def test_what_is_left_aside_is_said() -> None:
     """Keys of a scenario in whose place the offers stand are named with the assumptions."""
     found = small(w_run={**RUN, "on": "b200-sxm-180gb", "budget": "1 USD"})
-    assert "sweep: on, budget of its scenario left aside, as the offers say it" in found.table()
+    assert "sweep: left aside of its scenario, as the offers say it: on, budget" in found.table()
 
 
 def test_a_service_holds_its_gpus_between_its_dates() -> None:

@@ -303,7 +303,7 @@ class FleetResult(Result):
             )
         for w in fleet.workloads:
             if w.aside:
-                found.append(f"{w.name}: {', '.join(w.aside)} of its scenario left aside, as the offers say it")
+                found.append(f"{w.name}: left aside of its scenario, as the offers say it: {', '.join(w.aside)}")
             if w.service is not None:
                 found.append(
                     f"{w.name}: {w.service.tokens_per_s:,.0f} tokens/s at 2 FLOP a token and active parameter, "
