@@ -62,6 +62,8 @@ def test_laws_stand_side_by_side(answer: FrontierResult) -> None:
     by_law = dict(answer.others)
     assert list(by_law) == ["besiroglu", "hoffmann", "llama3"]
     assert by_law["hoffmann"].params < by_law["besiroglu"].params
+    sizes = [each.params for each in by_law.values()]
+    assert f"the laws are {max(sizes) / min(sizes):.2f} times apart in parameters" in answer.report().text()
 
 
 def test_serving_asks_for_a_smaller_model(answer: FrontierResult) -> None:
@@ -146,7 +148,7 @@ def test_what_is_to_be_relaxed_is_enough(budget_usd: float, answer: FrontierResu
     [
         ([], "budget: is missing; fix: give budget = '2 MUSD', as a flag --budget"),
         (["--budget", "1 USD"], "--budget: 1.0 is less than an hour of one accelerator"),
-        (["--loss-of", "2.1", "--confidence", "90 %"], "--confidence: has no use without a budget or a deadline"),
+        (["--loss-of", "2.1", "--confidence", "90 %"], "--confidence: '90 %' has no limit to keep"),
         (["--budget", "1 MUSD", "--licence", "3"], "--licence"),
         (["--budget", "-2 MUSD"], "--budget"),
         (["--budget", "2 MUSD", "--data", "-1 T"], "--data"),

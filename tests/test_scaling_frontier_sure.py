@@ -13,6 +13,7 @@ from isocost.cli import run
 from isocost.errors import InputError
 from isocost.report.frontier import FrontierResult
 from isocost.scaling.law import drawn
+from isocost.scaling.optimum import optimum
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, object] = {"budget": "200 kUSD", "deadline": "60 d", "on": "b200-sxm-180gb", "gpus": "64,128"}
@@ -207,3 +208,29 @@ def test_a_scarce_set_of_data_is_worth_something() -> None:
     assert found.chosen.data_usd == pytest.approx(10 * 500 + 20e3, rel=1e-9)
     assert found.chosen.total_usd <= 200e3
     assert any("epochs over 10 B unique tokens" in note for note in found.joint.notes)
+
+
+def test_the_calibration_of_a_user_is_used(tmp_path: Path) -> None:
+    """With the multipliers of a user's own runs the steps of the plan are those of a plan with them."""
+    path = tmp_path / "site.toml"
+    assert run(["calibrate", str(ROOT / "examples" / "my_runs.csv"), "-o", str(path), "--quiet"]) == 0
+    asked = {"budget": "100 kUSD", "on": "a100-sxm4-80gb", "gpus": 64, "stack": "internevo"}
+    plain, own = isocost.frontier(asked), isocost.frontier(asked, calibration=str(path))
+    assert own.chosen is not None
+    assert plain.chosen is not None
+    assert own.chosen.mfu != pytest.approx(plain.chosen.mfu, rel=0.02)
+    assert own.plan is not None
+    assert own.plan.question.calibration is not None
+
+
+def test_the_best_size_is_uncertain_as_the_law_is(answer: FrontierResult) -> None:
+    """Draws of the law spread the best size, about as they spread the optimum of the law alone."""
+    got, chosen = answer.outcome, answer.chosen
+    assert got is not None
+    assert got.best_params is not None
+    assert chosen is not None
+    alone = optimum(answer.joint.law, 6.0 * chosen.params * chosen.tokens).params_interval
+    assert alone is not None
+    assert got.best_params.low < chosen.params < got.best_params.high
+    ratio = alone.high / alone.low
+    assert 0.6 * ratio < got.best_params.high / got.best_params.low < 1.7 * ratio

@@ -16,6 +16,7 @@ from isocost.report.frontier_rows import (
     MARGINALS,
     SURE,
     alternative_rows,
+    apart,
     batch_text,
     chances,
     choice_row,
@@ -173,14 +174,16 @@ class FrontierResult(Result):
             sections.append(Section(title=title, body=(sure, *chances(self.outcome, joint.limits))))
         if joint.alternatives:
             near = tuple(alternative_rows(spread_out(joint.alternatives, self.top)))
-            table = Table(columns=ALTERNATIVES, rows=near)
+            table = Table(columns=with_values(ALTERNATIVES, near), rows=near)
             sections.append(Section(title="Nearly as good, smaller", body=(*nearly(joint), table)))
         if joint.marginals:
-            table = Table(columns=MARGINALS, rows=tuple(marginal_rows(joint)))
+            more = tuple(marginal_rows(joint))
+            table = Table(columns=with_values(MARGINALS, more), rows=more)
             sections.append(Section(title="What a little more buys", body=(table,)))
         if self.others:
             rows = tuple({"law": law, **choice_row(each)} for law, each in self.others)
-            sections.append(Section(title="Laws side by side", body=(Table(columns=BY_LAW, rows=rows), NOT_COMPARABLE)))
+            said = (apart([each for _, each in self.others]), NOT_COMPARABLE)
+            sections.append(Section(title="Laws side by side", body=(Table(columns=BY_LAW, rows=rows), *said)))
         if joint.notes or self.dropped:
             sections.append(Section(title="To know", body=(*joint.notes, *self.dropped)))
         kept = f"limits: kept with a probability of {self.found.planner.confidence:.0%} each"

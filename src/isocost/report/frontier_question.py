@@ -133,14 +133,11 @@ def _read(
 
 
 def _refuse_useless(checked: Scenario, said: Settings) -> None:
-    """Refuse a question without an end, and what would be left aside without a word."""
+    """Refuse a question without a goal, and what would be left aside without a word."""
     problems = []
     if checked.budget_usd is None and "loss_of" not in said.values:
         fix = "give budget = '2 MUSD', as a flag --budget '2 MUSD', or a loss to reach: loss_of, --loss-of"
         problems.append(Problem("budget", "is missing", fix=fix))
-    elif checked.budget_usd is None and checked.deadline_s is None and checked.confidence is not None:
-        fix = "give a budget or a deadline to keep with it"
-        problems.append(Problem("confidence", "has no use without a budget or a deadline", fix=fix))
     if "family" in said.values and "experts" in said.values:
         problems.append(Problem("experts", "has no use with a family of models", fix="keep one of the two"))
     if problems:

@@ -20,6 +20,7 @@ from isocost.units import show
 from isocost.workload.params import parameter_count
 
 DAY_S: Final = 86400.0
+_LEAST_USD: Final = 1.0
 _SHOWN: Final = 12  # points of the line in the table; all of them are in CSV and JSON
 
 
@@ -108,13 +109,18 @@ def choice_row(choice: Choice) -> dict[str, Any]:
     }
 
 
+def _change(usd: float) -> float | None:
+    """Return a change of money; none where it is the rounding of a number."""
+    return usd if abs(usd) >= _LEAST_USD else None
+
+
 def alternative_rows(found: Sequence[Alternative]) -> list[dict[str, Any]]:
     """Return models that are nearly as good, each beside the chosen one."""
     return [
         {
             **choice_row(each.choice),
             "change": each.loss,
-            "change_usd": each.usd,
+            "change_usd": _change(each.usd),
             "size_frac": each.size_frac,
             "tokens_frac": each.tokens_frac,
             "serving_frac": each.serving_frac,
@@ -125,7 +131,10 @@ def alternative_rows(found: Sequence[Alternative]) -> list[dict[str, Any]]:
 
 def marginal_rows(joint: Joint) -> list[dict[str, Any]]:
     """Return what a little more of each thing buys."""
-    return [{**choice_row(m.choice), "more": m.more, "change": m.loss, "change_usd": m.usd} for m in joint.marginals]
+    return [
+        {**choice_row(m.choice), "more": m.more, "change": m.loss, "change_usd": _change(m.usd)}
+        for m in joint.marginals
+    ]
 
 
 def nearly(joint: Joint) -> tuple[str, ...]:
@@ -139,6 +148,15 @@ def nearly(joint: Joint) -> tuple[str, ...]:
     return (
         f"{each.choice.architecture.name}: {each.size_frac:.2f} of the size, {each.tokens_frac:.2f} times the tokens, "
         f"{paid}, a token served for {each.serving_frac:.2f} of the cost; shown: within {limit}",
+    )
+
+
+def apart(chosen: Sequence[Choice]) -> str:
+    """Return how far the choices of several laws are apart."""
+    size, tokens = ([getattr(each, name) for each in chosen] for name in ("params", "tokens"))
+    return (
+        f"the laws are {max(size) / min(size):.2f} times apart in parameters, {max(tokens) / min(tokens):.2f} times in "
+        "tokens"
     )
 
 
@@ -203,8 +221,10 @@ def batch_text(asked: Question, plan: Candidate, reach: Reach) -> tuple[str, ...
     """Return the batch of a plan, and how large a cluster is of use to it."""
     batch = plan.global_batch_seqs * asked.seq_len
     return (
-        f"batch of {count(batch)} tokens; critical: {count(reach.critical_tokens)} tokens, where both tokens and steps "
-        "are twice their least (kaplan2020, mccandlish2018)",
+        f"batch of {count(batch)} tokens, {batch / reach.critical_tokens:.2f} of the critical one (kaplan2020, "
+        f"mccandlish2018): by that law {1.0 + batch / reach.critical_tokens:.2f} times the tokens of a small batch, in "
+        f"{1.0 + reach.critical_tokens / batch:.2f} times the steps of a large one; not added, as laws of loss hold "
+        "the batches of their own runs",
         f"largest useful cluster at 20 % of tokens wasted: {reach.gpus:,} accelerators, {reach.run_s / DAY_S:,.1f} d "
         f"of steps; no cluster of these takes less than {reach.floor_s / DAY_S:,.1f} d",
     )

@@ -86,10 +86,15 @@ class Line(Protocol):
         ...
 
 
-def joint_optimum(table: Table, limits: Limits, law: Law) -> Joint:
-    """Return the model of least loss within the limits, the isocost line, and what a little more of each would buy."""
+def joint_optimum(table: Table, limits: Limits, law: Law, smooth: Table | None = None) -> Joint:
+    """Return the model of least loss within the limits, the isocost line, and what a little more of each would buy.
+
+    ``smooth`` is the table before some sizes were looked at more closely than others: which size is the best under
+    another draw of the law is asked of it, as all its sizes are alike.
+    """
     line = isocost_line(table, limits, law)
-    return _joint(table, limits, law, isocost_line, line, () if line else ways_in(table, limits, law), None)
+    alike = line if smooth is None else isocost_line(smooth, limits, law)
+    return _joint(table, limits, law, isocost_line, line, () if line else ways_in(table, limits, law), None, alike)
 
 
 def cheapest_to(table: Table, limits: Limits, law: Law, loss: float) -> Joint:
@@ -117,6 +122,7 @@ def _joint(
     line: tuple[Choice, ...],
     relax: tuple[str, ...],
     target: float | None,
+    alike: tuple[Choice, ...] = (),
 ) -> Joint:
     if not line:
         return Joint(
@@ -131,7 +137,7 @@ def _joint(
         law=law,
         limits=limits,
         chosen=chosen,
-        spread=_spread(law, line if target is None else (), chosen, limits),
+        spread=_spread(law, alike, chosen, limits),
         line=line,
         alternatives=_alternatives(line, chosen),
         marginals=_marginals(table, limits, law, chosen, again),
@@ -142,7 +148,7 @@ def _joint(
 
 
 def _spread(law: Law, line: Sequence[Choice], chosen: Choice, limits: Limits) -> Spread | None:
-    """Return the loss of the chosen model, and the best model of the line, under draws of the law's parameters."""
+    """Return the loss of the chosen model, and the best model of a line, under draws of the law's parameters."""
     at = drawn(law, DRAWS)
     if at is None:
         return None

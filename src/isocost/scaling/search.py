@@ -69,7 +69,7 @@ def frontier(
         if planner.learn_start(shapes[k], hints[k]):
             break
     table = _coarse(planner, shapes, hints, len(shapes) if family else ANCHORS)
-    exact: set[int] = set()
+    smooth, exact = table, set[int]()
     plan: Answer | None = None
     for _ in range(_ROUNDS):
         chosen = _best(table, limits, law, target)
@@ -87,7 +87,7 @@ def frontier(
             break
         table = _on_plan(planner, table, chosen.offer, plan, time, cost)
         plan = None
-    joint = joint_optimum(table, limits, law) if target is None else cheapest_to(table, limits, law, target)
+    joint = joint_optimum(table, limits, law, smooth) if target is None else cheapest_to(table, limits, law, target)
     if joint.chosen is None:
         return Frontier(planner=planner, table=table, joint=joint, plan=None)
     chosen, plan = _kept(planner, joint, plan or planner.plan(joint.chosen))
