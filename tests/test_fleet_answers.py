@@ -78,6 +78,16 @@ def test_runs_are_those_of_the_planner(year: FleetResult) -> None:
     assert days["p75"] < row["run_s"] / 86400 < days["p90"]
 
 
+@pytest.mark.parametrize("term", ["on_demand", "spot"])
+def test_a_run_is_as_long_as_an_estimate_has_it(term: str) -> None:
+    """At the median a run takes what isocost estimate says on the same GPUs under the same term, to the second."""
+    sized = small(o_term=term).answered.plan_of("sweep")
+    assert sized is not None
+    plan = api.estimate({**RUN, "on": OFFER["accelerator"], "gpus": sized.gpus, "term": term})
+    assert plan.answer.chosen is not None
+    assert sized.first_s == pytest.approx(plan.answer.chosen.run_s, abs=1.0)
+
+
 def test_what_binds_is_what_saves(year: FleetResult) -> None:
     """Each constraint named makes the bill smaller where it is eased; the bill with it eased is at least the work."""
     assert year.answered.bindings

@@ -17,6 +17,7 @@ from isocost.fleet.places import has_room, starts
 from isocost.fleet.records import Demand, Packing, Shape, Supply
 from isocost.fleet.relax import Binding, WayOut, bindings, ways_out
 from isocost.fleet.size import Sized, run_shapes, run_sizes, service_gpus, service_shape
+from isocost.money.terms import SPOT
 from isocost.scenario.fleet import Fleet, read_fleet
 from isocost.scenario.fleet_offers import FleetOffer
 from isocost.scenario.fleet_workloads import Workload
@@ -26,6 +27,7 @@ from isocost.scenario.values import DAY_S, MAX_GPUS
 
 # Counts beyond what can be had are sized too, so that it can be said what more GPUs would change.
 BEYOND: Final = 4
+Hardware = tuple[str, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +40,7 @@ class Answered:
     bindings: tuple[Binding, ...]
     reasons: Mapping[str, str]  # of what was left out
     ways_out: tuple[WayOut, ...]
-    sized: Mapping[tuple[int, str, str | None], tuple[Sized, ...]]  # by workload, accelerator and fabric
+    sized: Mapping[tuple[int, *Hardware], tuple[Sized, ...]]  # by workload and hardware
 
     def plan_of(self, name: str) -> Sized | None:
         """Return what the planner says of one run of a workload as it was placed; None for a service."""
@@ -55,7 +57,7 @@ class _Shaper:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self.sized: dict[tuple[int, str, str | None], tuple[Sized, ...]] = {}
+        self.sized: dict[tuple[int, *Hardware], tuple[Sized, ...]] = {}
         self.refused: dict[int, list[str]] = {}
 
     def demands(self, supplies: Sequence[Supply]) -> list[Demand]:
@@ -93,13 +95,16 @@ class _Shaper:
             tables["catalog"] = list(self._fleet.catalog_files)
         if offer.fabric is not None:
             tables["fabric"] = offer.fabric.id
+        if offer.supply.term == SPOT:
+            tables["term"] = SPOT
         tables.setdefault("gpus", list(self._counts(offer)))
         try:
             scenario, _ = read_scenario(tables, today=self._fleet.start)
             question, _ = question_of(scenario, self._fleet.catalog, self._fleet.start)
         except InputError as error:
             raise InputError([replace(p, path=f"workload {w.name}: {p.path}") for p in error.problems]) from None
-        found = run_sizes(question, self._fleet.catalog, shipped())
+        constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+        found = run_sizes(question, self._fleet.catalog, constants)
         if not found:
             counts = question.gpu_counts
             self._refuse(
@@ -119,8 +124,10 @@ class _Shaper:
             reasons.append(reason)
 
 
-def _hardware(offer: FleetOffer) -> tuple[str, str | None]:
-    return offer.accelerator.id, offer.fabric.id if offer.fabric else None
+def _hardware(offer: FleetOffer) -> Hardware:
+    """Return what the length of a run depends on: chip, network, and whether it is spot capacity."""
+    fabric = offer.fabric.id if offer.fabric else None
+    return offer.accelerator.id, fabric, SPOT if offer.supply.term == SPOT else None
 
 
 def ask_fleet(given: str | Path | Mapping[str, object], today: datetime.date | None = None) -> Answered:
