@@ -1,4 +1,4 @@
-"""Print the examples into README.md and docs/calibration.md, between their markers: run when an answer moves.
+"""Print the examples into README.md and two pages of docs/, between their markers: run when an answer moves.
 
 python scripts/readme_answer.py
 """
@@ -14,6 +14,7 @@ import isocost
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CALIBRATION = ROOT / "docs" / "calibration.md"
+DOCTOR = ROOT / "docs" / "doctor.md"
 SCENARIO = "examples/llama-3.1-70b.toml"
 BEGIN, END = "<!-- answer:begin (python scripts/readme_answer.py) -->", "<!-- answer:end -->"
 
@@ -34,6 +35,13 @@ def calibration_answer() -> str:
     return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
 
 
+def actual_answer() -> str:
+    """Return what comparing the plan of the example run with its log prints, as an indented block."""
+    os.chdir(ROOT)
+    text = isocost.compare(isocost.plan("examples/run.toml"), "examples/run.log").table()
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+
+
 def with_answer(page: str, shown: str | None = None) -> str:
     """Return a page with an answer between its markers: that of the README unless another is given."""
     block = f"{BEGIN}\n\n{answer() if shown is None else shown}\n\n{END}"
@@ -44,3 +52,5 @@ if __name__ == "__main__":
     README.write_text(with_answer(README.read_text(encoding="utf-8")), encoding="utf-8")
     page = CALIBRATION.read_text(encoding="utf-8")
     CALIBRATION.write_text(with_answer(page, calibration_answer()), encoding="utf-8")
+    page = DOCTOR.read_text(encoding="utf-8")
+    DOCTOR.write_text(with_answer(page, actual_answer()), encoding="utf-8")

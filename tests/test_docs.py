@@ -107,6 +107,17 @@ def test_the_calibration_page_shows_what_is_printed() -> None:
         os.chdir(here)
 
 
+def test_the_doctor_page_shows_what_is_printed() -> None:
+    """Plan against actual on that page is what is printed now (python scripts/readme_answer.py writes it)."""
+    page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "scripts" / "readme_answer.py"))
+    here = os.getcwd()
+    try:
+        assert script["with_answer"](page, script["actual_answer"]()) == page
+    finally:
+        os.chdir(here)
+
+
 def test_links_of_the_pages_lead_somewhere() -> None:
     """Every relative link points at a file of the project."""
     for page in [*PAGES, ROOT / "docs" / "glossary.md"]:
