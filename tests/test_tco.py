@@ -109,6 +109,19 @@ def test_spot_beyond_the_record_does_not_lead(found: Tco, small: Tco) -> None:
     assert "does not end" not in small.sentence
 
 
+def test_a_quote_is_a_way_of_its_own() -> None:
+    """A price of [purchase] is the first row, with its host on its bill alone; other rows stay as they were."""
+    plain = isocost.tco(SMALL, years=(3,))
+    quoted = isocost.tco(SMALL, years=(3,), purchase={"price": "3.90 USD/gpu/h", "host": "1 USD/gpu/h"})
+    own = quoted.ways[0]
+    assert (own.name, own.as_of) == ("your price, on demand", "yours")
+    assert own.price == pytest.approx((3.90, 3.90, 3.90), rel=1e-9)
+    assert own.bill is not None
+    hours = float(np.median(quoted.plan.answer.outlook.gpu_hours))  # type: ignore[union-attr]
+    assert own.bill[1] > 4.90 * hours
+    assert quoted.ways[1:] == plain.ways
+
+
 def test_break_even_is_where_both_cost_the_same(found: Tco) -> None:
     """On the curve the owned hour at the break-even use costs the rent; longer horizons need less use."""
     assert found.owning is not None

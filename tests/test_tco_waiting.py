@@ -42,7 +42,8 @@ def test_the_next_generation_is_planned() -> None:
 
 def test_beyond_the_catalogue_the_last_step_is_repeated() -> None:
     """After the B200 comes a chip as much better as the B200 over the H100, in arithmetic and price, and it says so."""
-    found = _waiting("b200-sxm-180gb", wait="1 year")
+    found = _waiting("b200-sxm-180gb", wait="12 mo")
+    assert found.inputs.wait_s == YEAR_S
     chips = [CATALOG.accelerator(chip) for chip in ("h100-sxm5-80gb", "b200-sxm-180gb")]
     assert found.next.speedup == pytest.approx((chips[1].bf16_flop_per_s or 0) / (chips[0].bf16_flop_per_s or 1))
     assert not found.next.sold_today

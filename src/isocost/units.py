@@ -31,7 +31,7 @@ _UNITS: dict[str, tuple[str, float, Mapping[str, float]]] = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("s", _HOUR, _NONE)),
     **dict.fromkeys(("d", "day", "days"), ("s", _DAY, _NONE)),
     **dict.fromkeys(("wk", "week", "weeks"), ("s", 7 * _DAY, _NONE)),
-    **dict.fromkeys(("month", "months"), ("s", _YEAR / 12, _NONE)),
+    **dict.fromkeys(("month", "months", "mo"), ("s", _YEAR / 12, _NONE)),
     **dict.fromkeys(("y", "yr", "year", "years"), ("s", _YEAR, _NONE)),
     **dict.fromkeys(("flop", "flops", "FLOP", "FLOPs"), ("flop", 1.0, _DECIMAL)),
     "FLOPS": ("flop/s", 1.0, _DECIMAL),

@@ -46,7 +46,7 @@ catalog = typer.Typer(
 app.add_typer(catalog)
 app.add_typer(scaling)
 app.command(epilog="Example: isocost goodput examples/llama-3.1-405b.toml --checkpoint-interval auto")(whole.goodput)
-app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,3,5")(tco)
+app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,3,5 --wait '6 months'")(tco)
 app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
     frontier
 )

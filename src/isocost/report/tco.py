@@ -105,7 +105,10 @@ class Tco(Result):
         return Report(lead=self.sentence, sections=tuple(sections))
 
     def _ways_section(self) -> Section:
-        notes = [f"{way.name}: {way.note}" for way in self.ways if way.note]
+        noted: dict[str, list[str]] = {}
+        for way in self.ways:
+            noted.setdefault(way.note, []).append(way.name)
+        notes = [f"{', '.join(names)}: {note}" for note, names in noted.items() if note]
         about = (
             f"bills are median and 5th to 95th percentile of {DRAWS:,} draws; prices low, median and high of dated "
             f"offers (isocost catalog list offers); owned: {self.utilisation:.0%} of owned hours are in use, energy in "

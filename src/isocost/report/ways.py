@@ -76,9 +76,20 @@ class Payer:
 
 def every_way(payer: Payer, years: Sequence[float]) -> tuple[Way, ...]:
     """Return all ways, priced or with the reason why they are not."""
-    ways = [_rented(payer, term) for term in RENTED]
-    ways[1:1] = [_on_spot(payer, pool) for pool in POOLS]
-    return (*ways, *(_owned(payer, horizon) for horizon in years))
+    # A price of the catalogue has its host in it; what [purchase] says of a host is of the user's own price.
+    market = replace(payer, conditions=replace(payer.conditions, host_usd_per_s=0.0))
+    ways = [_rented(market, term) for term in RENTED]
+    ways[1:1] = [_on_spot(market, pool) for pool in POOLS]
+    quoted = payer.scenario.purchase is not None and payer.scenario.purchase.get("price") is not None
+    return (*([_quoted(payer)] if quoted else []), *ways, *(_owned(market, horizon) for horizon in years))
+
+
+def _quoted(payer: Payer) -> Way:
+    """Return the price that the scenario states, on the term of the plan."""
+    ends, term = payer.run.price_usd_per_s, payer.run.term
+    assert ends is not None
+    way = _way(f"your price, {_words(term)}", ends, "yours", payer.outlook())
+    return _with_idle(payer, term, ends, way)
 
 
 def _words(term: str) -> str:
@@ -120,7 +131,11 @@ def _rented(payer: Payer, term: str) -> Way:
     o = payer.outlook(term=term, price_usd_per_s=ends)
     if term == CAPACITY_BLOCK and (why := too_large_for_a_block(payer, o)):
         return Way(name=_words(term), price=_hours(ends), as_of=_dated(price), note=why)
-    way = _way(_words(term), ends, _dated(price), o)
+    return _with_idle(payer, term, ends, _way(_words(term), ends, _dated(price), o))
+
+
+def _with_idle(payer: Payer, term: str, ends: Ends, way: Way) -> Way:
+    """Return a way with the part of its bill that is for time committed and not used."""
     if COMMITMENTS[term] == (0.0, 0.0):
         return way
     # What all of the idle time coming back would save is what is paid for it.
