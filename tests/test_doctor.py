@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from measure_logs import LOGS, megatron_2021
 from measure_traces import step_events, write_trace
@@ -126,26 +127,55 @@ def test_events_are_written(log: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
 
 
+# A step of the page's run, one of two ranks, with a data loader that is too slow.
+PARTS = {
+    "matrix products": 32.0, "attention": 4.0, "norms and elementwise": 5.0, "optimizer": 0.1, "tp": 14.0,
+    "data stalls": 6.0, "host": 0.5,
+}  # fmt: skip
+TENSOR = {"Collective name": "allreduce", "In msg nelems": 8, "Group size": 8, "dtype": "BFloat16",
+          "Process Group Description": "mesh_tp"}  # fmt: skip
+
+
+def _page_files(folder: Path) -> None:
+    """Write the files that the page speaks of."""
+    (folder / "own.csv").write_text("it,dt\n" + "".join(f"{step},2000\n" for step in range(1, 20)))
+    draws = np.random.default_rng(0)
+    for name, mean in (("run", 58.0), ("old", 60.0), ("new", 54.0)):
+        times = mean * (1.0 + (0.0 if name == "run" else 0.02) * draws.standard_normal(200))
+        if name == "new":
+            times[20::20] += 120.0
+        text = "".join(megatron_2021(step, time) for step, time in enumerate(times, 1))
+        (folder / f"{name}.log").write_text(text.replace("size:     8", "size:    64"), encoding="utf-8")
+    (folder / "stops.log").write_text("".join(megatron_2021(n, 20.0) for n in (*range(1, 801), *range(751, 1601))))
+    slow = PARTS | {"matrix products": 34.0, "tp": 12.0}
+    for name, parts, rank in (("rank0", PARTS, 0), ("rank1", slow, 1), ("before", PARTS | {"host": 9.0}, 0)):
+        events = [
+            event for n in range(3) for event in step_events(parts, {"tp": TENSOR}, 1e6 * n * sum(parts.values()), n)
+        ]
+        write_trace(folder / f"{name}.json", events, rank, 8, "NVIDIA B200")
+
+
 def test_the_page(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every command of the page runs on the log it describes, every Python example too, and the shown answer is it."""
+    """Every command of the page runs on the files it describes, Python examples too; the shown answers are theirs."""
     monkeypatch.chdir(log.parent)
     (log.parent / "examples").symlink_to(PAGE.parents[1] / "examples")
-    (log.parent / "own.csv").write_text("it,dt\n" + "".join(f"{step},2000\n" for step in range(1, 20)))
+    _page_files(log.parent)
     text = PAGE.read_text(encoding="utf-8")
     (scenario,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (log.parent / "run.toml").write_text(scenario, encoding="utf-8")
-    (log.parent / "run.log").write_text(
-        "".join(megatron_2021(step, 58.0) for step in range(1, 30)).replace("size:     8", "size:    64"),
-        encoding="utf-8",
-    )
-    commands = [line.strip() for line in text.splitlines() if line.strip().startswith("isocost doctor")]
+    commands = [
+        line.strip() for line in text.splitlines() if line.strip().startswith(("isocost doctor", "isocost good"))
+    ]
     assert len(commands) >= 4
+    answers = {}
     for command in commands:
         assert run(shlex.split(command)[1:]) == 0, command
-    capsys.readouterr()
-    assert run(["doctor", "train.log"]) == 0
+        answers[command] = capsys.readouterr().out
     shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    assert shown[0] == capsys.readouterr().out  # the others are those of scripts/answer_pages.py
+    assert answers["isocost doctor train.log"] == shown[0]
+    assert answers["isocost doctor old.log new.log"] in shown
+    traced = answers["isocost doctor rank0.json rank1.json --scenario run.toml"].split("\n\n")
+    assert next(part for part in traced if part.startswith("The trace beside the model")) + "\n" in shown
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, "example", "exec"), {})
         assert capsys.readouterr().out
