@@ -48,6 +48,14 @@ def test_an_estimate_is_judged_by_its_limits() -> None:
     assert "Limits of the scenario" not in free.table()
 
 
+def test_limits_of_an_estimate_are_flags_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Flags of limits are judged as keys of a scenario are; a layout that misses them is still an answer."""
+    assert run(["estimate", *FLAGS, "--deadline", "1 h", "--budget", "1 USD"]) == 0
+    text = capsys.readouterr().out
+    assert "deadline of 60 min: kept with a chance of 0%, " in text
+    assert "budget of $1.00: kept with a chance of 0%, " in text
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
 
 _WHAT = "What to train"
 _GOAL = "Goal"
@@ -79,3 +83,40 @@ Output = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="Write here.", rich_help_panel=_OUT, show_default=False),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.", rich_help_panel=_OUT)]
+
+# Options that verbs take together, in the order of their help. typer reads them from a signature: see ``taking``.
+Group = Mapping[str, Any]
+WHAT: Final[Group] = {"model": Model, "tokens": Tokens, "seq_len": SeqLen, "global_batch": GlobalBatch}
+LIMITS: Final[Group] = {"deadline": Deadline, "budget": Budget, "power_cap": PowerCap}
+WHERE: Final[Group] = {"on": On, "gpus": Gpus, "fabric": Fabric, "term": Term, "catalog": Catalog}
+LAYOUT: Final[Group] = {
+    "stack": Stack, "calibration": Calibration, "precision": Precision, "tp": Tp, "pp": Pp, "vp": Vp, "cp": Cp,
+    "ep": Ep, "micro_batch": MicroBatch, "recompute": Recompute, "sharding": Sharding, "schedule": Schedule,
+}  # fmt: skip
+SWITCHES: Final[Group] = {
+    "attention_kernel": AttentionKernel, "norm_kernel": NormKernel, "gradient_precision": GradientPrecision,
+    "compiled": Compiled, "cuda_graphs": CudaGraphs, "tp_overlap": TpOverlap,
+}  # fmt: skip
+GATES: Final[Group] = {"max_cost": MaxCost, "max_days": MaxDays, "fail_if": FailIf}
+RESULT: Final[Group] = {"format": Format, "output": Output, "quiet": Quiet}
+_SWITCHED_OFF: Final = ("quiet", "explain")  # flags without a value; everything else is left out
+
+
+def taking(*groups: Group) -> Callable[[Verb], Verb]:
+    """Give a verb the options of groups beside its own; it reads them from its context."""
+
+    def wrap(verb: Verb) -> Verb:
+        own = inspect.signature(verb, eval_str=True).parameters.values()
+        taken = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=False if name in _SWITCHED_OFF else None, annotation=kind
+            )
+            for group in groups
+            for name, kind in group.items()
+        ]
+        parameters = [p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD] + taken
+        verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        verb.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return verb
+
+    return wrap

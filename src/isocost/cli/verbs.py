@@ -104,92 +104,21 @@ def _answer(context: typer.Context, verb: str) -> None:
 
 
 @app.command(epilog="Example: isocost plan --model llama-3.1-70b --tokens '15 T' --deadline '60 d' --gpus 64..8192")
-def plan(
-    context: typer.Context,
-    scenario: flags.Scenario = None,
-    model: flags.Model = None,
-    tokens: flags.Tokens = None,
-    seq_len: flags.SeqLen = None,
-    global_batch: flags.GlobalBatch = None,
-    deadline: flags.Deadline = None,
-    budget: flags.Budget = None,
-    power_cap: flags.PowerCap = None,
-    top: flags.Top = None,
-    on: flags.On = None,
-    gpus: flags.Gpus = None,
-    fabric: flags.Fabric = None,
-    term: flags.Term = None,
-    catalog: flags.Catalog = None,
-    stack: flags.Stack = None,
-    calibration: flags.Calibration = None,
-    precision: flags.Precision = None,
-    tp: flags.Tp = None,
-    pp: flags.Pp = None,
-    vp: flags.Vp = None,
-    cp: flags.Cp = None,
-    ep: flags.Ep = None,
-    micro_batch: flags.MicroBatch = None,
-    recompute: flags.Recompute = None,
-    sharding: flags.Sharding = None,
-    schedule: flags.Schedule = None,
-    attention_kernel: flags.AttentionKernel = None,
-    norm_kernel: flags.NormKernel = None,
-    gradient_precision: flags.GradientPrecision = None,
-    compiled: flags.Compiled = None,
-    cuda_graphs: flags.CudaGraphs = None,
-    tp_overlap: flags.TpOverlap = None,
-    confidence: flags.Confidence = None,
-    max_cost: flags.MaxCost = None,
-    max_days: flags.MaxDays = None,
-    fail_if: flags.FailIf = None,
-    format: flags.Format = None,
-    output: flags.Output = None,
-    quiet: flags.Quiet = False,
-) -> None:
+@flags.taking(
+    flags.WHAT, flags.LIMITS, {"top": flags.Top}, flags.WHERE, flags.LAYOUT, flags.SWITCHES,
+    {"confidence": flags.Confidence}, flags.GATES, flags.RESULT,
+)  # fmt: skip
+def plan(context: typer.Context, scenario: flags.Scenario = None, **options: object) -> None:
     """Choose accelerator, GPU count and layout: days, cost, and why the others lost."""
     _answer(context, "plan")
 
 
 @app.command(epilog="Example: isocost estimate examples/llama-3.1-70b.toml --gpus 1024 --tp 8 --pp 4 --micro-batch 1")
-def estimate(
-    context: typer.Context,
-    scenario: flags.Scenario = None,
-    model: flags.Model = None,
-    tokens: flags.Tokens = None,
-    seq_len: flags.SeqLen = None,
-    global_batch: flags.GlobalBatch = None,
-    top: flags.Top = None,
-    on: flags.On = None,
-    gpus: flags.Gpus = None,
-    fabric: flags.Fabric = None,
-    term: flags.Term = None,
-    catalog: flags.Catalog = None,
-    stack: flags.Stack = None,
-    calibration: flags.Calibration = None,
-    precision: flags.Precision = None,
-    tp: flags.Tp = None,
-    pp: flags.Pp = None,
-    vp: flags.Vp = None,
-    cp: flags.Cp = None,
-    ep: flags.Ep = None,
-    micro_batch: flags.MicroBatch = None,
-    recompute: flags.Recompute = None,
-    sharding: flags.Sharding = None,
-    schedule: flags.Schedule = None,
-    attention_kernel: flags.AttentionKernel = None,
-    norm_kernel: flags.NormKernel = None,
-    gradient_precision: flags.GradientPrecision = None,
-    compiled: flags.Compiled = None,
-    cuda_graphs: flags.CudaGraphs = None,
-    tp_overlap: flags.TpOverlap = None,
-    max_cost: flags.MaxCost = None,
-    max_days: flags.MaxDays = None,
-    fail_if: flags.FailIf = None,
-    explain: flags.Explain = False,
-    format: flags.Format = None,
-    output: flags.Output = None,
-    quiet: flags.Quiet = False,
-) -> None:
+@flags.taking(
+    flags.WHAT, flags.LIMITS, {"top": flags.Top}, flags.WHERE, flags.LAYOUT, flags.SWITCHES, flags.GATES,
+    {"explain": flags.Explain}, flags.RESULT,
+)  # fmt: skip
+def estimate(context: typer.Context, scenario: flags.Scenario = None, **options: object) -> None:
     """Say what a given number of GPUs takes and costs; what is left out of the layout is chosen."""
     _answer(context, "estimate")
 
