@@ -127,6 +127,9 @@ def test_a_block_limits_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert found.answer.question.deadline_s == 182 * 86400
     assert isocost.plan(SMALL, term="capacity_block", deadline="30 d").answer.question.deadline_s == 30 * 86400
     assert [note.as_of for note in found.assumptions() if note.name == "capacity block"] == ["2024-12"]
+    long = isocost.estimate(SMALL, term="capacity_block", tokens="20 T")
+    assert "; not to be had at that price: a capacity block holds at most 64 instances" in long.sentence
+    assert "not to be had" not in isocost.estimate(SMALL, term="capacity_block").sentence
     assert (
         command(["plan", "--model", "llama-3.1-8b", "--tokens", "1 T", "--term", "capacity_block", "--gpus", "4096"])
         == 2

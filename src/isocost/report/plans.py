@@ -9,6 +9,8 @@ from typing import Any
 
 from isocost.catalog import Catalog
 from isocost.constants import shipped
+from isocost.costs import block_limits
+from isocost.money.terms import CAPACITY_BLOCK
 from isocost.report.candidates import (
     LAYOUT,
     PLAN,
@@ -122,8 +124,15 @@ class Plan(Result):
         return (
             f"{chosen.gpus:,} x {option.accelerator.name}{price} ({option.label.split(', ', 1)[-1]}), "
             f"{days(chosen)} at {chosen.goodput:.0%} goodput, {money(chosen.cost_usd)}; {layout_text(chosen)}; "
-            f"bound by {chosen.binds}"
+            f"bound by {chosen.binds}{self._unsold(chosen)}"
         )
+
+    def _unsold(self, chosen: Candidate) -> str:
+        """Return why the price of a capacity block cannot be had for an estimate, or nothing."""
+        limits = block_limits(self.catalog, chosen.option.accelerator.id)
+        if chosen.option.term != CAPACITY_BLOCK or chosen.run_s <= limits.longest_s:
+            return ""
+        return f"; not to be had at that price: {limits}"
 
     def rows(self) -> Table:
         """Return the frontier, days against cost, with all that a row can hold."""
