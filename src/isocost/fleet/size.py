@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from isocost.catalog.records import Accelerator, rates_by_precision
 from isocost.catalog.store import Catalog
 from isocost.constants import Constant
@@ -14,6 +16,7 @@ from isocost.laws.serving import serving_gpus
 from isocost.memory_choices import capacity_bytes
 from isocost.search.describe import candidates
 from isocost.search.notes import with_batch
+from isocost.search.outlook import forecast
 from isocost.search.plan import Searcher
 from isocost.search.pool import Pool, champions
 from isocost.search.question import Candidate, Question
@@ -41,7 +44,7 @@ def run_sizes(question: Question, catalog: Catalog, constants: Mapping[str, Cons
 
     Lengths are kept with the confidence of the question.
     """
-    asked, _ = with_batch(replace(question, deadline_s=None, budget_usd=None, power_w=None))
+    asked, _ = with_batch(replace(question, deadline_s=None, budget_usd=None, power_w=None, tornado=False))
     searcher = Searcher(catalog, constants)
     pool = searcher.pool(asked)
     best = champions(pool)
@@ -50,26 +53,25 @@ def run_sizes(question: Question, catalog: Catalog, constants: Mapping[str, Cons
     assert asked.conditions is not None, "a fleet is about whole runs"
     known = {**asked.conditions.given, BRING_UP: 0.0}
     again = searcher.pool(replace(asked, conditions=replace(asked.conditions, given=known)))
-    later = _lengths(again, champions(again))
+    first, later = _lengths(pool, best, catalog), _lengths(again, champions(again), catalog)
     found = [
-        Sized(gpus=plan.gpus, first_s=length, next_s=later[plan.gpus], plan=plan)
-        for plan, length in zip(candidates(pool, best.tolist()), _kept(pool, best), strict=True)
+        Sized(gpus=plan.gpus, first_s=first[plan.gpus], next_s=later[plan.gpus], plan=plan)
+        for plan in candidates(pool, best.tolist())
     ]
     fastest: dict[int, Sized] = {}
-    for sized in sorted(found, key=lambda one: one.first_s):
+    for sized in sorted(found, key=lambda one: one.plan.run_s):
         fastest.setdefault(sized.gpus, sized)
     return tuple(fastest[gpus] for gpus in sorted(fastest))
 
 
-def _kept(pool: Pool, rows: Index) -> list[float]:
-    return [float(pool.run_s[row] * pool.late[row]) for row in rows]
-
-
-def _lengths(pool: Pool, rows: Index) -> dict[int, float]:
+def _lengths(pool: Pool, rows: Index, catalog: Catalog) -> dict[int, float]:
+    """Return how long the quickest run of each GPU count takes, with the confidence of the question, as plans do."""
     found: dict[int, float] = {}
-    for row, length in zip(rows, _kept(pool, rows), strict=True):
-        gpus = int(pool.gpus[row])
-        found[gpus] = min(length, found.get(gpus, math.inf))
+    for row in rows.tolist():
+        outlook = forecast(pool, row, rows, catalog)
+        assert outlook is not None, "a fleet is about whole runs"
+        length = float(np.quantile(outlook.wall_s, pool.question.confidence))
+        found[outlook.gpus] = min(length, found.get(outlook.gpus, math.inf))
     return found
 
 
