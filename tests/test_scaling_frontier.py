@@ -132,6 +132,16 @@ def test_a_very_small_question_has_an_answer(deadline: str, capsys: pytest.Captu
     assert ("deadline + " in out) == (deadline == "1 min")
 
 
+def test_sizes_are_placed_by_time_where_it_is_scarce(capsys: pytest.CaptureFixture[str]) -> None:
+    """With more money than a deadline lets be spent, the best size is inside of those tried; no time is no budget."""
+    found = isocost.frontier(SMALL, budget="2 BUSD", deadline="20 d")
+    assert found.chosen is not None
+    assert found.chosen.binds == "deadline"
+    assert not any("widen" in note for note in found.joint.notes)
+    assert run(["frontier", "--budget", "1 MUSD", "--deadline", "1 s", "--gpus", "64", "--on", "b200-sxm-180gb"]) == 4
+    assert "relax: deadline + " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("budget_usd", [0.25, 0.5, 0.9])
 def test_what_is_to_be_relaxed_is_enough(budget_usd: float, answer: FrontierResult) -> None:
     """With the budget that the sentence asks for there is a model; serving is part of it."""

@@ -47,7 +47,8 @@ MEDIAN: Final = 0.5  # the probability with which limits are kept where none is 
 NOT_MODELLED: Final = (
     "the mix and quality of the data, the schedule, and loss on tasks",
     "what a plan leaves out: see 'isocost plan'",
-    "serving beyond 2 N FLOPs a token at the cost of training's FLOPs times --serving-cost",
+    "serving beyond 2 N FLOPs a token at the rent of training's steps times the serving cost",
+    "tokens lost to a large batch",
     "sizes away from the chosen one are read between eight that were planned without context parallelism",
 )
 

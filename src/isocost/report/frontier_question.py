@@ -31,6 +31,8 @@ TABLE: Final = "frontier"
 # The template of the planner's questions: sizes and tokens are the answer here, so any will do.
 _ANY: Final[Mapping[str, object]] = {"model": "llama-3.1-8b", "tokens": "1 T"}
 _REPLACED: Final = ("model", "architecture", "tokens")
+# A deadline too short for any run still leaves sizes to say so of: about 100 M parameters on 20 tokens each.
+_LEAST_FLOP: Final = 1e18
 _NOTHING: Final = Settings(given={}, values={})
 
 
@@ -102,7 +104,7 @@ def _ask(
         planner,
         limits,
         laws[0],
-        flop=_bought_flop(checked.budget_usd, quality, laws[0], planner),
+        flop=_bought_flop(limits, quality, laws[0], planner),
         target=target,
         sparsity=said.get("experts"),
         family=[model.architecture for model in family],
@@ -186,11 +188,12 @@ def _target(quality: Quality, law: Law) -> float:
     return target
 
 
-def _bought_flop(budget_usd: float | None, quality: Quality | None, law: Law, planner: Planner) -> float:
-    """Return about how much arithmetic is bought: that of the quality where no money is named."""
-    if budget_usd is not None and quality is None:
-        return budget_usd / planner.cheapest_flop_usd()
-    assert quality is not None, "there is a budget or a quality"
+def _bought_flop(limits: Limits, quality: Quality | None, law: Law, planner: Planner) -> float:
+    """Return about how much arithmetic money and time allow, or that of the quality to reach."""
+    if quality is None:
+        bought = limits.budget_usd / planner.cheapest_flop_usd()
+        within = max(planner.most_flop(limits.deadline_s), _LEAST_FLOP) if np.isfinite(limits.deadline_s) else np.inf
+        return min(bought, within)
     params, tokens = quality.params, quality.tokens
     if quality.nats is not None:
         params = params_at_loss(law, quality.nats)

@@ -242,9 +242,14 @@ class Planner:
                 if rate is not None and option.median_usd_per_s is not None:
                     found.append(option.median_usd_per_s / (rate * GUESSED_MFU))
         if not found:
-            fix = "choose accelerators with a price, or give quotes in a catalogue of your own"
+            fix = "choose accelerators, or a term, with a price, or give quotes in a catalogue of your own"
             raise InputError([Problem("on", "has no accelerator with a price", fix=fix)])
         return min(found)
+
+    def most_flop(self, deadline_s: float) -> float:
+        """Return a guess of the arithmetic that the fastest offer does within a time, to place the sizes."""
+        rates = self._flop_per_s[np.isfinite(self._flop_per_s)]
+        return float(rates.max(initial=0.0)) * GUESSED_MFU * deadline_s
 
     def gpu_hour_usd(self) -> float:
         """Return the least price of an hour of one accelerator."""
