@@ -152,7 +152,7 @@ def _analyse(path: Path, found: Collected, info: Mapping[str, Any], device: str 
     steps = sorted(found.steps, key=lambda step: step[1])
     communicates = classes == COMMUNICATION
     sent = tuple(messages(found, (found.kernels[row] for row in np.flatnonzero(inside & communicates)), info))
-    alone = _parts(layers, np.array([begin, end]))
+    alone = _parts(layers, np.array([begin]), np.array([end]))
     return RankTrace(
         path=str(path),
         rank=whole(info.get("rank")),
@@ -208,11 +208,11 @@ def _layers(starts: Column, ends: Column, classes: Column) -> dict[str, Column]:
     return layers
 
 
-def _parts(layers: Mapping[str, Column], edges: Column) -> dict[str, Column]:
-    """Return the seconds of each layer beyond those before it, between edges."""
-    before, parts = np.zeros(len(edges) - 1), {}
+def _parts(layers: Mapping[str, Column], begins: Column, ends: Column) -> dict[str, Column]:
+    """Return the seconds of each layer beyond those before it, in each of some spans of time."""
+    before, parts = np.zeros(len(begins)), {}
     for name, layer in layers.items():
-        upto = np.diff(intervals.covered(layer, edges))
+        upto = intervals.covered(layer, ends) - intervals.covered(layer, begins)
         parts[name] = (upto - before) * _S
         before = upto
     return parts
@@ -220,11 +220,12 @@ def _parts(layers: Mapping[str, Column], edges: Column) -> dict[str, Column]:
 
 def _by_step(layers: Mapping[str, Column], steps: Sequence[tuple[str, float, float]]) -> dict[str, tuple[float, ...]]:
     """Return the parts of each profiler step, idle the rest of it."""
-    cut = [_parts(layers, np.array([begin, end])) for _, begin, end in steps]
-    parts = {name: tuple(float(step[name][0]) for step in cut) for name in layers}
-    left = [(end - begin) * _S - sum(float(part[0]) for part in step.values()) for (_, begin, end), step in
-            zip(steps, cut, strict=True)]  # fmt: skip
-    return {name: values for name, values in parts.items() if any(values)} | {IDLE: tuple(left)}
+    begins, ends = (np.array([step[place] for step in steps]) for place in (1, 2))
+    parts = _parts(layers, begins, ends)
+    idle = (ends - begins) * _S - sum(parts.values())
+    return {
+        name: tuple(values.tolist()) for name, values in (*parts.items(), (IDLE, idle)) if values.any() or name == IDLE
+    }
 
 
 def _waits(

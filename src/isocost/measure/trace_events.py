@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,8 @@ _LOADER: Final = "enumerate(DataLoader)"  # what PyTorch calls the wait for the 
 _CALL: Final = "nccl:"  # what PyTorch calls a collective on the host
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """One kernel or copy on the GPU; times in microseconds."""
+class Kernel(NamedTuple):
+    """One kernel or copy on the GPU; times in microseconds. A tuple: a trace has millions."""
 
     start: float
     end: float
