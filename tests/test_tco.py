@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -182,6 +184,13 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert values["break_even"]["years"] == [2]
     assert len(values["ways"]) == 7
     assert values["wait"] is None
+    assert run(["tco", str(LLAMA), "--years", "2", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [float(rows[0][f"bill_usd{end}"]) for end in ("_p05", "", "_p95")] == [
+        values["ways"][0][f"bill_usd{end}"] for end in ("_p05", "", "_p95")
+    ]
+    assert rows[5]["way"] == "capacity block"
+    assert rows[5]["note"].startswith("not to be had")
     assert run(["tco", str(LLAMA), "--years", "soon"]) == 2
     assert run(["tco", str(LLAMA), "--late", "1 year", "--next-chip", "b200"]) == 2
     said = capsys.readouterr().err

@@ -83,8 +83,8 @@ class Tco(Result):
         return f"owning beats renting on demand: {', '.join(parts)}"
 
     def rows(self) -> Table:
-        """Return the ways to pay."""
-        return Table(columns=_WAYS, rows=self.ways)
+        """Return the ways to pay, with all that a row can hold."""
+        return Table(columns=_WAYS_CSV, rows=self.ways)
 
     def report(self) -> Report:
         """Return the ways to pay, the curve of break-even, waiting, what a point is worth, energy."""
@@ -116,7 +116,9 @@ class Tco(Result):
         )
         programme = self.plan.programme
         beside = () if programme is None else (f"the whole programme around it: {programme_text(programme)}",)
-        return Section(title="Every way to pay for this run", body=(self.rows(), *notes, about, *beside))
+        return Section(
+            title="Every way to pay for this run", body=(Table(columns=_WAYS, rows=self.ways), *notes, about, *beside)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return ways, curve and points as plain values."""
@@ -183,6 +185,17 @@ _WAYS: Final = (
     Column(head="bill of the run", key="bill_usd", value=lambda w: w.bill_usd, text=_bill),
     Column(head="of it idle", key="idle_usd", value=lambda w: w.idle_usd or None, show=lambda x: show(x, "USD")),
     Column(head="$/useful hour", key="useful_usd_per_gpu_hour", value=lambda w: w.useful_usd_per_hour, show=_dollars),
+)
+
+
+_WAYS_CSV: Final = (
+    *_WAYS,
+    Column(head="price, low", key="price_usd_per_gpu_hour_low", value=lambda w: w.price and w.price[0]),
+    Column(head="price, high", key="price_usd_per_gpu_hour_high", value=lambda w: w.price and w.price[2]),
+    Column(head="bill, p05", key="bill_usd_p05", value=lambda w: w.bill and w.bill[0]),
+    Column(head="bill, p95", key="bill_usd_p95", value=lambda w: w.bill and w.bill[2]),
+    Column(head="ends", key="ends_frac", value=lambda w: w.ends_frac),
+    Column(head="note", key="note", value=lambda w: w.note, left=True),
 )
 
 
