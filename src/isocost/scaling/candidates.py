@@ -80,6 +80,10 @@ class Limits:
         if problems:
             raise InputError(problems)
 
+    def data_usd(self, tokens: float) -> float:
+        """Return what the data of so many tokens cost: the unique ones among them, and the licence."""
+        return min(tokens, self.unique_tokens) * self.usd_per_unique_token + self.licence_usd
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:

@@ -69,14 +69,26 @@ def frontier(
         if planner.learn_start(shapes[k], hints[k]):
             break
     table = _coarse(planner, shapes, hints, len(shapes) if family else ANCHORS)
-    smooth, exact = table, set[int]()
-    plan: Answer | None = None
+    closer, plan = _closer(planner, table, hints, limits, law, target)
+    joint = joint_optimum(closer, limits, law, table) if target is None else cheapest_to(closer, limits, law, target)
+    if joint.chosen is None:
+        return Frontier(planner=planner, table=closer, joint=joint, plan=None)
+    chosen, plan = _kept(planner, joint, plan or planner.plan(joint.chosen))
+    line = tuple(chosen if each is joint.chosen else each for each in joint.line)
+    return Frontier(planner=planner, table=closer, joint=replace(joint, chosen=chosen, line=line), plan=plan)
+
+
+def _closer(
+    planner: Planner, table: Table, hints: Sequence[float], limits: Limits, law: Law, target: float | None
+) -> tuple[Table, Answer | None]:
+    """Return the table with the best sizes looked at closely, and the plan of the best where it is on its line."""
+    exact: set[int] = set()
     for _ in range(_ROUNDS):
         chosen = _best(table, limits, law, target)
         if chosen is None:
             break
-        best = shapes.index(chosen.architecture)
-        again = set(range(max(best - _AROUND, 0), min(best + _AROUND + 1, len(shapes)))) - exact
+        best = table.architectures.index(chosen.architecture)
+        again = set(range(max(best - _AROUND, 0), min(best + _AROUND + 1, len(hints)))) - exact
         if again:
             table = _refined(planner, table, hints, sorted(again), planner.near(chosen))
             exact |= again
@@ -84,15 +96,9 @@ def frontier(
         plan = planner.plan(chosen)
         time, cost = _off(plan, chosen)
         if max(abs(time - 1.0), abs(cost - 1.0)) < _SAME_FRAC:
-            break
+            return table, plan
         table = _on_plan(planner, table, chosen.offer, plan, time, cost)
-        plan = None
-    joint = joint_optimum(table, limits, law, smooth) if target is None else cheapest_to(table, limits, law, target)
-    if joint.chosen is None:
-        return Frontier(planner=planner, table=table, joint=joint, plan=None)
-    chosen, plan = _kept(planner, joint, plan or planner.plan(joint.chosen))
-    line = tuple(chosen if each is joint.chosen else each for each in joint.line)
-    return Frontier(planner=planner, table=table, joint=replace(joint, chosen=chosen, line=line), plan=plan)
+    return table, None
 
 
 def _kept(planner: Planner, joint: Joint, plan: Answer) -> tuple[Choice, Answer]:
@@ -108,8 +114,8 @@ def _kept(planner: Planner, joint: Joint, plan: Answer) -> tuple[Choice, Answer]
         if over <= 1.0 or joint.target is not None or not left:
             break
         tokens = chosen.tokens * (1.0 - _STEP - _MARGIN * (over - 1.0))
-        loss = surface(joint.law).loss(chosen.params, tokens, joint.limits.unique_tokens)
-        chosen = replace(chosen, tokens=tokens, loss=float(np.asarray(loss)))
+        loss = float(np.asarray(surface(joint.law).loss(chosen.params, tokens, joint.limits.unique_tokens)))
+        chosen = replace(chosen, tokens=tokens, loss=loss, data_usd=joint.limits.data_usd(tokens))
         plan = planner.plan(chosen)
     return chosen, plan
 
