@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from measure_logs import megatron, megatron_2021
+from measure_logs import LOGS, megatron, megatron_2021
 
 import isocost
 from isocost.cli import run
+from isocost.errors import InputError
 from isocost.goodput.buckets import BUCKETS
 from isocost.report.actual import BEFORE, PARTS, PlanAgainstActual
 from isocost.report.plans import Plan
@@ -175,6 +176,26 @@ def test_a_log_of_another_run(head: str, said: str, saved: Path, tmp_path: Path,
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_every_format_can_be_compared(plan: Plan, tmp_path: Path) -> None:
+    """Thirty steps are thirty steps in every format that prints no rate of tokens; the mean of a run does, too."""
+    for name in ("megatron", "nemo", "dlll", "deepspeed", "nanogpt", "lightning", "trainer_state"):
+        path = tmp_path / name
+        path.write_text(LOGS[name][1], encoding="utf-8")
+        found = _against(plan, path)
+        assert (found.progress.before, found.progress.logged) == (0, 30), name
+        assert found.log.step_s.p50 == pytest.approx(2.0 if name != "trainer_state" else 64.0 / 30, rel=1e-3), name
+
+
+def test_a_log_without_a_line_of_a_step(plan: Plan, tmp_path: Path) -> None:
+    """The last line of a run alone says how fast it was, not how far it is: one clear line."""
+    path = tmp_path / "train.log"
+    path.write_text(
+        "{'train_runtime': 640.0, 'train_samples_per_second': 0.4, 'train_steps_per_second': 0.047}\n", "utf-8"
+    )
+    with pytest.raises(InputError, match=r"train\.log: "):
+        isocost.compare(plan, path)
 
 
 def test_what_is_no_plan_or_no_log(saved: Path, tmp_path: Path, capsys: Any) -> None:

@@ -316,6 +316,8 @@ def against_actual(plan: str | Path | Plan | Mapping[str, Any], log: str | Path)
 def _progress(log: Timed, chosen: Chosen) -> Progress:
     """Steps by their numbers: the first line of a log that prints every tenth step is of ten."""
     numbers = np.unique(log.reading.records.column("step"))
+    if not len(numbers):
+        raise InputError([Problem(log.path, "has no line of a step: it does not say how far the run is")])
     every = int(np.median(np.diff(numbers))) if len(numbers) > 1 else 1
     first, last = int(numbers[0]), int(numbers[-1])
     before, logged = max(first - every, 0), last - first + every
