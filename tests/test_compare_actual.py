@@ -208,11 +208,15 @@ def test_what_is_no_plan_or_no_log(saved: Path, tmp_path: Path, capsys: Any) -> 
     values = json.loads(saved.read_text("utf-8"))
     old.write_text(json.dumps(values | {"schema_version": 1}), encoding="utf-8")
     none.write_text(json.dumps(values | {"chosen": None}), encoding="utf-8")
+    cut = tmp_path / "cut.json"
+    short = {key: value for key, value in values["chosen"].items() if key not in ("days_low", "cost_usd_high")}
+    cut.write_text(json.dumps(values | {"chosen": short}), encoding="utf-8")
     toml.write_text('model = "gpt2"\n', encoding="utf-8")
     for a, b, said in (
         (saved, trace, "trace.json: is a trace, not a log; fix: give the run's log"),
         (old, log, "has schema_version 1; this isocost reads 2"),
         (none, log, "is null: no layout met the question"),
+        (cut, log, "chosen: has no usable value for days_low, cost_usd_high"),
         (toml, log, "train.log: is not a scenario"),
         (log, saved, "plan.json: is not a scenario"),
         (saved, tmp_path / "nothing.log", "nothing.log"),

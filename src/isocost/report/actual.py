@@ -40,6 +40,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 BEFORE: Final = "bring_up_s"
 ONCE: Final = ("start_up_s",)  # whatever the number of steps
 _ENDS: Final = (0.05, 0.5, 0.95)
+_FIX: Final = "make one with: isocost plan ... --format json -o plan.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,8 +302,8 @@ def against_actual(plan: str | Path | Plan | Mapping[str, Any], log: str | Path)
     chosen = chosen_of_plan(plan) if isinstance(plan, Plan) else chosen_of_values(values, place)
     whole = values.get("whole_run")
     if not isinstance(whole, Mapping) or not isinstance(whole.get("buckets"), Mapping):
-        fix = "make one with: isocost plan ... --format json -o plan.json"
-        raise InputError([Problem(f"{place}: whole_run", "is missing: there are no days to compare with", fix=fix)])
+        raise InputError([Problem(f"{place}: whole_run", "is missing: there are no days to compare with", fix=_FIX)])
+    _need_figures(values["chosen"], place)
     timed = read_timed(str(log))
     if problems := disagreements(timed, chosen.case, place):
         raise InputError(problems)
@@ -311,6 +312,16 @@ def against_actual(plan: str | Path | Plan | Mapping[str, Any], log: str | Path)
         path=place, log=timed, chosen=chosen, plan=values, progress=progress,
         parts=_parts(whole["buckets"], timed, progress), forecast=_forecast(chosen, timed.step_s.p50, progress),
     )  # fmt: skip
+
+
+def _need_figures(chosen: Mapping[str, Any], place: str) -> None:
+    """Refuse a plan that was edited: every figure that is shown, with its ends, is a number above zero."""
+    optional = [name for name in ("mfu", "cost_usd_median") if chosen.get(name) is not None]
+    names = [f"{name}{end}" for name in ("step_s", "days", *optional) for end in ("", "_low", "_high")]
+    names = [name.replace("_median_", "_") for name in names]
+    wrong = [name for name in names if not isinstance(x := chosen.get(name), (int, float)) or not x > 0]
+    if wrong:
+        raise InputError([Problem(f"{place}: chosen", f"has no usable value for {', '.join(wrong)}", fix=_FIX)])
 
 
 def _progress(log: Timed, chosen: Chosen) -> Progress:
