@@ -246,6 +246,18 @@ def test_a_log_of_another_model(head: str, said: str, tmp_path: Path, capsys: py
     assert found["measured"]["buckets"]["useful_s"] == 120.0
 
 
+def test_a_log_faster_than_the_chip_of_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log that prints more TFLOP/s than the scenario's chip has is of another chip; its steps are answered."""
+    path = tmp_path / "train.log"
+    text = "".join(megatron(n, 4.0) for n in range(1, 31)).replace("GPU): 71.4", "GPU): 1800.0")
+    path.write_text(text.replace(" global batch size:     8 |", ""), encoding="utf-8")
+    assert run(["doctor", str(path), *_flags(KEYS), "--format", "json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    (why,) = found["input"]["scenario_refused"]
+    assert why.startswith("the log prints 1,800 TFLOP/s a GPU, more than the peak of the scenario's H100")
+    assert found["measured"]["step_s"]["p50"] == 4.0
+
+
 def test_what_only_the_log_says_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Layout and batch that the scenario leaves open come from the header of the log, and are named."""
     path = tmp_path / "train.log"

@@ -178,7 +178,7 @@ def test_times_come_from_rates_where_no_time_is_printed() -> None:
     derived = summarise(by_tokens, tokens_per_step=16000.0)
     assert (_p50(derived), derived.derived) == (2.0, True)
     assert derived.timed_by == "tokens of a step over tokens per second, derived"
-    assert "as right as what was said of the run" in derived.notes[0]
+    assert "what was said of the run, and as right as that" in derived.notes[0]
 
 
 @pytest.mark.parametrize(("rate", "value"), [("tflops_per_gpu", 400.0), ("mfu", 0.4)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from isocost.measure.events import Event, buckets_of, clock, events_csv, find_ev
 from isocost.measure.records import Column, Reading
 from isocost.measure.steady import REASONS, Sorted, sort_steps
 from isocost.measure.step_times import Known
+
+MEAN_OF_RUN: Final = "the log has no time of single steps: the step time is the mean of the whole run, warm-up included"
+DERIVED: Final = (
+    "no line has a step time: it is derived from a rate of the log and what was said of the run, and as right as that"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,17 +88,10 @@ def summarise(
     )  # fmt: skip
     rows = sort_steps(reading, known)
     usual = _interval(rows, rows.step_s)
-    timed_by, notes = f"{rows.timed_by}{', derived' if rows.derived else ''}", list[str]()
+    timed_by, notes = f"{rows.timed_by}{', derived' if rows.derived else ''}", [DERIVED] if rows.derived else []
     if usual is None and (mean := _mean_of_run(reading, known)) is not None:
-        usual = Interval(p05=mean, p50=mean, p95=mean)
-        timed_by = "mean of the run"
-        notes.append(
-            "the log has no time of single steps; the step time is the mean of the whole run, warm-up included"
-        )
-    if rows.derived:
-        notes.append(
-            f"no line has a step time: it is derived, {rows.timed_by}, and as right as what was said of the run"
-        )
+        usual, timed_by = Interval(p05=mean, p50=mean, p95=mean), "mean of the run"
+        notes.append(MEAN_OF_RUN)
     rate = _throughput(reading, rows, usual, known)
     steady_steps = rows.steps.column("step")[rows.steady]
     return RunSummary(

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from isocost.catalog.records import peak
 from isocost.measure import Definition, RunSummary, summarise
 from isocost.measure.records import Reading
+from isocost.measure.steady import IMPOSSIBLE
 from isocost.measure.trace import TraceSummary
 from isocost.report.doctor import Examination, LogExamination, RunExamination, TraceExamination
 from isocost.search.question import MFU_DEFINITION, Question
@@ -35,7 +38,8 @@ class Said:
     seq_len: float
     tokens_per_step: float | None
     gpus: float | None
-    device: str  # name and id of the accelerator
+    name: str  # of the accelerator
+    device: str  # name and id of it
     definition: Definition | None
 
     @classmethod
@@ -54,6 +58,7 @@ class Said:
             seq_len=float(question.seq_len),
             tokens_per_step=tokens,
             gpus=float(question.gpu_counts[0]) if len(question.gpu_counts) == 1 else None,
+            name=chip.name,
             device=f"{chip.name} {chip.id}",
             definition=definition,
         )
@@ -95,7 +100,7 @@ def _against_trace(trace: TraceSummary, said: Said) -> tuple[str, ...]:
     for device in dict.fromkeys(rank.device for rank in trace.ranks if rank.device):
         chip = _CHIP.search(device.upper())
         if chip and not re.search(rf"(?<![A-Z0-9]){chip.group()}(?![0-9])", said.device.upper()):
-            found.append(f"the trace is of a {device}, the scenario of a {said.device.rpartition(' ')[0]}")
+            found.append(f"the trace is of a {device}, the scenario of a {said.name}")
     return tuple(found)
 
 
@@ -111,6 +116,10 @@ def _against_log(reading: Reading, summary: RunSummary, said: Said) -> tuple[str
         if reading.facts.get(name, own) != own:
             word = "layers" if name == "layers" else "hidden width"
             found.append(f"the log is of a model with {word} {reading.facts[name]:,.0f}, the scenario's has {own:,}")
+    rates = reading.records.column("tflops_per_gpu")
+    if summary.dropped.get(IMPOSSIBLE, 0) > reading.steps_seen / 2 and np.isfinite(rates).any():
+        rate = float(np.nanmedian(rates))
+        found.append(f"the log prints {rate:,.0f} TFLOP/s a GPU, more than the peak of the scenario's {said.name}")
     tokens = _tokens_per_step(reading, summary, said)
     if tokens and said.tokens_per_step and _differs(tokens, said.tokens_per_step, OTHER_TOKENS_FRAC):
         found.append(f"the log has {tokens:,.0f} tokens a step, the scenario {said.tokens_per_step:,.0f}")
