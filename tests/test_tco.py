@@ -158,6 +158,31 @@ def test_the_owned_hour_of_the_worked_example() -> None:
     }  # fmt: skip
 
 
+def test_owned_inputs_that_cannot_be() -> None:
+    """A PUE below 1, a network of most of the capital, and colocation in a building of one's own are errors."""
+    for owned, said in (
+        ({"pue": 0.9, "network": "60 %"}, ["pue", "network"]),
+        ({"site": "build", "colocation": "150 USD/kW/month"}, ["colocation"]),
+        ({"interest": "10"}, ["interest"]),
+        ({"draw": 1.2, "staff": -1}, ["draw", "staff"]),
+    ):
+        with pytest.raises(InputError) as caught:
+            isocost.tco(SMALL, years=(3,), owned=owned)
+        assert sorted(p.path.removeprefix("owned.").removesuffix("_frac") for p in caught.value.problems) == sorted(
+            said
+        )
+
+
+def test_a_server_of_ones_own() -> None:
+    """A chip that no server is listed of is owned at the stated price; without one its row says what to give."""
+    asked = SMALL | {"on": "h800-sxm5-80gb"}
+    unpriced, own = isocost.tco(asked, years=(3,)), isocost.tco(asked, years=(3,), owned={"server": "35 kUSD"})
+    assert _way(unpriced, "owned, 3 y").note == "nobody lists a server of h800-sxm5-80gb: give [owned] server"
+    assert unpriced.owning is None
+    assert _way(own, "owned, 3 y").as_of == "yours"
+    assert own.sentence.startswith("Cheapest for this run: owned, 3 y at $")
+
+
 def test_a_point_is_worth_its_share(found: Tco) -> None:
     """One point of MFU at m saves 0.01 / (m + 0.01) of the accelerators' time."""
     assert found.mfu_point is not None

@@ -139,9 +139,10 @@ def _prices(low: float, median: float, high: float) -> Distribution:
 
 
 def owned_facts(
-    catalog: Catalog, accelerator: str, *, site: str = COLOCATION, interest: str = "gpu-debt", electricity: str = "us"
-) -> dict[str, Rate]:
-    """Return the fact behind each field of ``OwnedInputs`` that the catalogue knows, by field."""
+    catalog: Catalog, accelerator: str, *, site: str = COLOCATION, interest: str = "gpu-debt", electricity: str = "us",
+    server: bool = True,
+) -> dict[str, Rate]:  # fmt: skip
+    """Return the fact behind each field of ``OwnedInputs``, where there is one; ``server`` False: not its price."""
     if site not in _SITES:
         raise InputError([Problem("owned.site", "is not a site", site, ", ".join(_SITES), nearest(site, _SITES))])
     named = {
@@ -160,6 +161,8 @@ def owned_facts(
         "salary_usd_per_s": ("salary", "infrastructure"),
         "maintenance_frac": ("share", "maintenance"),
     }
+    if not server:
+        del named["server_usd"]
     if site == COLOCATION:
         named["colocation_usd_per_w_per_s"] = ("colocation", "us")
     else:

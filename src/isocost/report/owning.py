@@ -10,13 +10,12 @@ import numpy as np
 
 from isocost.costs import Price
 from isocost.draws import Row, draw
-from isocost.errors import InputError
 from isocost.money.breakeven import BreakEvenCurve, break_even_curve
 from isocost.money.check import HOUR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import ON_DEMAND
 from isocost.report.table import Column, Section, Table
-from isocost.report.ways import DRAWS, Payer
+from isocost.report.ways import DRAWS, Payer, unowned
 from isocost.scenario.conditions import owned_inputs_of
 from isocost.units import show
 
@@ -81,10 +80,9 @@ class Owning:
 
 def owning(payer: Payer, years: Sequence[float]) -> Owning | None:
     """Return owning over so many years; None where the chip has no server price."""
-    try:
-        drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip), DRAWS)
-    except InputError:
-        return None  # its way to pay says so
+    if unowned(payer):
+        return None  # its way to pay says why
+    drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip), DRAWS)
     middle = OwnedInputs(**{name: float(np.median(values)) for name, values in drawn.items()})
     horizons = np.array(sorted(years), float)
     lines = {}

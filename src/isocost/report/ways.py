@@ -11,7 +11,6 @@ import numpy as np
 from isocost.catalog.store import Catalog
 from isocost.costs import Price, block_limits, price_of
 from isocost.draws import draw
-from isocost.errors import InputError
 from isocost.forecast import Conditions, Outlook, outlook_of
 from isocost.forecast.run import Run, evaluate
 from isocost.forecast.spot import CALM, CONTENDED
@@ -179,19 +178,27 @@ def _commitment(payer: Payer, term: str, ends: Ends, way: Way) -> str:
     return f"{said}; {median} if resale or other work brings back half of that ([purchase] resold = {_REUSED})"
 
 
+def unowned(payer: Payer) -> str:
+    """Return why owning the accelerator of a run has no price, or nothing."""
+    chip, owned = payer.run.chip, payer.scenario.owned
+    if ("server", chip) not in payer.catalog.rates and (owned is None or owned.get("server") is None):
+        return f"nobody lists a server of {chip}: give [owned] server"
+    return "" if payer.run.tdp_w is not None else f"the power of {chip} is not known"
+
+
 def _owned(payer: Payer, years: float) -> Way:
     """Return owning for some years; its price is of an hour in use, energy in."""
     name = f"owned, {years:g} y"
-    try:
-        drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip, years=float(years)), DRAWS)
-    except InputError as error:  # no server price of this chip
-        return Way(name=name, price=None, note=error.problems[0].message)
+    if why := unowned(payer):
+        return Way(name=name, price=None, note=why)
+    drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip, years=float(years)), DRAWS)
     cost = owned_cost(OwnedInputs(**drawn))
     dry = np.quantile(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s), _ENDS).tolist()
     full = np.quantile(np.asarray(cost.total_usd_per_s), _ENDS).tolist()
     ends = (dry[0], dry[1], dry[2])
-    server = payer.catalog.rate("server", payer.run.chip).fact.as_of
-    way = _way(name, ends, f"{server}, server", payer.outlook(term=OWNED, price_usd_per_s=ends))
+    stated = payer.scenario.owned is not None and payer.scenario.owned.get("server") is not None
+    as_of = "yours" if stated else f"{payer.catalog.rate('server', payer.run.chip).fact.as_of}, server"
+    way = _way(name, ends, as_of, payer.outlook(term=OWNED, price_usd_per_s=ends))
     return replace(way, price=_hours((full[0], full[1], full[2])))
 
 

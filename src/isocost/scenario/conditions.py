@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isocost.catalog import Catalog
-from isocost.costs import BUILD, block_limits, owned_distributions, owned_facts
+from isocost.costs import BUILD, COLOCATION, block_limits, owned_distributions, owned_facts
 from isocost.draws import Distribution, Fixed, draw, interval
 from isocost.errors import InputError, Problem
 from isocost.forecast import Conditions
@@ -192,9 +192,16 @@ def owned_inputs_of(scenario: Scenario, catalog: Catalog, chip: str, **known: An
              "installation": "installation_frac", "staff": "staff_per_gpu", "pue": "pue", "draw": "draw_frac",
              "colocation": "colocation_usd_per_w_per_s", "electricity": "electricity_usd_per_j"}  # fmt: skip
     own = {field: table.get(key) for key, field in names.items() if table.get(key) is not None}
-    facts = owned_facts(catalog, chip, site=table.get("site", "colocation"))
+    site = table.get("site", COLOCATION)
+    if site == BUILD and table.get("colocation") is not None:
+        fix = f'leave one of the two out, or write site = "{COLOCATION}"'
+        raise InputError([Problem("owned.colocation", f'is rent of a site, beside site = "{BUILD}"', fix=fix)])
+    facts = owned_facts(catalog, chip, site=site, server="server_usd" not in own)
     use = table.get("utilisation", UTILISATION)
     return owned_distributions(catalog, chip, utilisation_frac=use, facts=facts, **(own | known))
 
 
-__all__ = ["BUILD", "UTILISATION", "conditions_of", "facility_of", "note_conditions", "owned_inputs_of", "owned_price"]
+__all__ = [
+    "BUILD", "UTILISATION", "conditions_of", "facility_of", "note_conditions", "note_spot", "owned_inputs_of",
+    "owned_price", "within_a_block",
+]  # fmt: skip
