@@ -41,8 +41,8 @@ HEAD = """# Prices
 
 What training well-known models takes, forecast by the planner: layout searched on the accelerators and their number as
 used, interruptions and stragglers in, bring-up left out as published hours leave it out. Beside it what was published,
-and the bill today on demand. Intervals hold 90 % of the draws. The planner takes the fastest layout under a stack of today, so
-that a run of another stack and year took longer; `python scripts/prices_page.py` writes this page.
+and the bill today on demand. Intervals hold 90 % of the draws. The planner takes the fastest layout under a stack of
+today, so that a run of another stack and year took longer; `python scripts/prices_page.py` writes this page.
 
 """
 
