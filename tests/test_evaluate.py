@@ -165,3 +165,19 @@ def test_recipes_are_found_by_version_and_year() -> None:
     assert recipe_of("megatron", "Megatron-LM fork, schedule ZB-1p", 2024, None) is recipes()["megatron-zb"]
     assert recipe_of("maxtext", "MaxText (JAX)", 2025, "tpu-v6e") is recipes()["maxtext-tpu"]
     assert recipe_of("somebody's own", None, 2025, None) is None
+
+
+def test_replicas_of_shards_sum_their_gradients() -> None:
+    """FSDP over 8 of 64 ranks gathers inside the node and sums an eighth of the gradients across it; over all, nothing.
+
+    A slower network moves the sum: with one eighth of the bandwidth what waits for it grows towards eight times.
+    """
+    whole = case(dp=64, shard_group=64, sharding="zero3", seq_len=1024, global_batch_seqs=64)
+    inside = replace(whole, shard_group=8)
+    alone = replace(inside, dp=8, global_batch_seqs=8)  # one replica: the same gathers, no sum
+    slow = replace(inside, nic_bytes_per_s=inside.nic_bytes_per_s / 8.0)
+    dp_s = np.ravel(predict([whole, inside, alone, slow]).step.dp_s)
+    waits = dp_s[1:] - dp_s[2]
+    assert waits[0] > 0.0 == waits[1]
+    assert waits[2] / waits[0] > 4.0
+    assert dp_s[3] > dp_s[1]

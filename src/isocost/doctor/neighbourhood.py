@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from isocost.cases import Case
 from isocost.constants import Constant
-from isocost.doctor.hybrid import step_of
 from isocost.doctor.run import Calibrated, MeasuredRun
 from isocost.doctor.switches import BEYOND, Option, allowed, held, options
 from isocost.evaluate.step import StepTime
@@ -91,7 +90,7 @@ class Neighbourhood:
 
     def time(self, variant: int, layout: int) -> StepTime:
         """Parts of the step of one combination, before calibration."""
-        record = step_of(self.variants[variant].tables, np.array([layout], np.intp))
+        record = self.variants[variant].tables.time(np.array([layout], np.intp))
         return StepTime(**{f.name: float(np.asarray(getattr(record, f.name)).reshape(-1)[0]) for f in fields(record)})
 
 
@@ -148,7 +147,7 @@ def _variant(
     step, peaks = np.empty(len(layouts)), np.empty(len(layouts))
     for start in range(0, len(layouts), CHUNK):
         rows = slice(start, min(start + CHUNK, len(layouts)))
-        step[rows] = calibrated.seconds(step_of(prepared, rows))
+        step[rows] = calibrated.seconds(prepared.time(rows))
         peaks[rows] = prepared.memory(rows).total
     batches = case.global_batch_seqs / run.case.global_batch_seqs
     waits_s = run.waits_s - math.fsum(option.spares_s for option in chosen)

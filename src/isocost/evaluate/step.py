@@ -90,6 +90,10 @@ def step_time(
     # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
     rounds = np.where(tail.pp > 1, 1.0, m)
     gathered_s = rounds * paced * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c)
+    if np.any(tail.shard_group < tail.dp * split.cp):
+        gathered_s = gathered_s + rounds * _replicas_exposed_s(
+            dense + experts, hidden_s, model, split, tail, machine, nic, policy, c
+        )
     dp_s = np.where(tail.zero3 > 0, gathered_s, behind_s)
 
     optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
@@ -131,6 +135,29 @@ def beside_s(compute_s: Num, traffic_s: Num, interference: Num) -> Num:
     """What compute waits for traffic that runs beside it: its excess, and the slowdown of sharing the processor."""
     shared_s = compute_s * (1.0 + interference * np.minimum(safe_div(traffic_s, compute_s), 1.0))
     return np.maximum(shared_s, traffic_s) - compute_s
+
+
+def _replicas_exposed_s(
+    params: Num,
+    hidden_s: Num,
+    model: Model,
+    split: Split,
+    tail: Tail,
+    machine: Machine,
+    nic: Num,
+    policy: Policy,
+    c: Coefficients,
+) -> Num:
+    """What a step waits for the replicas of states that are sharded over fewer ranks than there are (HSDP).
+
+    Each rank all-reduces its share of the gradients with the ranks that hold the same share, after every backward pass
+    that scatters them. It hides behind that pass as the traffic of plain data parallelism does.
+    """
+    share_bytes = model.trainable_frac * params * policy.gradient_bytes / tail.shard_group
+    replicas = tail.dp * split.cp / tail.shard_group
+    traffic_s = 2.0 * gather_s(share_bytes, replicas, split.tp * tail.shard_group, machine, nic)
+    waits_s = np.maximum(c.dp_exposed * traffic_s, traffic_s - hidden_s)
+    return np.where(replicas > 1.0, waits_s, 0.0)
 
 
 def _gather_exposed_s(
