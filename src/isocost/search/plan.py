@@ -28,7 +28,9 @@ from isocost.search.ways_out import ways_out
 
 # Schedules that a stack ships; the search proposes no other. Any may be fixed by name.
 PLAIN = ("none", "1f1b", "interleaved")
-STACK_SCHEDULES = {"torchtitan": (*PLAIN, "zb-v"), "torch-fsdp": ("none",), "nanogpt": ("none",)}
+STACK_SCHEDULES = {
+    "torchtitan": (*PLAIN, "zb-v"), "hai-llm": (*PLAIN, "dualpipe"), "torch-fsdp": ("none",), "nanogpt": ("none",),
+}  # fmt: skip
 
 
 class Searcher:
