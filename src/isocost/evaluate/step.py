@@ -47,7 +47,7 @@ def step_time(
 ) -> StepTime:
     """Time of a step of every row, from its block times (already gathered to the layout axis)."""
     m = tail.micro_batches
-    f, b, r = (phase_of_schedule(phase, block, tail, c) for phase in (block.forward, block.backward, block.replay))
+    f, b, r = _under_schedule(block, tail, c)
     forward_s, replay_s = f.total_s, r.total_s
     blocks_s = forward_s + b.total_s + replay_s
     layer_s = blocks_s / model.layers
@@ -120,15 +120,16 @@ def step_time(
     return StepTime(other_s=other, **sums)
 
 
-def phase_of_schedule(phase: Phase, block: BlockTimes, tail: Tail, c: Coefficients) -> Phase:
-    """A phase under its schedule: one that pairs chunks runs their expert traffic beside another chunk's compute."""
-    if not np.any(tail.paired):
-        return phase
-    phases = (block.forward, block.backward, block.replay)
-    traffic_s = sum((each.ep_s for each in phases), 0.0)
-    compute_s = sum((each.total_s for each in phases), 0.0) - traffic_s
+def _under_schedule(block: BlockTimes, tail: Tail, c: Coefficients) -> tuple[Phase, Phase, Phase]:
+    """Forward, backward and replay; a schedule that pairs chunks runs their expert traffic beside another's compute."""
+    f, b, r = block.forward, block.backward, block.replay
+    traffic_s = f.ep_s + b.ep_s + r.ep_s
+    if not (np.any(tail.paired) and np.any(traffic_s)):
+        return f, b, r
+    compute_s = f.total_s + b.total_s + r.total_s - traffic_s
     waited = safe_div(beside_s(compute_s, traffic_s, c.fsdp_interference), traffic_s)
-    return replace(phase, ep_s=phase.ep_s * np.where(tail.paired > 0, waited, 1.0))
+    waited = np.where(tail.paired > 0, waited, 1.0)
+    return replace(f, ep_s=f.ep_s * waited), replace(b, ep_s=b.ep_s * waited), replace(r, ep_s=r.ep_s * waited)
 
 
 def beside_s(compute_s: Num, traffic_s: Num, interference: Num) -> Num:
