@@ -15,7 +15,7 @@ from isocost.cli.output import chosen_format, emit, progress
 def calibrate(
     runs: Annotated[
         str | None,
-        typer.Argument(metavar="[RUNS.csv]", help="Your runs: see docs/evidence-format.md.", show_default=False),
+        typer.Argument(metavar="RUNS.csv", help="Your runs: see docs/evidence-format.md.", show_default=False),
     ] = None,
     log: Annotated[
         list[str] | None,

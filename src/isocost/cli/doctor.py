@@ -14,7 +14,7 @@ _RUN = "The run"
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILE...]", help="A log, traces of one or more ranks, both; or an old and a new log."),
+    typer.Argument(metavar="FILE", help="A log, traces of one or more ranks, both; or an old and a new log."),
 ]
 Against = Annotated[
     list[str] | None,
@@ -46,6 +46,7 @@ TokensLeft = Annotated[
 ]
 
 
+@flags.taking(flags.WHAT, flags.WHERE, flags.LAYOUT, flags.SWITCHES, flags.RESULT)
 def doctor(
     context: typer.Context,
     files: Files = None,
@@ -56,43 +57,15 @@ def doctor(
     scenario: Run = None,
     step_time: StepTime = None,
     tokens_left: TokensLeft = None,
-    model: flags.Model = None,
-    tokens: flags.Tokens = None,
-    seq_len: flags.SeqLen = None,
-    global_batch: flags.GlobalBatch = None,
-    on: flags.On = None,
-    gpus: flags.Gpus = None,
-    fabric: flags.Fabric = None,
-    term: flags.Term = None,
-    catalog: flags.Catalog = None,
-    stack: flags.Stack = None,
-    calibration: flags.Calibration = None,
-    precision: flags.Precision = None,
-    tp: flags.Tp = None,
-    pp: flags.Pp = None,
-    vp: flags.Vp = None,
-    cp: flags.Cp = None,
-    ep: flags.Ep = None,
-    micro_batch: flags.MicroBatch = None,
-    recompute: flags.Recompute = None,
-    sharding: flags.Sharding = None,
-    schedule: flags.Schedule = None,
-    attention_kernel: flags.AttentionKernel = None,
-    norm_kernel: flags.NormKernel = None,
-    gradient_precision: flags.GradientPrecision = None,
-    compiled: flags.Compiled = None,
-    cuda_graphs: flags.CudaGraphs = None,
-    tp_overlap: flags.TpOverlap = None,
-    format: flags.Format = None,
-    output: flags.Output = None,
-    quiet: flags.Quiet = False,
+    **options: object,
 ) -> None:
     """Read a log or a trace: step time, where the time went; with the run's scenario: MFU, and what would raise it."""
     from isocost.report.examine import diagnose
     from isocost.report.result import render
     from isocost.scenario import KEYS
 
-    form = chosen_format(format, output)
+    output, quiet = context.params["output"], context.params["quiet"]
+    form = chosen_format(context.params["format"], output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
     with progress("reading", quiet=quiet):
         result = diagnose(

@@ -27,7 +27,7 @@ def _flag(name: str, metavar: str, about: str, panel: str) -> typer.models.Optio
 
 Text = str | None
 Scenario = Annotated[
-    Text, typer.Argument(metavar="[SCENARIO.toml]", help="A scenario; flags override its keys.", show_default=False)
+    Text, typer.Argument(metavar="SCENARIO.toml", help="A scenario; flags override its keys.", show_default=False)
 ]
 Model = Annotated[Text, _flag("--model", "NAME|PATH", "A shipped model, or a config.json or its folder.", _WHAT)]
 Tokens = Annotated[Text, _flag("--tokens", "AMOUNT", "Tokens to train on, such as '15 T'.", _WHAT)]

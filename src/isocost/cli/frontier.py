@@ -12,14 +12,13 @@ from isocost.cli.output import chosen_format, emit, progress
 _OWN = ("data", "serve", "serving_cost", "token_price", "licence", "experts", "family", "loss_of")
 
 
+@flags.taking(
+    flags.LIMITS, {"confidence": flags.Confidence, "top": flags.Top}, flags.WHERE, flags.LAYOUT,
+    {"seq_len": flags.SeqLen, "global_batch": flags.GlobalBatch}, flags.SWITCHES, flags.RESULT,
+)  # fmt: skip
 def frontier(
     context: typer.Context,
     scenario: flags.Scenario = None,
-    budget: flags.Budget = None,
-    deadline: flags.Deadline = None,
-    power_cap: flags.PowerCap = None,
-    confidence: flags.Confidence = None,
-    top: flags.Top = None,
     data: Annotated[
         str | None, typer.Option("--data", metavar="AMOUNT", help="Unique tokens there are: '3 T'.")
     ] = None,
@@ -49,41 +48,15 @@ def frontier(
     family: Annotated[
         str | None, typer.Option("--family", metavar="MODEL,...", help="Choose among these models or configurations.")
     ] = None,
-    on: flags.On = None,
-    gpus: flags.Gpus = None,
-    fabric: flags.Fabric = None,
-    term: flags.Term = None,
-    catalog: flags.Catalog = None,
-    stack: flags.Stack = None,
-    calibration: flags.Calibration = None,
-    precision: flags.Precision = None,
-    seq_len: flags.SeqLen = None,
-    global_batch: flags.GlobalBatch = None,
-    tp: flags.Tp = None,
-    pp: flags.Pp = None,
-    vp: flags.Vp = None,
-    cp: flags.Cp = None,
-    ep: flags.Ep = None,
-    micro_batch: flags.MicroBatch = None,
-    recompute: flags.Recompute = None,
-    sharding: flags.Sharding = None,
-    schedule: flags.Schedule = None,
-    attention_kernel: flags.AttentionKernel = None,
-    norm_kernel: flags.NormKernel = None,
-    gradient_precision: flags.GradientPrecision = None,
-    compiled: flags.Compiled = None,
-    cuda_graphs: flags.CudaGraphs = None,
-    tp_overlap: flags.TpOverlap = None,
-    format: flags.Format = None,
-    output: flags.Output = None,
-    quiet: flags.Quiet = False,
+    **options: object,
 ) -> None:
     """Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data."""
     from isocost.report.frontier_question import ask_file  # not isocost.api: it reads in all that other verbs need
     from isocost.report.result import render
     from isocost.scenario import KEYS
 
-    form = chosen_format(format, output)
+    output, quiet = context.params["output"], context.params["quiet"]
+    form = chosen_format(context.params["format"], output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
     own = {"laws": law} | {key: context.params[key] for key in _OWN}
     places = {key: f"--{key.replace('_', '-')}" for key in (*changes, *_OWN)} | {"laws": "--law"}

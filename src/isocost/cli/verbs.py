@@ -5,7 +5,8 @@ Imports of the rest of isocost are inside the verbs, so that help comes at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +19,7 @@ from isocost.cli.frontier import frontier
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.cli.program import program
 from isocost.cli.scaling import scaling
+from isocost.cli.sections import Sectioned
 from isocost.cli.tco import tco
 from isocost.version import __version__
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from isocost.catalog import Catalog
     from isocost.report.result import Renders
 
-_HELP = {"help_option_names": ["-h", "--help"]}
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 app = typer.Typer(
     name="isocost",
     help="Plan AI training: time, memory and money of a training run, with the reasons.",
@@ -43,15 +45,6 @@ catalog = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.add_typer(catalog)
-app.add_typer(scaling)
-app.command(epilog="Example: isocost goodput examples/llama-3.1-405b.toml --checkpoint-interval auto")(whole.goodput)
-app.command(epilog="Example: isocost tco examples/llama-3.1-405b.toml --years 1,3,5 --wait '6 months'")(tco)
-app.command(epilog="Example: isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'")(
-    frontier
-)
-app.command(epilog="Example: isocost fleet examples/fleet/year.toml")(fleet)
-app.command(epilog="Example: isocost program examples/llama-3.1-70b.toml --people 20 --salary '300 kUSD'")(program)
 
 
 def _version(wanted: bool) -> None:
@@ -103,7 +96,6 @@ def _answer(context: typer.Context, verb: str) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: isocost plan --model llama-3.1-70b --tokens '15 T' --deadline '60 d' --gpus 64..8192")
 @flags.taking(
     flags.WHAT, flags.LIMITS, {"top": flags.Top}, flags.WHERE, flags.LAYOUT, flags.SWITCHES,
     {"confidence": flags.Confidence}, flags.GATES, flags.RESULT,
@@ -113,7 +105,6 @@ def plan(context: typer.Context, scenario: flags.Scenario = None, **options: obj
     _answer(context, "plan")
 
 
-@app.command(epilog="Example: isocost estimate examples/llama-3.1-70b.toml --gpus 1024 --tp 8 --pp 4 --micro-batch 1")
 @flags.taking(
     flags.WHAT, flags.LIMITS, {"top": flags.Top}, flags.WHERE, flags.LAYOUT, flags.SWITCHES, flags.GATES,
     {"explain": flags.Explain}, flags.RESULT,
@@ -123,10 +114,9 @@ def estimate(context: typer.Context, scenario: flags.Scenario = None, **options:
     _answer(context, "estimate")
 
 
-@app.command(epilog="Example: isocost explain plan.json step_time")
 def explain(
     plan: Annotated[str, typer.Argument(metavar="PLAN.json", help="What 'isocost plan --format json' wrote.")],
-    topic: Annotated[str, typer.Argument(metavar="[TOPIC]", help="step_time, memory or cost.")] = "step_time",
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="step_time, memory or cost.")] = "step_time",
     format: flags.Format = None,
     output: flags.Output = None,
     quiet: flags.Quiet = False,
@@ -138,7 +128,6 @@ def explain(
     _show(api.explain(plan, topic), form, output, quiet)
 
 
-@app.command(epilog="Example: isocost model llama-3.1-70b --seq-len 8192 --format json")
 def model(
     model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A shipped model, or a config.json.")],
     seq_len: flags.SeqLen = None,
@@ -204,7 +193,6 @@ def catalog_check(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: isocost validate --format json -o accuracy.json")
 def validate(
     runs: Annotated[
         str | None,
@@ -249,6 +237,59 @@ def validate(
     _show(result, form, output, quiet)
 
 
-app.command(epilog="Example: isocost calibrate examples/my_runs.csv -o my_site.toml")(calibrate)
-app.command(epilog="Example: isocost compare plan.json train.log")(compare)
-app.command(epilog="Example: isocost doctor train.log --format json")(doctor)
+# The verbs in the order of the help: first one run, then what is around it, then your own runs, then facts.
+_VERBS: Final[tuple[tuple[Callable[..., None], str, str], ...]] = (
+    (
+        plan, "Choose accelerator, GPU count and layout for a run.",
+        "isocost plan --model llama-3.1-70b --tokens '15 T' --deadline '60 d' --gpus 64..8192",
+    ),
+    (
+        estimate, "Say what a given number of GPUs takes and costs.",
+        "isocost estimate examples/llama-3.1-70b.toml --gpus 1024 --tp 8 --pp 4 --micro-batch 1",
+    ),
+    (explain, "Show how a number came about, term by term.", "isocost explain plan.json step_time"),
+    (
+        compare, "Compare two offers for one run, or a plan with its run's log.",
+        "isocost compare examples/purpose-built.toml examples/conventional.toml; or compare plan.json train.log",
+    ),
+    (
+        whole.goodput, "Show where the time of a run goes, and how often to save.",
+        "isocost goodput examples/llama-3.1-405b.toml --checkpoint-interval auto",
+    ),
+    (
+        tco, "Show every way to pay for a plan, and where owning breaks even.",
+        "isocost tco examples/llama-3.1-405b.toml --years 1,3,5 --wait '6 months'",
+    ),
+    (
+        program, "Show the bill of the whole programme around a plan.",
+        "isocost program examples/llama-3.1-70b.toml --people 20 --salary '300 kUSD'",
+    ),
+    (
+        frontier, "Choose what to train for a budget, a deadline and data.",
+        "isocost frontier --budget '2 MUSD' --deadline '60 d' --on b200-sxm-180gb --data '3 T'",
+    ),
+    (
+        fleet, "Say how many nodes of which offer a mix of workloads needs.",
+        "isocost fleet examples/fleet/year.toml",
+    ),
+    (
+        doctor, "Read a log or a trace: where time went, what would raise MFU.",
+        "isocost doctor train.log --format json",
+    ),
+    (
+        calibrate, "Fit your own stack and site on a handful of your runs.",
+        "isocost calibrate examples/my_runs.csv -o my_site.toml",
+    ),
+    (
+        validate, "Compare predictions with measured runs: shipped, or your own.",
+        "isocost validate --format json -o accuracy.json",
+    ),
+    (
+        model, "Show a model: parameters, FLOPs per token, bytes of state.",
+        "isocost model llama-3.1-70b --seq-len 8192 --format json",
+    ),
+)  # fmt: skip
+for _verb, _short, _example in _VERBS:
+    app.command(cls=Sectioned, short_help=_short, epilog=f"Example: {_example}")(_verb)
+app.add_typer(catalog, short_help="The dated facts: chips, networks, prices, models, stacks.")
+app.add_typer(scaling, short_help="Scaling laws: what to train, and the fit of your own.")
