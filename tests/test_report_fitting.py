@@ -25,9 +25,9 @@ def test_a_table_that_fits_is_left_as_it_is() -> None:
 
 def test_words_that_no_row_differs_in_are_said_once() -> None:
     """Columns of equal words leave from the right, only as many as needed, and stand under the table in their order."""
-    row = ("r" * 60, "one", "w" * 40, "v" * 30)
+    row = ("r" * 70, "one", "w" * 24, "v" * 24)
     text = _table(("name", "first", "second", "third"), (row, ("s", *row[1:])), (True,) * 4).text().splitlines()
-    assert text[-1] == f"  in every row: third {'v' * 30}"
+    assert text[-1] == f"  in every row: third {'v' * 24}"
     assert text[0].split() == ["name", "first", "second"]
     assert max(map(len, text)) <= TABLE_WIDTH
 
@@ -50,3 +50,22 @@ def test_a_long_text_is_wrapped_inside_its_column() -> None:
     shown = [line[6:] for line in lines[2:-1]]
     assert " ".join(" ".join(shown).split()) == words
     assert lines[-1] == "* b   short"
+
+
+def test_figures_lose_their_intervals_and_spare_columns_are_named_before_texts_wrap() -> None:
+    """Where words said once do not suffice, brief cells show their value alone and a spare column is named below."""
+
+    def value(row: object) -> object:
+        return row
+
+    columns = (
+        Column(head="name", key="name", value=value, left=True),
+        Column(head="rate", key="rate", value=value, text=lambda row: f"{row} ({row} to {row})", brief=True),
+        Column(head="kept", key="kept", value=value, text=lambda row: f"{row} ({row} to {row})"),
+        Column(head="peak", key="peak", value=value, spare=True),
+    )
+    lines = Table(columns=columns, rows=("x" * 20, "y" * 20)).text().splitlines()
+    assert lines[0].split() == ["name", "rate", "kept"]
+    assert lines[-1] == "in CSV and JSON only: peak"
+    assert lines[2].count("(") == 1  # of the column that is not brief
+    assert max(map(len, lines)) <= TABLE_WIDTH

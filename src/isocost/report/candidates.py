@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from isocost.report.table import Column, Table
@@ -25,6 +25,7 @@ INTERVALS: Final = (
 )  # fmt: skip
 _PREFIXES: Final = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _WHOLE: Final = 10  # from here on an end of an interval is shown without decimals
+_LONG_D: Final = 100  # days, shown whole from here on
 _BAR: Final = 30  # characters of the longest bar
 # What each part of a step is, in the words of the waterfall.
 STEP_PARTS: Final = {
@@ -141,14 +142,16 @@ def _word(name: str, head: str = "") -> Column:
     return Column(head=head or name, key=name, value=lambda c: getattr(c, name), left=True)
 
 
-def _with_ends(name: str, head: str, form: Callable[[float], str], scale: float = 1.0) -> Column:
-    """Return a figure with its interval behind it: "39.3 (34-45)"."""
+def _with_ends(
+    name: str, head: str, form: Callable[[float], str], scale: float = 1.0, *, brief: bool = False
+) -> Column:
+    """Return a figure with its interval behind it: "39.3 (34-45)"; ``brief`` where a narrow table may leave it out."""
 
     def text(c: Candidate) -> str:
         ends = c.intervals[name]
         return f"{form(getattr(c, name))} ({_round(ends.low * scale)}-{_round(ends.high * scale)})"
 
-    return Column(head=head, key=name, value=lambda c: getattr(c, name), text=text)
+    return Column(head=head, key=name, value=lambda c: getattr(c, name), show=form, text=text, brief=brief)
 
 
 def _interval_end(name: str, end: str) -> Column:
@@ -179,22 +182,31 @@ def degrees(c: Candidate) -> str:
 
 
 ACCELERATOR: Final = Column(head="accelerator", key="accelerator", value=lambda c: c.option.accelerator.id, left=True)
-_DEGREES: Final = Column(head="parallel", key="parallel", value=degrees, left=True)
+LAYOUT_LEGEND: Final = (
+    "layout: ranks by kind of parallelism (pp4x10: 4 stages of 10 virtual ones), mbs the sequences of a micro-batch, "
+    "then what is recomputed and sharded"
+)
+
+
+def layout_cell(c: Candidate) -> str:
+    """Return a layout as one cell: "tp2 pp4x10 dp256 mbs1 selective zero1"; the usual schedules follow from pp."""
+    words = [degrees(c), f"mbs{c.micro_batch}"]
+    words += [word for word in (c.recompute, c.sharding) if word != "none"]
+    words += [c.schedule] if c.schedule not in ("none", "1f1b", "interleaved") else []
+    return " ".join(words)
+
+
 PLAN: Final = (
     ACCELERATOR,
     _number("gpus", "GPUs"),
-    _with_ends("days", "days", lambda x: f"{x:,.1f}"),
+    _with_ends("days", "days", lambda x: f"{x:,.0f}" if x >= _LONG_D else f"{x:,.1f}"),
     Column(head="cost", key="cost_usd_median", value=_median_cost, text=lambda c: money(c.cost_usd, "-")),
-    _with_ends("goodput", "goodput", lambda x: f"{x:.0%}", 100.0),
-    _with_ends("mfu", "MFU", lambda x: f"{x:.1%}", 100.0),
-    _number("peak_bytes", "peak", "B"),
-    _DEGREES,
-    _number("micro_batch", "mbs"),
-    _word("recompute"),
-    _word("sharding"),
-    _word("schedule"),
+    _with_ends("goodput", "goodput", lambda x: f"{x:.0%}", 100.0, brief=True),
+    _with_ends("mfu", "MFU", lambda x: f"{x:.1%}", 100.0, brief=True),
+    replace(_number("peak_bytes", "peak", "B"), spare=True),
+    Column(head="layout", key="layout", value=layout_cell, left=True),
     _word("precision"),
-    _word("binds", "bound by"),
+    replace(_word("binds", "bound by"), spare=True),
     _word("limit", "breaks"),
 )
 # CSV carries what a row of the screen has no room for.

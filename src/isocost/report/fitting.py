@@ -1,7 +1,8 @@
 """A table that is too wide for a line: what it gives up, in which order, until it fits.
 
 Empty columns go first; then long headings take several lines; then words that are the same in every row are said once
-under the table; last, long texts are wrapped inside their column. Figures are never cut.
+under the table; then columns that may be brief show their value without its interval, and those that can be spared are
+named only; last, long texts are wrapped inside their column. Figures are never cut.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 GAP = 2  # blanks between two columns
 LEAST = 20  # characters that a wrapped text keeps
+SAID = 28  # characters of a word that is said once, at most
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,9 +22,11 @@ class Grid:
 
     heads: list[str]
     left: list[bool]
+    spare: list[bool]
     columns: list[list[str]]
     margin: int = 0  # characters in front of every line
     same: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
 
     def widths(self) -> list[int]:
         """Characters of each column, its longest line."""
@@ -40,17 +44,20 @@ class Grid:
         keep = [place for place in range(len(self.heads)) if place not in places]
         self.heads = [self.heads[place] for place in keep]
         self.left = [self.left[place] for place in keep]
+        self.spare = [self.spare[place] for place in keep]
         self.columns = [self.columns[place] for place in keep]
 
 
-def fit(grid: Grid, width: int) -> None:
-    """Change a grid until it is at most ``width`` wide, or nothing more can be given up."""
-    if grid.width() <= width:
-        return
-    grid.without([place for place, column in enumerate(grid.columns) if column and not any(column)])
-    _wrap_heads(grid, width)
-    _say_once(grid, width)
-    _wrap_texts(grid, width)
+def fit(grid: Grid, width: int, *, last: bool = False) -> bool:
+    """Change a grid until it is at most ``width`` wide, with the ``last`` means if need be; return whether it is."""
+    if grid.width() > width:
+        grid.without([place for place, column in enumerate(grid.columns) if column and not any(column)])
+        _wrap_heads(grid, width)
+        _say_once(grid, width)
+    if last:
+        _spare(grid, width)
+        _wrap_texts(grid, width)
+    return grid.width() <= width
 
 
 def _wrap_heads(grid: Grid, width: int) -> None:
@@ -73,10 +80,22 @@ def _say_once(grid: Grid, width: int) -> None:
         if grid.width() <= width:
             break
         column = grid.columns[place]
-        if grid.left[place] and column and column[0] and len(set(column)) == 1:
+        if grid.left[place] and column and 0 < len(column[0]) <= SAID and len(set(column)) == 1:
             said.append(f"{' '.join(grid.heads[place].split())} {column[0]}")
             grid.without([place])
     grid.same = tuple(reversed(said))
+
+
+def _spare(grid: Grid, width: int) -> None:
+    """Take out columns that can be spared, from the right, and name them."""
+    named = []
+    for place in range(len(grid.heads) - 1, 0, -1):
+        if grid.width() <= width:
+            break
+        if grid.spare[place]:
+            named.append(" ".join(grid.heads[place].split()))
+            grid.without([place])
+    grid.spared = tuple(reversed(named))
 
 
 def _wrap_texts(grid: Grid, width: int) -> None:

@@ -13,6 +13,7 @@ from isocost.costs import block_limits
 from isocost.money.terms import CAPACITY_BLOCK
 from isocost.report.candidates import (
     LAYOUT,
+    LAYOUT_LEGEND,
     PLAN,
     PLAN_CSV,
     between,
@@ -183,7 +184,7 @@ class Plan(Result):
         title = "Frontier: days against cost (* chosen)"
         if self.verb == "estimate":
             title = "Estimate (* best)"
-        return Section(title=title, body=(self._frontier(PLAN), BRACKETS, f"MFU: {MFU_DEFINITION}"))
+        return Section(title=title, body=(self._frontier(PLAN), BRACKETS, LAYOUT_LEGEND, f"MFU: {MFU_DEFINITION}"))
 
     def _rejected(self) -> Section:
         answer = self.answer

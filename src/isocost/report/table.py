@@ -44,13 +44,15 @@ class Column:
     show: Callable[[Any], str] = as_text
     text: Callable[[Any], str] | None = None  # of the row, where the cell shows more than its value
     left: bool = False
+    brief: bool = False  # in a table that is too wide, the cell may show its value only
+    spare: bool = False  # and the column may be left out of the text
 
-    def cell(self, row: object) -> str:
+    def cell(self, row: object, *, brief: bool = False) -> str:
         """Return the shown value; unknown is a dash whatever the format."""
         value = self.value(row)
         if value is None:
             return UNKNOWN
-        return self.show(value) if self.text is None else self.text(row)
+        return self.show(value) if self.text is None or (brief and self.brief) else self.text(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +74,28 @@ class Table:
 
     def text(self) -> str:
         """Return fixed-width text of at most ``TABLE_WIDTH`` where it can be; a marked row starts with an asterisk."""
-        cells = self.cells()
-        grid = Grid(
-            heads=[column.head for column in self.columns],
-            left=[column.left for column in self.columns],
-            columns=[[row[place] for row in cells] for place in range(len(self.columns))],
-            margin=2 if self.marked else 0,
-        )
-        fit(grid, TABLE_WIDTH)
-        rows = [[column[row] for column in grid.columns] for row in range(len(cells))]
+        grid = self._grid(brief=False)
+        if not fit(grid, TABLE_WIDTH):
+            grid = self._grid(brief=True)
+            fit(grid, TABLE_WIDTH, last=True)
+        rows = [[column[row] for column in grid.columns] for row in range(len(self.rows))]
         margins = [f"{MARK} " if row in self.marked else "  " for row in range(len(rows))]
         lines = _lines(grid, grid.heads, "  ")
         lines.append("-" * grid.width())
         for row, margin in zip(rows, margins, strict=True):
             lines += _lines(grid, row, margin)
-        same = [f"{' ' * grid.margin}in every row: {', '.join(grid.same)}"] if grid.same else []
-        return "\n".join([*([self.title] if self.title else []), *lines, *same])
+        below = [f"in every row: {', '.join(grid.same)}"] if grid.same else []
+        below += [f"in CSV and JSON only: {', '.join(grid.spared)}"] if grid.spared else []
+        return "\n".join([*([self.title] if self.title else []), *lines, *(" " * grid.margin + line for line in below)])
+
+    def _grid(self, *, brief: bool) -> Grid:
+        return Grid(
+            heads=[column.head for column in self.columns],
+            left=[column.left for column in self.columns],
+            spare=[column.spare for column in self.columns],
+            columns=[[column.cell(row, brief=brief) for row in self.rows] for column in self.columns],
+            margin=2 if self.marked else 0,
+        )
 
     def markdown(self) -> str:
         """Return a pipe table; a marked row is bold."""
