@@ -10,6 +10,7 @@ from test_evaluate import case, step_s
 
 from isocost.cases import Case, levels_of
 from isocost.predict import predict
+from isocost.recipes import recipe
 
 
 def _experts(width: int, *, experts: int = 64, topk: int = 8) -> Case:
@@ -39,6 +40,15 @@ def test_every_local_expert_takes_a_launch() -> None:
     few, many = (replace(_experts(64, experts=n, topk=1), seq_len=512) for n in (8, 128))
     waits = np.ravel(predict([few, many]).step.host_s)
     assert waits[1] > 3.0 * waits[0] > 0.0
+
+
+def test_one_kernel_for_all_experts_is_one_launch() -> None:
+    """Stacks with grouped kernels (torchtitan, MaxText) pay the host for a block of experts, not for each of them."""
+    few, many = (
+        replace(_experts(64, experts=n, topk=1), seq_len=512, recipe=recipe("torchtitan-2025")) for n in (8, 128)
+    )
+    waits = np.ravel(predict([few, many]).step.host_s)
+    assert waits[1] == pytest.approx(waits[0], rel=0.1)
 
 
 def test_attention_sinks_are_slower_than_attention_without() -> None:

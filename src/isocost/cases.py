@@ -275,6 +275,7 @@ def _policy(case: Case) -> dict[str, float]:
         "score_bytes": kernel.score_bytes,
         "gradient_bytes": case.recipe.gradient_bytes,
         "gather_bytes": case.recipe.gather_bytes,
+        "expert_launches": float(not case.recipe.grouped_experts),
         "deduplicated": float(deduplicates(case)),
     }
 

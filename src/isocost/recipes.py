@@ -28,6 +28,7 @@ class Recipe:
     compiled: bool
     cuda_graphs: bool
     deduplicated_dispatch: bool  # expert dispatch sends a token once to a node (DeepEP, HybridEP)
+    grouped_experts: bool  # one kernel for the products of all experts (megablox, grouped_mm, DeepGEMM), not one each
     memory: str  # name of the memory recipe
     note: str
     source: str

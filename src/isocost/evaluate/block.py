@@ -128,8 +128,7 @@ def block_times(
     pointwise_s = _pointwise_s(kinds, model, split, machine, c, tokens, expert_width)
 
     tp_s, cp_s, ep_s = _traffic(kinds, model, split, machine, policy, c, tokens)
-    # Grouped products are launched expert by expert.
-    launches = c.host_expert - 1.0 + c.host_local_expert * kinds.experts / split.ep
+    launches = c.host_expert - 1.0 + policy.expert_launches * c.host_local_expert * kinds.experts / split.ep
     host_s = c.host_s * np.power(split.tp, HOST_TP_POWER) * (1.0 + routed * launches)
 
     def whole(part: Num) -> Num:

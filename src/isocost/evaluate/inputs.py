@@ -135,6 +135,7 @@ class Policy:
     score_bytes: Num  # memory traffic a score, forward; 0 for flash kernels
     gradient_bytes: Num  # bytes of a gradient in the data-parallel reduction
     gather_bytes: Num  # bytes of a parameter in the data-parallel gather
+    expert_launches: Num  # 1: the products of every expert are launched alone; 0: one kernel does all
     deduplicated: Num  # 1: a token goes once to each scale-up domain, whatever the number of its experts there
 
 

@@ -134,13 +134,14 @@ def _recipes() -> Table:
         (
             r.id, r.title, f"{r.since} to {r.until}", r.attention_kernel, r.norm_kernel, f"{r.gradient_bytes:g}",
             f"{r.gather_bytes:g}", "yes" if r.compiled else "no", "yes" if r.cuda_graphs else "no",
-            "yes" if r.deduplicated_dispatch else "no", r.memory, f"{r.source}, {r.as_of}, {r.grade}",
+            "yes" if r.deduplicated_dispatch else "no", "yes" if r.grouped_experts else "no", r.memory,
+            f"{r.source}, {r.as_of}, {r.grade}",
         )
         for r in recipes().values()
     ]  # fmt: skip
     head = (
         "id", "stack", "years", "attention", "norm", "gradient bytes", "gather bytes", "compiled", "CUDA graphs",
-        "deduplicated dispatch", "memory", "source",
+        "deduplicated dispatch", "experts in one kernel", "memory", "source",
     )  # fmt: skip
     return Table(title="Recipes", head=head, rows=tuple(rows))
 

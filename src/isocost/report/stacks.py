@@ -23,6 +23,7 @@ MEANING = {
     "compiled": "blocks compiled (torch.compile, XLA)",
     "cuda_graphs": "CUDA graphs",
     "deduplicated_dispatch": "a token goes to the experts of a node once",
+    "grouped_experts": "one kernel for the products of all experts of a rank",
     "tp_overlap": "tensor-parallel traffic overlapped with its products",
 }
 _PROVENANCE = ("id", "title", "note", "source", "as_of", "grade")
