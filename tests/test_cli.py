@@ -146,7 +146,7 @@ def test_a_defect_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def broken(*_: object) -> None:
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr("isocost.api.model_summary", broken)
+    monkeypatch.setattr("isocost.api_facts.model_summary", broken)
     monkeypatch.delenv("ISOCOST_DEBUG", raising=False)
     assert run(["model", "gpt2"]) == 3
     err = capsys.readouterr().err
@@ -161,7 +161,7 @@ def test_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isocost.api.model_summary", interrupted)
+    monkeypatch.setattr("isocost.api_facts.model_summary", interrupted)
     assert run(["model", "gpt2"]) == 130
     assert capsys.readouterr().err.strip() == "isocost: interrupted"
 
@@ -221,12 +221,3 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch
     assert output.bold_lead("{\n}") == "{\n}"
     monkeypatch.setenv("NO_COLOR", "1")
     assert output.bold_lead("answer\nrest") == "answer\nrest"
-
-
-def test_the_public_names_are_these() -> None:
-    """At most 40 names, each of which exists; a change of the list is a decision."""
-    assert len(isocost.__all__) <= 40
-    assert {name for name in isocost.__all__ if name != "__version__"} == set(isocost._HOMES)
-    assert all(getattr(isocost, name) is not None for name in isocost.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        isocost.nothing  # noqa: B018

@@ -9,7 +9,7 @@ import json
 import pytest
 
 import isocost
-from isocost.api import catalog_list, catalog_show
+from isocost.api_facts import catalog_list, catalog_show
 from isocost.cases import Case
 from isocost.cli import run
 from isocost.memory_recipes import MemoryRecipe

@@ -8,46 +8,34 @@ from typing import TYPE_CHECKING, Any
 from isocost.version import __version__
 
 if TYPE_CHECKING:
-    from isocost.api import (
-        catalog_check,
-        catalog_list,
-        catalog_show,
-        compare,
-        estimate,
-        explain,
-        frontier,
-        goodput_of,
-        load_model,
-        model_summary,
-        plan,
-        program,
-        tco,
-    )
+    from isocost.api import compare, estimate, explain, fleet_of, frontier, goodput_of, plan, program, tco
+    from isocost.api_facts import catalog_check, catalog_list, catalog_show, load_model, model_summary
     from isocost.api_measured import calibrated, diagnose, left_out, validate
     from isocost.catalog import Accelerator, Catalog, Fabric, Offer, load_catalog
     from isocost.errors import CalibrationError, DataError, InputError, IsocostError, Problem
     from isocost.report.models import ModelSummary
     from isocost.report.plans import Plan
     from isocost.scenario import Scenario, load_scenario, scenario_toml
-    from isocost.search.question import Answer, Candidate, Question
+    from isocost.search.question import Answer, Candidate
     from isocost.units import parse, show
     from isocost.workload.architecture import Architecture, Block
 
 # Where each public name lives. They are imported when first used, so that ``isocost --help`` comes at once.
 _HOMES = {
     "calibrated": "api_measured",
-    "catalog_check": "api",
-    "catalog_list": "api",
-    "catalog_show": "api",
+    "catalog_check": "api_facts",
+    "catalog_list": "api_facts",
+    "catalog_show": "api_facts",
     "compare": "api",
+    "diagnose": "api_measured",
     "estimate": "api",
     "explain": "api",
+    "fleet_of": "api",
     "frontier": "api",
     "goodput_of": "api",
-    "diagnose": "api_measured",
     "left_out": "api_measured",
-    "load_model": "api",
-    "model_summary": "api",
+    "load_model": "api_facts",
+    "model_summary": "api_facts",
     "plan": "api",
     "program": "api",
     "tco": "api",
@@ -69,7 +57,6 @@ _HOMES = {
     "scenario_toml": "scenario",
     "Answer": "search.question",
     "Candidate": "search.question",
-    "Question": "search.question",
     "parse": "units",
     "show": "units",
     "Architecture": "workload.architecture",
@@ -92,7 +79,6 @@ __all__ = [
     "Offer",
     "Plan",
     "Problem",
-    "Question",
     "Scenario",
     "__version__",
     "calibrated",
@@ -103,6 +89,7 @@ __all__ = [
     "diagnose",
     "estimate",
     "explain",
+    "fleet_of",
     "frontier",
     "goodput_of",
     "left_out",

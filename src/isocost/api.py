@@ -13,40 +13,49 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from isocost.catalog import Catalog, load_catalog
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
-from isocost.report import catalogs
 from isocost.report.actual import PlanAgainstActual, against_actual
 from isocost.report.beside import programme_beside
-from isocost.report.catalogs import Check, Entry, Listing
 from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
-from isocost.report.fleet import fleet as fleet
+from isocost.report.fleet import FleetResult
+from isocost.report.fleet_question import ask_fleet
 from isocost.report.frontier import FrontierResult
 from isocost.report.frontier_question import ask_frontier as frontier_of
 from isocost.report.goodput import GoodputReport, goodput_report
 from isocost.report.limits import judged, unlimited
-from isocost.report.models import ModelSummary
 from isocost.report.plans import Plan
 from isocost.report.program import ProgramResult, program_of, terms_of
 from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
-from isocost.report.stacks import StackEntry
 from isocost.report.tco import YEARS, Tco
 from isocost.report.tco import tco as ways_to_pay
 from isocost.report.waiting import wait_asked
 from isocost.scenario import Scenario, load_tables, read_scenario, scenario_tables
-from isocost.scenario.question import default_seq_len, question_of
-from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
+from isocost.scenario.question import question_of
 from isocost.search.plan import estimate as smallest
 from isocost.search.plan import plan as search
-from isocost.workload.architecture import Architecture
 
 Given = str | Path | Mapping[str, object] | Scenario | None
 
 
 def plan(scenario: Given = None, /, **changes: object) -> Plan:
-    """Return the best plan, and what it was chosen from, for a scenario (a TOML file, a mapping, keyword arguments)."""
+    """Return the best plan, and what it was chosen from, for a scenario.
+
+    Args:
+        scenario: a TOML file, a mapping, or a scenario; None: the keyword arguments say it all.
+        changes: keys of a scenario, which override those given, as text with its unit ("60 d", "40 MUSD") or as
+            numbers in the unit of the key (docs/how-to.md).
+
+    Raises:
+        InputError: the scenario is wrong; every problem is listed. A question without a plan is no error: the answer
+            is then not ``feasible`` and says what stands in the way.
+
+    Example:
+        >>> found = isocost.plan(model="llama-3.1-8b", tokens="1 T", on="h100-sxm5-80gb", gpus=[64, 128])
+        >>> found.feasible, found.answer.chosen.gpus
+        (True, 64)
+    """
     return ask("plan", scenario, changes)
 
 
@@ -54,7 +63,12 @@ def estimate(scenario: Given = None, /, *, explain: bool = False, **changes: obj
     """Return what a given number of GPUs takes and costs.
 
     The layout is the best whatever deadline, budget and power cap; the answer says the chance of each. ``explain`` adds
-    the terms of its step time and the fitted constants that they rest on.
+    the terms of its step time and the fitted constants that they rest on. Arguments and errors are those of ``plan``.
+
+    Example:
+        >>> found = isocost.estimate("examples/llama-3.1-70b.toml", gpus=1024, tp=8, pp=4)
+        >>> found.answer.chosen.tp, found.answer.chosen.pp
+        (8, 4)
     """
     return ask("estimate", scenario, changes, explained=explain)
 
@@ -134,6 +148,14 @@ def goodput_of(
         watched_nodes: nodes of 8 GPUs.
         watched: such as "70 d".
         changes: other keys of the scenario.
+
+    Raises:
+        InputError: the scenario or the file of stops is wrong; or no plan meets the scenario.
+
+    Example:
+        >>> found = isocost.goodput_of("examples/llama-3.1-70b.toml", checkpoint_interval="auto").to_dict()
+        >>> abs(sum(found["buckets"].values()) - found["wall_s"]) < 1.0
+        True
     """
     tables = _tables(scenario)
     own: dict[str, object] = {"events": events and str(events), "watched_nodes": watched_nodes, "watched": watched}
@@ -164,6 +186,10 @@ def compare(a: Given | Plan, b: Given, /) -> Comparison | PlanAgainstActual:
 
     Raises:
         InputError: the offers are of two runs; or the log is a trace, has no step times, or is of another run.
+
+    Example:
+        >>> print(isocost.compare("examples/purpose-built.toml", "examples/conventional.toml").verdict)
+        purpose-built is worth up to $... an hour and asks $2.60: conventional costs ... more for the run
     """
     if _is_plan(a):
         if not isinstance(b, (str, Path)):
@@ -189,6 +215,13 @@ def tco(
         years: until owned servers are sold. regions: for energy and carbon, such as "us-tx"; empty for the default.
         wait: "6 months" until the next chip. late: how much later it may come; None for as long again.
         next_chip: one of the catalogue; None for the next generation.
+
+    Raises:
+        InputError: the scenario, a region or the chip is wrong; or no plan meets the scenario.
+
+    Example:
+        >>> isocost.tco("examples/llama-3.1-70b.toml", years=[3]).ways[0].name
+        'on demand'
     """
     asked = wait_asked(wait, late, next_chip)
 
@@ -228,6 +261,14 @@ def frontier(
         experts: "8/128" for mixtures of experts.
         loss_of: "70 B on 1.4 T", or a loss: the cheapest way to it.
         changes: other keys of the scenario.
+
+    Raises:
+        InputError: nothing limits the choice, or a value is wrong; every problem is listed.
+
+    Example:
+        >>> found = isocost.frontier(budget="2 MUSD", deadline="60 d", on="b200-sxm-180gb", data="3 T")
+        >>> found.feasible
+        True
     """
     own: dict[str, Any] = {"data": data, "serve": serve, "serving_cost": serving_cost, "token_price": token_price}
     own |= {"licence": licence, "laws": laws, "family": family, "experts": experts, "loss_of": loss_of}
@@ -260,6 +301,13 @@ def program(
         salary: see people.
         raised: capital raised.
         changes: other keys of the scenario.
+
+    Raises:
+        InputError: the scenario, the items or a value is wrong; every problem is listed.
+
+    Example:
+        >>> isocost.program("examples/startup.toml", people=8, salary="300 kUSD").bill.total_usd.median > 1e6
+        True
     """
     return ask_program(scenario, changes, items=items, people=people, salary=salary, raised=raised)
 
@@ -278,6 +326,26 @@ def ask_program(
     alone = {"programme": {"people": 0}} if terms.staffed else {}
     rest = {key: value for key, value in given.items() if key != "programme"}
     return program_of(ask("plan", rest | alone, {}, wrote, tornado=False), terms)
+
+
+def fleet_of(given: str | Path | Mapping[str, object], /, *, today: datetime.date | None = None) -> FleetResult:
+    """Return how many nodes of which offer a mix of workloads needs, and when.
+
+    Args:
+        given: a TOML file, or a mapping, of [[workload]] and [[offer]] tables (docs/capacity.md).
+        today: the first day where the file names none (start); None for now.
+
+    Raises:
+        InputError: a table is wrong; every problem is listed. Workloads without a place are no error: the answer is
+            then not ``feasible`` and says what would make room.
+
+    Example:
+        >>> sweep = {"name": "sweep", "scenario": "examples/gpt2-small.toml", "count": 4, "deadline": "12 weeks"}
+        >>> rented = {"name": "rented", "accelerator": "h100-sxm5-80gb", "term": "on_demand", "available": 64}
+        >>> isocost.fleet_of({"start": "2027-01-04", "workload": [sweep], "offer": [rented]}).feasible
+        True
+    """
+    return FleetResult(answered=ask_fleet(given, today))
 
 
 def _wrote(scenario: Given) -> dict[str, str]:
@@ -303,37 +371,20 @@ def _table(tables: Mapping[str, object], name: str) -> Mapping[str, object]:
 def explain(of: Plan | str | Path | Mapping[str, Any], topic: str = "step_time") -> Explanation:
     """Return why: the chosen layout of a plan (or of its JSON) evaluated once more, term by term.
 
-    Topics: step_time, memory, cost.
+    Args:
+        of: a plan; or its JSON, as a file or a mapping.
+        topic: step_time (seconds of a step), memory (bytes of a GPU) or cost (US dollars).
+
+    Raises:
+        InputError: the topic is unknown, the plan chose nothing, or the file is not a plan.
+
+    Example:
+        >>> found = isocost.estimate("examples/llama-3.1-70b.toml", gpus=1024, tp=8, pp=4)
+        >>> isocost.explain(found, "memory").topic
+        'memory'
     """
     if isinstance(of, Plan):
         return explanation(chosen_of_plan(of), topic)
     if isinstance(of, Mapping):
         return explanation(chosen_of_values(of, "plan"), topic)
     return explanation(chosen_of_file(of), topic)
-
-
-def load_model(model: str | Path) -> Architecture:
-    """Return a shipped model by name, or what a config.json (the file, or its folder) describes."""
-    return find_model(model, "model").architecture
-
-
-def model_summary(model: str | Path | Architecture, seq_len: int | str | None = None) -> ModelSummary:
-    """Return parameters, FLOPs per token by operator and bytes of state of a model."""
-    tokens = None if seq_len is None else whole(seq_len, "seq_len", MAX_SEQ_LEN)
-    architecture = model if isinstance(model, Architecture) else load_model(model)
-    return ModelSummary(architecture=architecture, seq_len=tokens or default_seq_len(architecture))
-
-
-def catalog_list(kind: str, catalog: Catalog | None = None) -> Listing:
-    """Return all entries of a kind: accelerators, nodes, fabrics, offers, rates, stacks (or recipes), or models."""
-    return catalogs.listing(catalog or load_catalog(), kind)
-
-
-def catalog_show(name: str, catalog: Catalog | None = None) -> Entry | StackEntry:
-    """Return one entry of the catalogue in full, with its sources and prices; a kind may stand before its name."""
-    return catalogs.entry(catalog or load_catalog(), name)
-
-
-def catalog_check(catalog: Catalog | None = None, today: datetime.date | None = None) -> Check:
-    """Return the facts that are stale, disputed, recalled from memory, missing or without a price."""
-    return catalogs.checked(catalog or load_catalog(), today or datetime.date.today())

@@ -27,7 +27,19 @@ from isocost.scenario import Scenario, load_tables, scenario_tables
 
 
 def validate(runs: str | Path | None = None) -> Any:
-    """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file."""
+    """Return the comparison of predictions with measured runs: the shipped ones, or those of a CSV file.
+
+    Args:
+        runs: a CSV file in the format of docs/evidence-format.md; None for the shipped runs.
+
+    Raises:
+        InputError: the file cannot be read, or has no row. Rows that cannot be scored are counted, with the reason.
+
+    Example:
+        >>> found = isocost.validate()
+        >>> len(found.runs) > 3000
+        True
+    """
     return import_module("isocost.validation").validate(runs)
 
 
@@ -47,6 +59,12 @@ def left_out(
         only: names of the groups to leave out; empty for all.
         calibrated: also calibrate on so many runs of each group, and judge on its others.
         say: is told which group comes next.
+
+    Raises:
+        InputError: there is no such group or name, or the file cannot be read.
+
+    Example:
+        >>> isocost.left_out("chip", only=["v5e"]).groups  # doctest: +SKIP
     """
     if by not in GROUPS:
         raise InputError([Problem("--leave-out", "is not a group", by, ", ".join(GROUPS), nearest(by, GROUPS))])
@@ -78,6 +96,10 @@ def calibrated(
     Raises:
         InputError: there is no usable run; or a log has no step time, its scenario leaves something of the run open,
             or the two are of different runs. Every problem is listed.
+
+    Example:
+        >>> print(isocost.calibrated("examples/my_runs.csv").sentence)
+        6 runs of internevo on a100-sxm4-80gb: mean error ... before, ... after, ...
     """
     if runs is None and not logs:
         fix = "name a CSV file of runs, or a log with --log and the scenario of its run with --scenario"
@@ -134,6 +156,10 @@ def diagnose(
 
     Raises:
         InputError: there is nothing to read, no step can be read, or the scenario is wrong; every problem is listed.
+
+    Example:
+        >>> sorted(isocost.diagnose("examples/run.log").to_dict())
+        ['best_combination', 'input', 'levers', 'measured', 'schema_version', 'unknown', 'waterfall']
     """
     path = str(scenario) if isinstance(scenario, (str, Path)) else None
     if isinstance(scenario, Scenario):

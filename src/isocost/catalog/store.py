@@ -84,6 +84,10 @@ def load_catalog(*overlays: str | Path) -> Catalog:
     """Return the shipped catalogue with the user's TOML files laid over it, later over earlier.
 
     A file that breaks the rules raises one DataError with every problem in it.
+
+    Example:
+        >>> isocost.load_catalog().accelerators["h100-sxm5-80gb"].memory_bytes
+        85899345920.0
     """
     catalog = _shipped()
     for path in overlays:

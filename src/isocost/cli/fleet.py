@@ -40,7 +40,7 @@ def fleet(
 
     form = chosen_format(format, output)
     with progress("planning", quiet=quiet):
-        answer = api.fleet(fleet)
+        answer = api.fleet_of(fleet)
     emit(render(answer, form), output, quiet=quiet)
     if not answer.feasible:
         if form != "table" or output:

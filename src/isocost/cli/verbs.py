@@ -136,10 +136,10 @@ def model(
     quiet: flags.Quiet = False,
 ) -> None:
     """Show a model: parameters, layers, FLOPs per token by operator, bytes of training state."""
-    from isocost import api
+    from isocost import api_facts
 
     form = chosen_format(format, output)
-    _show(api.model_summary(model, seq_len), form, output, quiet)
+    _show(api_facts.model_summary(model, seq_len), form, output, quiet)
 
 
 @catalog.command("list", epilog="Example: isocost catalog list accelerators")
@@ -154,10 +154,10 @@ def catalog_list(
     quiet: flags.Quiet = False,
 ) -> None:
     """List all entries of a kind, with their dates."""
-    from isocost import api
+    from isocost import api_facts
 
     form = chosen_format(format, output)
-    _show(api.catalog_list(kind, _catalogue(catalog)), form, output, quiet)
+    _show(api_facts.catalog_list(kind, _catalogue(catalog)), form, output, quiet)
 
 
 @catalog.command("show", epilog="Example: isocost catalog show h100-sxm5-80gb")
@@ -169,10 +169,10 @@ def catalog_show(
     quiet: flags.Quiet = False,
 ) -> None:
     """Show one entry in full: every fact, where it is from, and the prices."""
-    from isocost import api
+    from isocost import api_facts
 
     form = chosen_format(format, output)
-    _show(api.catalog_show(" ".join(name), _catalogue(catalog)), form, output, quiet)
+    _show(api_facts.catalog_show(" ".join(name), _catalogue(catalog)), form, output, quiet)
 
 
 @catalog.command("check", epilog="Example: isocost catalog check --catalog my-quotes.toml --strict")
@@ -184,10 +184,10 @@ def catalog_check(
     quiet: flags.Quiet = False,
 ) -> None:
     """List facts that are stale, disputed, from memory, missing or without a price."""
-    from isocost import api
+    from isocost import api_facts
 
     form = chosen_format(format, output)
-    result = api.catalog_check(_catalogue(catalog))
+    result = api_facts.catalog_check(_catalogue(catalog))
     _show(result, form, output, quiet)
     if strict and result.findings:
         raise typer.Exit(1)

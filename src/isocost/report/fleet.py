@@ -8,14 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 from isocost.fleet.contracts import cost_usd
 from isocost.fleet.pack import PROVED
 from isocost.fleet.records import Contract, Placement, Supply
 from isocost.report.candidates import layout_text
-from isocost.report.fleet_question import Answered, ask_fleet
+from isocost.report.fleet_question import Answered
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
 from isocost.search.question import DAY_S, HOUR_S
@@ -369,11 +368,3 @@ def _most(uses: Sequence[tuple[float, float, int]], begins: float, ends: float) 
     """Return the most in use at a time between two times."""
     inside = [(max(first, begins), last, n) for first, last, n in uses if first < ends and last > begins]
     return max((sum(n for f, last, n in inside if f <= time < last) for time, _, _ in inside), default=0)
-
-
-def fleet(given: str | Path | Mapping[str, object], /, *, today: datetime.date | None = None) -> FleetResult:
-    """Return how many nodes of which offer a mix of workloads needs, and when (a TOML file, or a mapping).
-
-    ``today`` is the first day where the file names none (start).
-    """
-    return FleetResult(answered=ask_fleet(given, today))

@@ -205,7 +205,15 @@ def _catalog(given: Mapping[str, object], places: Mapping[str, str], problems: l
 
 
 def load_scenario(path: str | Path, today: datetime.date | None = None, **changes: object) -> Scenario:
-    """Return the scenario in a TOML file; ``changes`` override its keys, as flags do on the command line."""
+    """Return the scenario in a TOML file; ``changes`` override its keys, as flags do on the command line.
+
+    ``today`` is the day that a deadline given as a date counts from; None for now. Quantities of the result are in SI
+    units and US dollars. An InputError lists every problem of the file and the changes.
+
+    Example:
+        >>> isocost.load_scenario("examples/llama-3.1-70b.toml", deadline="45 d").deadline_s
+        3888000.0
+    """
     tables = load_tables(path)
     places = {key: f"{path}: {key}" for key in tables}
     return read_scenario({**tables, **changes}, {**places, **{key: key for key in changes}}, today)[0]

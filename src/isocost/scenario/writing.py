@@ -49,7 +49,12 @@ def exact(value: float, unit: str) -> str:
 
 
 def scenario_toml(scenario: Scenario) -> str:
-    """Return the scenario as TOML."""
+    """Return the scenario as TOML, which ``load_scenario`` reads again.
+
+    Example:
+        >>> "model" in isocost.scenario_toml(isocost.load_scenario("examples/llama-3.1-70b.toml"))
+        True
+    """
     return "\n".join(_lines(scenario_tables(scenario))) + "\n"
 
 
