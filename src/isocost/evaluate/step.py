@@ -68,34 +68,10 @@ def step_time(
     )  # fmt: skip
 
     nic = machine.nic_bytes_per_s * c.fabric
-    tokens = split.micro_batch * model.seq_len / split.cp
-    # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or
-    # without.
-    send = send_s(2.0 * tokens * model.hidden / split.tp, split.tp * split.cp * tail.dp, machine, nic)
-    pp_s = p2p_exposed_s(
-        micro_batches=m, pp=tail.pp, vp=tail.vp, p2p_s=send, ramp_hops=tail.ramp_hops, steady_hops=tail.steady_hops,
-        vp_split=tail.vp_split, blocking_frac=c.pp_exposed,
-    )  # fmt: skip
-
     dense = block.dense_params * paced + block.end_params
     experts = block.expert_params * paced
     sharded = np.where(tail.zero1 > 0, tail.shard_group, 1.0)
-    ranks = tail.dp * split.cp * split.tp / (split.ep * split.expert_tp)
     trained = model.trainable_frac
-    reduced_bytes = policy.gradient_bytes + policy.gather_bytes
-    reduce_s = gather_s(trained * dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
-    reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, split.ep * split.expert_tp, machine, nic)
-    hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
-    behind_s = np.maximum(c.dp_exposed * reduce_s, reduce_s - hidden_s)
-    # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
-    rounds = np.where(tail.pp > 1, 1.0, m)
-    gathered_s = rounds * paced * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c)
-    if np.any(tail.shard_group < tail.dp * split.cp):
-        gathered_s = gathered_s + rounds * _replicas_exposed_s(
-            dense + experts, hidden_s, model, split, tail, machine, nic, policy, c
-        )
-    dp_s = np.where(tail.zero3 > 0, gathered_s, behind_s)
-
     optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
     domains = np.maximum(tail.dp * split.tp * split.cp * tail.pp / machine.domain, 1.0)
     work = m * paced
@@ -110,9 +86,9 @@ def step_time(
         "tp_s": work * (f.tp_s + b.tp_s),
         "cp_s": work * (f.cp_s + b.cp_s),
         "ep_s": work * (f.ep_s + b.ep_s),
-        "pp_s": pp_s,
+        "pp_s": _pipeline_s(model, split, tail, machine, nic, c),
         "bubble_s": bubble,
-        "dp_s": dp_s,
+        "dp_s": _data_parallel_s(block, paced, dense, experts, model, split, tail, machine, nic, policy, c),
         "optimizer_s": optimizer_s,
     }
     before: Num = sum(sums.values(), 0.0)
@@ -136,6 +112,50 @@ def beside_s(compute_s: Num, traffic_s: Num, interference: Num) -> Num:
     """What compute waits for traffic that runs beside it: its excess, and the slowdown of sharing the processor."""
     shared_s = compute_s * (1.0 + interference * np.minimum(safe_div(traffic_s, compute_s), 1.0))
     return np.maximum(shared_s, traffic_s) - compute_s
+
+
+def _pipeline_s(model: Model, split: Split, tail: Tail, machine: Machine, nic: Num, c: Coefficients) -> Num:
+    """What a step waits for activations and their gradients between pipeline stages."""
+    tokens = split.micro_batch * model.seq_len / split.cp
+    # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or
+    # without.
+    send = send_s(2.0 * tokens * model.hidden / split.tp, split.tp * split.cp * tail.dp, machine, nic)
+    return p2p_exposed_s(
+        micro_batches=tail.micro_batches, pp=tail.pp, vp=tail.vp, p2p_s=send, ramp_hops=tail.ramp_hops,
+        steady_hops=tail.steady_hops, vp_split=tail.vp_split, blocking_frac=c.pp_exposed,
+    )  # fmt: skip
+
+
+def _data_parallel_s(
+    block: BlockTimes,
+    paced: Num,
+    dense: Num,
+    experts: Num,
+    model: Model,
+    split: Split,
+    tail: Tail,
+    machine: Machine,
+    nic: Num,
+    policy: Policy,
+    c: Coefficients,
+) -> Num:
+    """What a step waits for gradients and sharded weights; the rank has ``paced`` of the blocks, and these parameters."""
+    trained = model.trainable_frac
+    reduced_bytes = policy.gradient_bytes + policy.gather_bytes
+    lanes = split.ep * split.expert_tp
+    ranks = tail.dp * split.cp * split.tp / lanes
+    reduce_s = gather_s(trained * dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
+    reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, lanes, machine, nic)
+    hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
+    behind_s = np.maximum(c.dp_exposed * reduce_s, reduce_s - hidden_s)
+    # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
+    rounds = np.where(tail.pp > 1, 1.0, tail.micro_batches)
+    gathered_s = rounds * paced * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c)
+    if np.any(tail.shard_group < tail.dp * split.cp):
+        gathered_s = gathered_s + rounds * _replicas_exposed_s(
+            dense + experts, hidden_s, model, split, tail, machine, nic, policy, c
+        )
+    return np.where(tail.zero3 > 0, gathered_s, behind_s)
 
 
 def _replicas_exposed_s(
