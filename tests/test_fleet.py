@@ -84,6 +84,13 @@ def test_whole_days_are_sold() -> None:
     assert cost_usd(offer, contracts(offer, 0, [(0.0, 1.5 * DAY, 1)])) == pytest.approx(2.0)
 
 
+def test_a_long_block_is_sold_by_the_week() -> None:
+    """A capacity block of 13.5 days is paid for 14, one of 14.5 for 21; another offer by the day for 15."""
+    block = supply(term="capacity_block", increment_s=DAY, commitment_s=DAY)
+    for offer, days, paid in ((block, 13.5, 14.0), (block, 14.5, 21.0), (replace(block, term="quote"), 14.5, 15.0)):
+        assert cost_usd(offer, contracts(offer, 0, [(0.0, days * DAY, 1)])) == pytest.approx(paid)
+
+
 def test_nodes_appear_with_time() -> None:
     """What can be held grows at each date: a use before it has to do with less."""
     offer = supply(steps=((5 * DAY, 10), (20 * DAY, 30)))

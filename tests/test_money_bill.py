@@ -190,3 +190,11 @@ def test_bad_energy() -> None:
         )
     assert [problem.path for problem in caught.value.problems] == ["energy.pue", "energy.draw_frac"]
     assert caught.value.problems[1].fix == "write 0.75 for 75 %"
+
+
+def test_a_long_block_is_billed_in_whole_weeks() -> None:
+    """A capacity block is paid by the day up to 14 days and by the week beyond: 13.2 are 14 days, 14.2 and 20 are 21."""
+    days = np.array([13.2, 14.0, 14.2, 20.0, 21.0]) * DAY_S
+    made = bill(BillInputs(terms=terms_of("capacity_block", TWO_USD), gpus=8.0, useful_s=days))
+    paid = np.asarray(made.total_usd) / (8.0 * TWO_USD * DAY_S)
+    assert paid == pytest.approx([14.0, 14.0, 21.0, 21.0, 21.0], rel=1e-12)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 from isocost.fleet.records import SLACK_S, Contract, Supply
+from isocost.money.terms import step_s
 
 Use = tuple[float, float, int]  # from, until, nodes
 Span = tuple[float, float]
@@ -60,7 +61,8 @@ def paid_s(supply: Supply, span_s: float) -> float:
     """Return what is paid for when nodes are held for a span: no less than the commitment, in whole steps."""
     stepped = span_s
     if supply.increment_s > 0.0:
-        stepped = math.ceil((span_s - SLACK_S) / supply.increment_s) * supply.increment_s
+        step = float(step_s(supply.term, supply.increment_s, span_s - SLACK_S))
+        stepped = math.ceil((span_s - SLACK_S) / step) * step
     return max(supply.commitment_s, stepped, span_s)
 
 

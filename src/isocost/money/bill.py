@@ -12,7 +12,7 @@ import numpy as np
 
 from isocost.money.check import FRACTION, NOT_NEGATIVE, POSITIVE, problems_of, refuse
 from isocost.money.rent import accelerator_s, rent_usd
-from isocost.money.terms import Terms, committed_s, idle_commitment_usd
+from isocost.money.terms import Terms, committed_s, idle_commitment_usd, step_s
 from isocost.num import Num
 from isocost.term import term
 
@@ -159,7 +159,8 @@ def bill(inputs: BillInputs) -> Bill:
 
     # Failed and exploratory runs fill the commitment before anything idles.
     needed = i.bring_up_s + run * programme
-    paid = committed_s(held_s=needed, minimum_s=t.minimum_s, increment_s=t.increment_s)
+    step = step_s(t.term, t.increment_s, needed)
+    paid = committed_s(held_s=needed, minimum_s=t.minimum_s, increment_s=step)
     idle = idle_commitment_usd(
         gpus=i.gpus, idle_s=paid - needed, price_usd_per_s=t.price_usd_per_s, recovered_frac=t.recovered_frac
     )

@@ -32,6 +32,15 @@ COMMITMENTS: Mapping[str, tuple[float, float]] = MappingProxyType(
         OWNED: (0.0, 0.0),  # utilisation in ``OwnedInputs`` carries the idle hours of an owner
     }
 )
+# A capacity block longer than the first is sold in steps of the second (commitment.capacity-block of the catalogue).
+_BY_THE_WEEK_FROM_S, _WEEK_S = 14 * DAY_S, 7 * DAY_S
+
+
+def step_s(term: str, increment_s: Num, held_s: Num) -> Num:
+    """Return the step in which capacity is sold for so long: of the term, or whole weeks for a long capacity block."""
+    if term != CAPACITY_BLOCK:
+        return increment_s
+    return np.where(np.asarray(held_s) > _BY_THE_WEEK_FROM_S, np.maximum(increment_s, _WEEK_S), increment_s)
 
 
 @term(unit="s", source="definition", domain={"minimum_s": (0.0, 1e3), "increment_s": (1.0, 100.0)})
