@@ -77,11 +77,37 @@ def test_commodity_is_fine_where_it_is() -> None:
 
 def test_other_runs_are_refused() -> None:
     """Two offers are compared for one model and its data."""
-    with pytest.raises(InputError, match="is not that of"):
+    with pytest.raises(InputError, match="B: tokens: is not that of"):
+        isocost.compare(EXAMPLES / "purpose-built.toml", {"model": "llama-3.1-70b", "tokens": "1 T"})
+    with pytest.raises(InputError, match="B: model: is missing"):
         isocost.compare(EXAMPLES / "purpose-built.toml", {"tokens": "1 T"})
     grouped = {key for keys in GROUPS.values() for key in keys}
     assert not grouped & set(SAME)
     assert grouped < set(KEYS)
+
+
+def test_what_is_wrong_with_both_offers_is_one_message(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Problems of both files in one list, each with its file; an offer without a plan is named, with the reason."""
+    plain = 'model = "llama-3.1-8b"\ntokens = "1 T"\non = ["h100-sxm5-80gb"]\ngpus = 8\n'
+    (a := tmp_path / "a.toml").write_text(plain + "[owned]\ninterest = 10\n", encoding="utf-8")
+    (b := tmp_path / "b.toml").write_text(plain + '[facility]\navailability = "five nines"\n', encoding="utf-8")
+    assert run(["compare", str(a), str(b)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"isocost: {a}: owned.interest: 10 is more than 1")
+    assert second.startswith(f"isocost: {b}: facility.availability: 'five nines' is words")
+    large = plain.replace("8b", "405b")
+    a.write_text(large, encoding="utf-8")
+    b.write_text(large + '[purchase]\nprice = "2 USD/gpu/h"\n', encoding="utf-8")
+    assert run(["compare", str(a), str(b)]) == 2
+    assert f"{a}: has no plan: No estimate: no layout meets every limit" in capsys.readouterr().err
+
+
+def test_equal_offers_come_to_the_same() -> None:
+    """The same scenario twice: no premium, and no word of one being cheaper."""
+    small = {"model": "llama-3.1-8b", "tokens": "10 B", "on": "h100-sxm5-80gb", "gpus": 64}
+    found = isocost.compare(small, dict(small))
+    assert float(found.premium.premium_usd_per_s) == 0.0
+    assert found.verdict == "nothing that counts differs between the two: they come to the same"
 
 
 def test_json_of_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:

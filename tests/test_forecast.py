@@ -150,12 +150,12 @@ BAD = {
     "model": "llama-3.1-70b",
     "tokens": "1 T",
     "confidence": "100 %",
-    "facility": {"availability": "five nines", "cooling": "aire", "power": "120 %"},
+    "facility": {"availability": "five nines", "cooling": "aire", "power": "120 %", "maintenance": "40 d"},
     "reliability": {"failures": -3, "straggler": "200 %"},
     "checkpoint": {"interval": "0 min", "saves": "sometimes"},
     "storage": {"capacity": "1 TB", "write": "-1 GB/s"},
     "support": {"level": "experts", "bring_up": {"low": "4 d", "median": "2 d", "high": "7 d"}},
-    "owned": {"lifetime": 0, "interest": 10, "utilisation": 1.2},
+    "owned": {"lifetime": 0, "interest": 10, "utilisation": 1.2, "pue": 0.5, "network": "60 %"},
     "programme": {"failed_runs": "-10 %"},
 }
 
@@ -168,13 +168,18 @@ def test_everything_wrong_with_the_tables_is_one_message() -> None:
     assert set(said) == {
         "confidence", "facility.availability", "facility.cooling", "facility.power", "reliability.failures",
         "reliability.straggler", "checkpoint.interval", "checkpoint.saves", "storage.write", "support.level",
-        "support.bring_up", "owned.lifetime", "owned.interest", "owned.utilisation", "programme.failed_runs",
+        "support.bring_up", "owned.lifetime", "owned.interest", "owned.utilisation", "owned.pue", "owned.network",
+        "programme.failed_runs", "facility.maintenance",
     }  # fmt: skip
     assert "write '99.999 %'" in said["facility.availability"]
     assert "did you mean air?" in said["facility.cooling"]
     assert "is negative" in said["reliability.failures"]
     assert "write '10 %'" in said["owned.interest"]
-    assert "is more than 1" in said["owned.utilisation"]
+    assert said["owned.utilisation"].endswith("is more than 1; allowed: a fraction between 0 and 1, e.g. '45 %'; "
+                                              "fix: write a share of 1, or '1.2 %' if meant")  # fmt: skip
+    assert said["owned.lifetime"] == "owned.lifetime: 0 is zero; allowed: more than 0"
+    assert said["owned.pue"].startswith("owned.pue: 0.5 is out of range; allowed: 1 or more, at most 5")
+    assert said["facility.maintenance"] == "facility.maintenance: '40 d' is too large; allowed: at most 30.4 d"
 
 
 def test_checkpoints_larger_than_the_storage_are_refused_with_the_rest() -> None:

@@ -198,8 +198,9 @@ def test_energy_in_regions(small: Tco) -> None:
         kwh = float(place.used.energy_j) / 3.6e6
         assert float(place.used.carbon_kg) == pytest.approx(kwh * grams / 1000, rel=1e-9)
         assert float(place.used.energy_usd) == pytest.approx(float(place.used.energy_j) * place.usd_per_j[1], rel=1e-12)
-    with pytest.raises(InputError, match="region: 'mars' has no electricity fact"):
-        isocost.tco(SMALL, regions=["mars"])
+    with pytest.raises(InputError, match="region: 'mars' has no electricity fact") as caught:
+        isocost.tco(SMALL, regions=["mars", "us-tx", "moon"])
+    assert [problem.given for problem in caught.value.problems] == ["mars", "moon"]
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:

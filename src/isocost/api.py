@@ -201,7 +201,9 @@ def compare(a: Given | Plan, b: Given, /) -> Comparison | PlanAgainstActual:
     given = {"A": a, "B": b}
     sides = {name: _tables(side) for name, side in given.items() if not isinstance(side, Plan)}
     wrote = {name: str(side) if isinstance(side, (str, Path)) else name for name, side in given.items()}
-    return comparison(sides["A"], sides["B"], wrote, lambda tables: ask("estimate", tables, {}, tornado=False))
+    return comparison(
+        sides["A"], sides["B"], wrote, lambda tables, places: ask("estimate", tables, {}, places, tornado=False)
+    )
 
 
 def tco(

@@ -103,8 +103,9 @@ def parse(text: object, unit: str, path: str = "value") -> float:
     try:
         total = _total(text, unit)
         if total > largest and unit == "1":
-            percent = f"write '{total:.6g} %'" if total <= 100 and "%" not in str(text) else ""
-            raise _Slip("is more than 1", percent)
+            # 10 was meant as 10 %; 1.2 is as likely 120 %, which is no share.
+            percent = f"write '{total:.6g} %'" if total >= 2 else f"write a share of 1, or '{total:.6g} %' if meant"
+            raise _Slip("is more than 1", percent if total <= 100 and "%" not in str(text) else "")
         if total > largest:
             raise _Slip(f"is beyond belief (more than {show(largest, unit)})", "check the unit")
     except _Slip as slip:

@@ -135,7 +135,8 @@ def narrow(
 def _rows(path: Path, shown: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise InputError([Problem(shown, f"is larger than {_MOST_BYTES // 10**6} MB")])
+            fix = "keep the stops only, as start, end, node and cause"
+            raise InputError([Problem(shown, f"is larger than {_MOST_BYTES // 10**6} MB", fix=fix)])
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError([Problem(shown, "is not UTF-8 text", fix="save it as UTF-8")]) from None

@@ -155,7 +155,7 @@ def useful_usd_per_s(*, price_usd_per_s: Num, goodput_frac: Num) -> Num:
 
 _YEARS = Bound(least=0.1, most=30.0, fix="give years, such as 3")
 _INTEREST = Bound(most=1.0)
-_BOUNDS = {
+BOUNDS = {
     "server_usd": POSITIVE,
     "network_frac": Bound(most=0.5),
     "storage_frac": Bound(most=0.4),
@@ -211,7 +211,7 @@ class OwnedInputs:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be owned, all at once."""
-        refuse(problems_of(self, _BOUNDS, "owned"))
+        refuse(problems_of(self, BOUNDS, "owned"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,7 +18,7 @@ from isocost.report.plans import Plan
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.saved import chosen_of_plan
 from isocost.report.table import Column, Report, Section, Table
-from isocost.scenario import KEYS
+from isocost.scenario import KEYS, read_scenario
 from isocost.scenario.values import Context, read_deadline
 from isocost.search.question import DAY_S, HOUR_S
 from isocost.search.whole import run_at
@@ -41,7 +41,7 @@ SAME: Final = tuple(key for key in KEYS if key not in (*_FREE, *_GROUPED))
 _ENDS: Final = (0.05, 0.5, 0.95)
 _BRIEF_S: Final = DAY_S  # a shorter bring-up gap needs no arithmetic
 _CLOSE: Final = 0.02  # of the bill: less is not called a difference
-Ask = Callable[[Mapping[str, object]], Plan]
+Ask = Callable[[Mapping[str, object], Mapping[str, str]], Plan]  # of keys, and where each was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,6 +99,8 @@ class Comparison(Result):
     @property
     def verdict(self) -> str:
         """Which offer to take for this run, in one sentence."""
+        if not self.differs:
+            return "nothing that counts differs between the two: they come to the same"
         fast, slow = self._ordered
         ask, worth = (x * HOUR_S for x in (fast.price_usd_per_s, float(self.premium.break_even_usd_per_s)))
         if bool(self.premium.commodity_is_fine):
@@ -244,7 +246,7 @@ def _values(side: Side) -> tuple[str, ...]:
 
 def comparison(a: Mapping[str, object], b: Mapping[str, object], wrote: Mapping[str, str], ask: Ask) -> Comparison:
     """Return the comparison of two scenarios; ``ask`` plans one."""
-    problems = [
+    problems = [*_unread(a, wrote["A"]), *_unread(b, wrote["B"])] or [
         Problem(f"{wrote['B']}: {key}", f"is not that of {wrote['A']}", fix="compare two offers for the same run")
         for key in SAME
         if a.get(key) != b.get(key)
@@ -261,7 +263,8 @@ def comparison(a: Mapping[str, object], b: Mapping[str, object], wrote: Mapping[
         if changed not in plans:
             taken = {key for group in changed for key in differs[group]}
             tables = {key: (b if key in taken else a).get(key) for key in {**a, **b} if key not in _FREE}
-            plans[changed] = ask({key: value for key, value in tables.items() if value is not None})
+            places = {key: f"{wrote['B' if key in taken else 'A']}: {key}" for key in tables}
+            plans[changed] = ask({key: value for key, value in tables.items() if value is not None}, places)
         return plans[changed]
 
     sides = [
@@ -282,6 +285,15 @@ def comparison(a: Mapping[str, object], b: Mapping[str, object], wrote: Mapping[
     )
 
 
+def _unread(tables: Mapping[str, object], place: str) -> tuple[Problem, ...]:
+    """Return what is wrong with an offer by itself."""
+    try:
+        read_scenario(tables, {key: f"{place}: {key}" for key in (*KEYS, *tables)})
+    except InputError as error:
+        return tuple(error.problems)
+    return ()
+
+
 def _median(plan: Plan, name: str) -> float:
     outlook = _outlook(plan)
     found = outlook.days if name == "days" else outlook.cost_usd
@@ -289,15 +301,16 @@ def _median(plan: Plan, name: str) -> float:
     return float(np.median(found))
 
 
-def _outlook(plan: Plan) -> Outlook:
+def _outlook(plan: Plan, place: str = "compare") -> Outlook:
+    if plan.answer.chosen is None:
+        raise InputError([Problem(place, f"has no plan: {plan.sentence}", fix="relax what it says: see isocost plan")])
     if plan.answer.outlook is None or plan.answer.outlook.cost_usd is None:
-        why = plan.sentence if plan.answer.chosen is None else "nothing is priced: add [purchase] price"
-        raise InputError([Problem("compare", f"has an offer without a plan: {why}")])
+        raise InputError([Problem(place, "has no price", fix="add [purchase] price")])
     return plan.answer.outlook
 
 
 def _side(plan: Plan, tables: Mapping[str, object], key: str, wrote: Mapping[str, str]) -> Side:
-    outlook = _outlook(plan)
+    outlook = _outlook(plan, wrote[key])
     found = chosen_of_plan(plan)
     chosen, conditions = plan.answer.chosen, found.question.conditions
     assert chosen is not None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from isocost.costs import region
+from isocost.costs import Region, region
 from isocost.errors import InputError, Problem
 from isocost.money.check import HOUR_S
 from isocost.money.energy import EnergyInputs, EnergyUse, energy_use
@@ -54,11 +54,11 @@ def in_regions(payer: Payer, names: Sequence[str]) -> tuple[InRegion, ...]:
             fix = f"add tdp to [accelerator.{run.chip}] in your own catalogue file"
             raise InputError([Problem("--region", f"the TDP of {run.chip} is not known", fix=fix)])
         return ()
+    places = _regions(payer, names or (run.electricity,))
     held_s = float(np.median(payer.outlook().wall_s))
     making = catalog.rates.get(("embodied", run.chip.partition("-")[0]))
     found = []
-    for name in names or (run.electricity,):
-        place = region(catalog, name)
+    for place in places:
         used = energy_use(
             EnergyInputs(
                 gpus=run.gpus,
@@ -81,6 +81,19 @@ def in_regions(payer: Payer, names: Sequence[str]) -> tuple[InRegion, ...]:
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _regions(payer: Payer, names: Sequence[str]) -> list[Region]:
+    found: list[Region] = []
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            found.append(region(payer.catalog, name))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return found
 
 
 def energy_section(found: tuple[InRegion, ...], *, owned: bool) -> Section:

@@ -39,7 +39,7 @@ def chosen_of_plan(plan: Plan) -> Chosen:
     """Return the chosen layout of a plan in hand; a plan without one is an error."""
     found = plan.answer.chosen
     if found is None:
-        raise _refuse("plan", "has no chosen layout to explain", "relax a limit: see the plan's nearest ways out")
+        raise _refuse("plan", f"has no chosen layout: {plan.sentence}", "relax a limit: isocost plan lists ways out")
     row = {name: getattr(found, name) for name in LAYOUT}
     label = (found.option.accelerator.id, found.option.fabric.id, found.option.term)
     chosen = _chosen(plan.answer.question, plan.catalog, label, row, found.global_batch_seqs, found.steps)

@@ -18,9 +18,10 @@ from isocost.goodput.facility import COOLING, STANDBY, availability_frac
 from isocost.goodput.facts import load_reliability
 from isocost.goodput.plan import SAVES
 from isocost.goodput.posterior import Event, Posterior, narrow, read_events
+from isocost.money.own import BOUNDS
 from isocost.scenario.training import read_experts, read_family, read_laws, read_price, read_quality
 from isocost.scenario.values import MAX_PLACE, Context, Reader, whole
-from isocost.units import parse
+from isocost.units import parse, show
 
 AUTO: Final = "auto"
 _DAY_S: Final = 86_400.0
@@ -44,11 +45,12 @@ class Settings:
 
 def _quantity(unit: str, *, above: bool = False, most: float = math.inf) -> Read:
     def read(value: object, place: str) -> float:
-        number = parse(value, unit, place)
+        # A bare 0 has no unit to be missed; true and false are no numbers.
+        number = 0.0 if value == 0 and not isinstance(value, bool) else parse(value, unit, place)
         if above and number == 0:
             raise InputError([Problem(place, "is zero", value, "more than 0")])
         if number > most:
-            raise InputError([Problem(place, "is too large", value, f"at most {most:g}")])
+            raise InputError([Problem(place, "is too large", value, f"at most {show(most, unit)}")])
         return number
 
     return read
@@ -146,6 +148,18 @@ def _lifetime(value: object, place: str) -> float:
     return years
 
 
+def _owned(unit: str, field: str) -> Read:
+    """Return the reader of what the bill of an owner has bounds for, whether or not that is asked for."""
+
+    def read(value: object, place: str) -> float:
+        number, bound = parse(value, unit, place), BOUNDS[field]
+        if not bound.least <= number <= bound.most:
+            raise InputError([Problem(place, "is out of range", value, bound.allowed(), fix=bound.fix)])
+        return number
+
+    return read
+
+
 def _used(value: object, place: str) -> float:
     return float(_quantity("1", above=True)(value, place))
 
@@ -179,9 +193,10 @@ _SPECS: Final[Mapping[str, Callable[[], Mapping[str, Read]]]] = {
     },
     "owned": lambda: {
         "server": _spread("USD"), "lifetime": _lifetime, "interest": _PERCENT, "residual": _PERCENT,
-        "utilisation": _used, "site": _choice(*OWNED_SITES), "maintenance": _PERCENT, "network": _PERCENT,
-        "storage": _PERCENT, "installation": _PERCENT, "staff": _quantity("ratio"), "colocation": _quantity("USD/W/s"),
-        "electricity": _quantity("USD/J"), "pue": _quantity("ratio"), "draw": _PERCENT,
+        "utilisation": _used, "site": _choice(*OWNED_SITES), "maintenance": _PERCENT,
+        "network": _owned("1", "network_frac"), "storage": _owned("1", "storage_frac"), "installation": _PERCENT,
+        "staff": _quantity("ratio"), "colocation": _quantity("USD/W/s"),
+        "electricity": _quantity("USD/J"), "pue": _owned("ratio", "pue"), "draw": _PERCENT,
     },
     "programme": lambda: {
         "failed_runs": _quantity("ratio", most=_MOST_RUNS), "exploratory_runs": _quantity("ratio", most=_MOST_RUNS),
