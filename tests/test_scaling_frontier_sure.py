@@ -234,3 +234,54 @@ def test_the_best_size_is_uncertain_as_the_law_is(answer: FrontierResult) -> Non
     assert got.best_params.low < chosen.params < got.best_params.high
     ratio = alone.high / alone.low
     assert 0.6 * ratio < got.best_params.high / got.best_params.low < 1.7 * ratio
+
+
+@pytest.mark.parametrize("more", [{}, {"serve": "2 T", "token_price": "20 USD"}, {"loss_of": 2.3, "experts": "8/64+1"}])
+def test_the_recommended_model_has_a_plan_within_the_limits(more: dict[str, object]) -> None:
+    """The scenario of an answer, asked of the planner, has the days and the bill of the answer, limits and all."""
+    answer = isocost.frontier(dict(SMALL, frontier=more))
+    chosen, tables = answer.chosen, answer.to_dict()["scenario"]
+    assert chosen is not None
+    assert ("serve" in more) == (chosen.serving_usd > 0.0)
+    plan = isocost.plan(tables).answer
+    assert plan.chosen is not None, plan.relaxations
+    assert plan.chosen.cost_usd is not None
+    assert plan.chosen.run_s == pytest.approx(chosen.run_s, rel=1e-12)
+    assert plan.chosen.cost_usd.median == pytest.approx(chosen.train_usd, rel=1e-12)
+    assert (plan.question.deadline_s, plan.question.seq_len) == (60 * 86400.0, 8192)
+
+
+def test_the_recommended_model_is_written_as_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """'-o next.toml' writes what 'isocost plan next.toml' reads, and prints the answer with the shape to build."""
+    target = tmp_path / "next.toml"
+    assert run(["frontier", *FLAGS, "-o", str(target)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"\d+ layers of width [\d,]+, \d+ heads of 128, 8 key-value heads, gated feed-forward of", printed)
+    asked = isocost.load_scenario(target)
+    assert (asked.on, asked.precisions, asked.frontier) == (("b200-sxm-180gb",), ("bf16",), None)
+    assert asked.architecture is not None
+    assert printed.startswith(f"{asked.architecture.name} on ")
+    assert run(["plan", str(target)]) == 0
+    days = re.search(r"[\d.]+ d \(", printed)
+    assert days is not None
+    assert days[0] in capsys.readouterr().out
+
+
+def test_no_recommendation_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no model fits no file is written; the answer says what to relax, once; exit code 4."""
+    target = tmp_path / "next.toml"
+    assert run(["frontier", "--budget", "50 USD", "--on", "b200-sxm-180gb", "--gpus", "64", "-o", str(target)]) == 4
+    printed = capsys.readouterr()
+    assert printed.out.count("no model fits") == 1
+    assert printed.err == ""
+    assert not target.exists()
+
+
+def test_the_recommended_point_is_one_point_everywhere(answer: FrontierResult) -> None:
+    """Where more of something buys nothing, and as the first law's choice, the model is on the recommended tokens."""
+    assert answer.chosen is not None
+    free = [each for each in answer.joint.marginals if each.loss == 0.0]
+    assert [each.choice for each in free] == [answer.chosen] * len(free)
+    assert free
+    beside = isocost.frontier(SMALL, laws="besiroglu,hoffmann")
+    assert beside.others[0] == ("besiroglu", beside.chosen)

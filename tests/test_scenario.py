@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from isocost.catalog import load_catalog
 from isocost.errors import InputError
-from isocost.scenario import KEYS, load_scenario, load_tables, read_scenario, scenario_toml
+from isocost.scenario import KEYS, load_scenario, load_tables, read_scenario, scenario_tables, scenario_toml
 from isocost.scenario.question import GPU_COUNTS, default_seq_len, question_of
 from isocost.scenario.settings import TABLES
 from isocost.workload.params import parameter_count
@@ -130,6 +130,7 @@ def test_examples_survive_the_round_trip(path: Path) -> None:
     scenario = load_scenario(path, today=TODAY)
     again, _ = read_scenario(tomllib.loads(scenario_toml(scenario)), today=TODAY)
     assert again == scenario
+    assert read_scenario(scenario_tables(scenario), today=TODAY)[0] == scenario
 
 
 def test_odd_values_survive_the_round_trip() -> None:

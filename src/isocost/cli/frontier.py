@@ -50,20 +50,26 @@ def frontier(
     ] = None,
     **options: object,
 ) -> None:
-    """Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data."""
+    """Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data.
+
+    '-o next.toml' writes the recommended model as a scenario for 'isocost plan next.toml'.
+    """
     from isocost.report.frontier_question import ask_file  # not isocost.api: it reads in all that other verbs need
     from isocost.report.result import render
     from isocost.scenario import KEYS
 
     output, quiet = context.params["output"], context.params["quiet"]
-    form = chosen_format(context.params["format"], output)
+    as_scenario = context.params["format"] is None and output is not None and output.endswith(".toml")
+    form = "table" if as_scenario else chosen_format(context.params["format"], output)
     changes = {key: context.params[key] for key in KEYS if context.params.get(key) is not None}
     own = {"laws": law} | {key: context.params[key] for key in _OWN}
     places = {key: f"--{key.replace('_', '-')}" for key in (*changes, *_OWN)} | {"laws": "--law"}
     with progress("searching", quiet=quiet):
         answer = ask_file(scenario, changes, places, own)
-    emit(render(answer, form), output, quiet=quiet)
+    if as_scenario and answer.feasible:
+        emit(answer.toml, output, quiet=quiet)
+    emit(render(answer, form), None if as_scenario else output, quiet=quiet)
     if not answer.feasible:
-        if form != "table" or output:
+        if form != "table" or (output and not as_scenario):
             typer.echo(f"isocost: {answer.sentence}", err=True)
         raise typer.Exit(4)

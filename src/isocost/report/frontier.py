@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from isocost.errors import InputError, Problem
 from isocost.report.candidates import layout_text, money
 from isocost.report.frontier_chart import chart
 from isocost.report.frontier_rows import (
@@ -24,6 +25,7 @@ from isocost.report.frontier_rows import (
     marginal_rows,
     nearly,
     serving_text,
+    shape_text,
     spread_out,
     sure_rows,
     thinned,
@@ -38,6 +40,7 @@ from isocost.scaling.cluster import Reach
 from isocost.scaling.joint import Joint
 from isocost.scaling.outcome import Outcome, outcome
 from isocost.scaling.search import Frontier
+from isocost.scenario import Scenario, scenario_tables, scenario_toml
 from isocost.scenario.question import Assumed
 from isocost.search.question import Answer, Spread
 from isocost.units import show
@@ -58,6 +61,7 @@ class FrontierResult(Result):
     """The recommended model, the isocost line, other laws beside it, and the plan behind it."""
 
     found: Frontier
+    asked: Scenario
     others: tuple[tuple[str, Choice], ...]
     assumed: tuple[Assumed, ...]
     dropped: tuple[str, ...] = ()  # of a family: what cannot be trained, and why
@@ -89,6 +93,40 @@ class FrontierResult(Result):
         if self.chosen is None or self.plan is None or self.plan.outlook is None:
             return None
         return outcome(self.joint, self.chosen, self.plan.outlook)
+
+    @property
+    def scenario(self) -> Scenario | None:
+        """What 'isocost plan' is asked to get the plan of the recommended model, on its cluster and within its limits.
+
+        Of the budget it has what data and serving leave to the training.
+        """
+        chosen, limits = self.chosen, self.joint.limits
+        if chosen is None:
+            return None
+        offer = self.found.planner.offer(chosen)
+        training = chosen.train_usd / (chosen.train_usd + chosen.serving_usd)
+        left_usd = None if self.asked.budget_usd is None else (limits.budget_usd - chosen.data_usd) * training
+        return replace(
+            self.asked,
+            model=None,
+            architecture=chosen.architecture,
+            tokens=chosen.tokens,
+            seq_len=self.found.planner.seq_len,
+            on=(offer.option.accelerator.id,),
+            gpu_counts=(offer.gpus,),
+            precisions=(offer.precision,),
+            budget_usd=left_usd,
+            frontier=None,
+        )
+
+    @property
+    def toml(self) -> str:
+        """The scenario of the recommended model as a file that 'isocost plan' reads."""
+        asked = self.scenario
+        if asked is None:
+            fix = "relax the limits as the answer says, or write the answer in another format"
+            raise InputError([Problem("-o", "has no recommended model to plan", fix=fix)])
+        return scenario_toml(asked)
 
     @property
     def sentence(self) -> str:
@@ -128,6 +166,7 @@ class FrontierResult(Result):
             },
             "chosen": None if self.chosen is None else choice_row(self.chosen),
             "outcome": self.outcome,
+            "scenario": None if self.scenario is None else scenario_tables(self.scenario),
             "layout": None if self.plan is None or self.plan.chosen is None else layout_text(self.plan.chosen),
             "reach": self._reach(),
             "line": [choice_row(each) for each in joint.line],
@@ -168,7 +207,8 @@ class FrontierResult(Result):
         if self.plan is not None and self.plan.chosen is not None and reach is not None:
             layout = f"{layout_text(self.plan.chosen)}; bound by {self.plan.chosen.binds}"
             batch = batch_text(self.plan.question, self.plan.chosen, reach)
-            sections.append(Section(title="Layout and batch", body=(layout, *batch)))
+            shape = shape_text(self.plan.question.architecture)
+            sections.append(Section(title="Shape, layout and batch", body=(shape, layout, *batch)))
         if self.outcome is not None:
             title = f"How sure: {self.outcome.draws:,} draws"
             sure = Table(columns=SURE, rows=sure_rows(self.outcome))

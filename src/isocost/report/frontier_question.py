@@ -111,6 +111,7 @@ def _ask(
     )
     return FrontierResult(
         found=found,
+        asked=checked,
         others=_side_by_side(found, limits, laws),
         dropped=dropped,
         assumed=tuple(note for note in assumed if note.name not in ("model", "tokens")),
@@ -202,12 +203,15 @@ def _bought_flop(limits: Limits, quality: Quality | None, law: Law, planner: Pla
 
 
 def _side_by_side(found: Frontier, limits: Limits, laws: tuple[Law, ...]) -> tuple[tuple[str, Choice], ...]:
-    """Return what each law would choose on the isocost line of the first; a loss to reach is that of one law only."""
-    if len(laws) == 1 or found.joint.chosen is None or found.joint.target is not None:
+    """Return what each law would choose on the isocost line of the first; a loss to reach is that of one law only.
+
+    The first law's own choice is the recommended one, as its plan has it.
+    """
+    first, line = found.joint.chosen, found.joint.line
+    if len(laws) == 1 or first is None or found.joint.target is not None:
         return ()
-    line = found.joint.line
-    rows: list[tuple[str, Choice]] = []
-    for law in laws:
+    rows: list[tuple[str, Choice]] = [(laws[0].id, first)]
+    for law in laws[1:]:
         own = best_of(isocost_line(found.table, limits, law)) if law.has_surface else on_line(line, law)
         rows.append((law.id, own))
     return tuple(rows)

@@ -17,6 +17,7 @@ from isocost.scaling.outcome import Outcome
 from isocost.scaling.shapes import law_params
 from isocost.search.question import Candidate, Question
 from isocost.units import show
+from isocost.workload.architecture import Architecture
 from isocost.workload.params import parameter_count
 
 DAY_S: Final = 86400.0
@@ -200,6 +201,20 @@ def chances(drawn: Outcome, limits: Limits) -> tuple[str, ...]:
     if drawn.loss is None:
         said.append("loss: the uncertainty of this law is not published, and not guessed")
     return ("; ".join(said),) if said else ()
+
+
+def shape_text(made: Architecture) -> str:
+    """Return what is to be built: depth, widths, heads, experts, vocabulary."""
+    block = made.blocks[0]
+    gated = "gated " if block.ffn_gated else ""
+    inner = f"{gated}feed-forward of {block.ffn_hidden:,}"
+    if block.experts:
+        shared = f", shared of {block.shared_ffn_hidden:,}" if block.shared_ffn_hidden else ""
+        inner = f"{block.experts_topk} of {block.experts} {gated}experts of {block.moe_ffn_hidden:,}{shared}"
+    return (
+        f"{made.layers} layers of width {made.hidden:,}, {block.heads} heads of {block.head_dim}, {block.kv_heads} "
+        f"key-value heads, {inner}, vocabulary {made.vocab:,}" + (", tied embeddings" if made.tied_embeddings else "")
+    )
 
 
 def useful_cluster(asked: Question, plan: Candidate) -> Reach:

@@ -8,10 +8,12 @@ import numpy as np
 
 from isocost.draws import probability
 from isocost.forecast import Outlook
+from isocost.num import Num
 from isocost.scaling.candidates import Choice
 from isocost.scaling.joint import Joint
 from isocost.scaling.optimum import Interval, interval
 from isocost.scaling.solver import Array
+from isocost.search.question import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,8 @@ class Outcome:
 
 def outcome(joint: Joint, chosen: Choice, outlook: Outlook) -> Outcome:
     """Return the draws of a chosen model with the plan behind it."""
-    train, total = outlook.cost_usd, _total_usd(chosen, outlook)
+    train = outlook.cost_usd
+    total = None if train is None else np.asarray(_total_usd(chosen, train))
     limits, spread = joint.limits, joint.spread
     return Outcome(
         draws=len(outlook.wall_s),
@@ -46,18 +49,26 @@ def outcome(joint: Joint, chosen: Choice, outlook: Outlook) -> Outcome:
     )
 
 
-def over_limits(joint: Joint, chosen: Choice, outlook: Outlook, confidence: float) -> float:
-    """Return time or money that is kept with a probability, over its limit, whichever is further beyond it."""
-    total = _total_usd(chosen, outlook)
-    over = float(np.quantile(outlook.wall_s, confidence)) / joint.limits.deadline_s
-    return over if total is None else max(over, float(np.quantile(total, confidence)) / joint.limits.budget_usd)
+def over_limits(joint: Joint, chosen: Choice, plan: Answer, confidence: float) -> float:
+    """Return time or money that is kept with a probability, over its limit, whichever is further beyond it.
+
+    Both are those of the draws and those that the search of a plan holds against its limits, so that the model that is
+    recommended has a plan within them.
+    """
+    outlook = plan.outlook
+    assert outlook is not None
+    times, bills = [float(np.quantile(outlook.wall_s, confidence))], []
+    if outlook.cost_usd is not None:
+        bills.append(float(np.quantile(_total_usd(chosen, outlook.cost_usd), confidence)))
+    if plan.held is not None:
+        times.append(plan.held[0])
+        bills.append(float(_total_usd(chosen, plan.held[1])))
+    return max(max(times) / joint.limits.deadline_s, max(bills, default=0.0) / joint.limits.budget_usd)
 
 
-def _total_usd(chosen: Choice, outlook: Outlook) -> Array | None:
-    """Return draws of the whole bill: what serves is rented at the prices of what trains, data have one price."""
-    if outlook.cost_usd is None:
-        return None
-    return outlook.cost_usd * (1.0 + chosen.serving_usd / chosen.train_usd) + chosen.data_usd
+def _total_usd(chosen: Choice, train_usd: Num) -> Num:
+    """Return the whole bill: what serves is rented at the prices of what trains, data have one price."""
+    return train_usd * (1.0 + chosen.serving_usd / chosen.train_usd) + chosen.data_usd
 
 
 def _chance(values: Array, limit: float) -> float | None:

@@ -74,8 +74,18 @@ def frontier(
     if joint.chosen is None:
         return Frontier(planner=planner, table=closer, joint=joint, plan=None)
     chosen, plan = _kept(planner, joint, plan or planner.plan(joint.chosen))
-    line = tuple(chosen if each is joint.chosen else each for each in joint.line)
-    return Frontier(planner=planner, table=closer, joint=replace(joint, chosen=chosen, line=line), plan=plan)
+    return Frontier(planner=planner, table=closer, joint=_as_planned(joint, chosen), plan=plan)
+
+
+def _as_planned(joint: Joint, chosen: Choice) -> Joint:
+    """Return the answer with the chosen point as its plan has it, wherever that point stands."""
+    before = joint.chosen
+    return replace(
+        joint,
+        chosen=chosen,
+        line=tuple(chosen if each is before else each for each in joint.line),
+        marginals=tuple(replace(each, choice=chosen) if each.choice == before else each for each in joint.marginals),
+    )
 
 
 def _closer(
@@ -110,7 +120,7 @@ def _kept(planner: Planner, joint: Joint, plan: Answer) -> tuple[Choice, Answer]
         if found is None or found.cost_usd is None or plan.outlook is None:
             return chosen, plan
         chosen = replace(chosen, run_s=found.run_s, train_usd=found.cost_usd.median, mfu=found.mfu)
-        over = over_limits(joint, chosen, plan.outlook, planner.confidence)
+        over = over_limits(joint, chosen, plan, planner.confidence)
         if over <= 1.0 or joint.target is not None or not left:
             break
         tokens = chosen.tokens * (1.0 - _STEP - _MARGIN * (over - 1.0))

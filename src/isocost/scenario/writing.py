@@ -28,7 +28,7 @@ def scenario_tables(scenario: Scenario) -> dict[str, object]:
         elif field.name == "model":
             tables[key] = value.given
         elif field.name == "architecture":
-            tables[key] = asdict(value)
+            tables[key] = {**asdict(value), "blocks": [asdict(block) for block in value.blocks]}
         elif isinstance(value, Settings):
             tables[key] = dict(value.given)
         else:

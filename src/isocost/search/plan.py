@@ -89,6 +89,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     best = champions(everything)
     row = choose.choose(everything, best)
     chosen, why = None, "no layout meets every limit"
+    held: tuple[float, float] | None = None
     outlook: Outlook | None = None
     near: tuple[Alternative, ...] = ()
     if row is not None:
@@ -97,6 +98,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         costs = [float(everything.cost[k]) for k in (row, *rows)]
         near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
         outlook = forecast(everything, row, best, catalog)
+        held = float(everything.run_s[row] * everything.late[row]), float(everything.cost[row] * everything.dear[row])
     elif not len(everything):
         common = ", ".join(_by_fault(illegal, asked)[:3])
         none_runs = {option.label for option in asked.options} <= refused.keys()  # then layouts are not the reason
@@ -114,7 +116,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         relaxations=() if row is not None else ways_out(everything, searcher.pool),
         layouts_considered=len(everything), layouts_evaluated=sum(r.timed for r in everything.results),
         assumptions=assumptions(asked, catalog, everything, batch_note), not_modelled=not_modelled(asked),
-        outlook=outlook, seconds=time.perf_counter() - started,
+        outlook=outlook, held=held, seconds=time.perf_counter() - started,
     )  # fmt: skip
 
 

@@ -199,5 +199,6 @@ class Answer:
     layouts_evaluated: int  # memory and step time both
     seconds: float
     outlook: Outlook | None  # of the chosen plan; None where the question has no conditions
+    held: tuple[float, float] | None  # time and bill of the chosen plan that the search held against the limits
     assumptions: tuple[Assumption, ...]
     not_modelled: tuple[str, ...]
