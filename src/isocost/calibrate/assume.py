@@ -10,8 +10,8 @@ from isocost.calibrate.corrections import corrected
 from isocost.calibrate.run import Run
 from isocost.case_memory import resolve_recompute
 from isocost.cases import Case
-from isocost.catalog.store import Catalog
-from isocost.recipes import ATTENTION_KERNELS, recipe, recipe_of, recipes, switched
+from isocost.catalog import Accelerator, Catalog
+from isocost.recipes import ATTENTION_KERNELS, Recipe, recipe, recipe_of, recipes, switched
 from isocost.workload.architecture import Architecture, Block
 
 
@@ -119,25 +119,67 @@ def assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
 
 def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     """The case with every blank filled but the recompute policy."""
+    reason = _why_not(run, catalog)
+    if reason:
+        return Unsupported(reason=reason)
+    acc = catalog.accelerators[run.accelerator or ""]
+    run, assumed = corrected(run)
+    stack, overlap = _stack(run, assumed)
+    kernel = str(_fill(run, assumed, "attention_kernel", stack.attention_kernel, f"as {stack.id} runs"))
+    if kernel == "flash":  # a row that names no version: the one the stack ran
+        kernel = stack.attention_kernel if stack.attention_kernel not in NOT_FLASH else "flash2"
+    norm = str(_fill(run, assumed, "norm_kernel", stack.norm_kernel, f"as {stack.id} runs"))
+    sharding = str(_fill(run, assumed, "sharding", USUAL_SHARDING.get(stack.stack, "none"), "usual for the stack"))
+    tp, pp, cp, dp = run.tp or 1, run.pp or 1, run.cp or 1, run.dp or 1
+    usual = tp > 1 and stack.since >= 2023 and stack.stack in ("megatron", "megascale")
+    parallel = bool(_fill(run, assumed, "sequence_parallel", usual, "usual for the stack"))
+    vp = run.vpp or 1
+    if run.vpp is None and pp > 1 and (run.layers or 1) % (2 * pp) == 0:
+        vp = (run.layers or 1) // (2 * pp)
+        assumed["vpp"] = f"{vp} (two blocks a virtual stage, as tuned runs have)"
+    usual_schedule = "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b"
+    schedule = str(_fill(run, assumed, "schedule", usual_schedule, "from pp and vpp"))
+    if run.micro_batch is None:
+        assumed["micro_batch"] = "1 (as large models run)"
+    group = int(run.shard_group) if run.shard_group and run.shard_group.isdigit() else dp * cp
+    case = Case(
+        architecture=architecture_of(run), kind=run.kind or "pretrain", accelerator=acc,
+        nic_bytes_per_s=_nic_bytes_per_s(run, acc, assumed), site=_site(run), recipe=stack,
+        precision=run.precision or "bf16", fp8_recipe=run.fp8_recipe or "",
+        attention_kernel=kernel if kernel in ATTENTION_KERNELS else "flash2", norm_kernel=norm,
+        recompute=run.recompute or "none", sharding=sharding, seq_len=run.seq_len or 1,
+        global_batch_seqs=run.global_batch_seqs or 1, micro_batch=run.micro_batch or 1, tp=tp, pp=pp, vp=vp, cp=cp,
+        ep=run.ep or 1, dp=dp, shard_group=group, sequence_parallel=parallel, schedule=schedule,
+        tp_overlap=overlap,
+    )  # fmt: skip
+    return Assumed(case=case, assumed=assumed)
+
+
+def _why_not(run: Run, catalog: Catalog) -> str:
+    """Why a run cannot be predicted; empty where it can."""
     missing = [name for name in REQUIRED if getattr(run, name) is None]
     if missing:
-        return Unsupported(reason="unknown " + ", ".join(missing))
+        return "unknown " + ", ".join(missing)
     if run.accelerator is None or run.accelerator not in catalog.accelerators:
-        return Unsupported(reason=f"accelerator {run.accelerator} is not in the catalogue")
+        return f"accelerator {run.accelerator} is not in the catalogue"
     if (run.attention or "full").startswith("hybrid"):
-        return Unsupported(reason="state-space (Mamba) blocks have no law yet")
+        return "state-space (Mamba) blocks have no law yet"
     if run.recipe and run.recipe not in recipes():
-        return Unsupported(reason=f"unknown recipe {run.recipe}: see isocost catalog list stacks")
-    acc = catalog.accelerators[run.accelerator]
-    run, assumed = corrected(run)
+        return f"unknown recipe {run.recipe}: see isocost catalog list stacks"
+    return ""
 
-    def fill(column: str, value: object, rule: str) -> object:
-        given = getattr(run, column)
-        if given is not None:
-            return given
-        assumed[column] = f"{value} ({rule})"
-        return value
 
+def _fill(run: Run, assumed: dict[str, str], column: str, value: object, rule: str) -> object:
+    """What the run says, or the value by a rule, which is noted."""
+    given = getattr(run, column)
+    if given is not None:
+        return given
+    assumed[column] = f"{value} ({rule})"
+    return value
+
+
+def _stack(run: Run, assumed: dict[str, str]) -> tuple[Recipe, bool]:
+    """The stack with its switches as the run had them, and whether its tensor parallelism is asynchronous."""
     stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, run.accelerator)
     if stack is None:
         stack = recipe("megatron-core")
@@ -149,44 +191,14 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     stack = switched(
         stack, compiled=compiled, cuda_graphs=run.cuda_graphs, gradient_precision=run.gradient_precision
     )  # fmt: skip
-    overlap = run.tp_overlap if run.tp_overlap is not None else "asynctp" in notes
-    kernel = str(fill("attention_kernel", stack.attention_kernel, f"as {stack.id} runs"))
-    if kernel == "flash":  # a row that names no version: the one the stack ran
-        kernel = stack.attention_kernel if stack.attention_kernel not in NOT_FLASH else "flash2"
-    norm = str(fill("norm_kernel", stack.norm_kernel, f"as {stack.id} runs"))
-    sharding = str(fill("sharding", USUAL_SHARDING.get(stack.stack, "none"), "usual for the stack"))
-    tp = run.tp or 1
-    parallel = bool(
-        fill(
-            "sequence_parallel",
-            tp > 1 and stack.since >= 2023 and stack.stack in ("megatron", "megascale"),
-            "usual for the stack",
-        )
-    )
-    pp, cp = run.pp or 1, run.cp or 1
-    vp = run.vpp or 1
-    if run.vpp is None and pp > 1 and (run.layers or 1) % (2 * pp) == 0:
-        vp = (run.layers or 1) // (2 * pp)
-        assumed["vpp"] = f"{vp} (two blocks a virtual stage, as tuned runs have)"
-    schedule = str(fill("schedule", "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b", "from pp and vpp"))
-    dp = run.dp or 1
-    if run.micro_batch is None:
-        assumed["micro_batch"] = "1 (as large models run)"
-    group = dp * cp
-    if run.shard_group and run.shard_group.isdigit():
-        group = int(run.shard_group)
-    nic = acc.nic_bytes_per_s or acc.scaleup_bytes_per_s / 8.0
+    return stack, run.tp_overlap if run.tp_overlap is not None else "asynctp" in notes
+
+
+def _nic_bytes_per_s(run: Run, acc: Accelerator, assumed: dict[str, str]) -> float:
+    """The network of a GPU: the run's, or what is usual for its chip."""
     if run.scale_out_gbit_per_gpu:
-        nic = run.scale_out_gbit_per_gpu * 1e9 / 8.0
-    elif (run.gpus or 1) > (acc.scaleup_domain or 8):
-        assumed["scale_out_gbit_per_gpu"] = f"{nic * 8e-9:.0f} (usual for {acc.id})"
-    case = Case(
-        architecture=architecture_of(run), kind=run.kind or "pretrain", accelerator=acc, nic_bytes_per_s=nic,
-        site=_site(run), recipe=stack, precision=run.precision or "bf16", fp8_recipe=run.fp8_recipe or "",
-        attention_kernel=kernel if kernel in ATTENTION_KERNELS else "flash2", norm_kernel=norm,
-        recompute=run.recompute or "none", sharding=sharding, seq_len=run.seq_len or 1,
-        global_batch_seqs=run.global_batch_seqs or 1, micro_batch=run.micro_batch or 1, tp=tp, pp=pp, vp=vp, cp=cp,
-        ep=run.ep or 1, dp=dp, shard_group=group, sequence_parallel=parallel, schedule=schedule,
-        tp_overlap=overlap,
-    )  # fmt: skip
-    return Assumed(case=case, assumed=assumed)
+        return run.scale_out_gbit_per_gpu * 1e9 / 8.0
+    usual = acc.nic_bytes_per_s or acc.scaleup_bytes_per_s / 8.0
+    if (run.gpus or 1) > (acc.scaleup_domain or 8):
+        assumed["scale_out_gbit_per_gpu"] = f"{usual * 8e-9:.0f} (usual for {acc.id})"
+    return usual

@@ -139,7 +139,10 @@ def _data_parallel_s(
     policy: Policy,
     c: Coefficients,
 ) -> Num:
-    """What a step waits for gradients and sharded weights; the rank has ``paced`` of the blocks, and these parameters."""
+    """What a step waits for gradients and sharded weights.
+
+    ``paced`` is the share of the model's blocks on the rank, ``dense`` and ``experts`` the parameters that it holds.
+    """
     trained = model.trainable_frac
     reduced_bytes = policy.gradient_bytes + policy.gather_bytes
     lanes = split.ep * split.expert_tp
