@@ -127,7 +127,7 @@ def test_flags_of_the_layout_reach_the_plan(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_table_of_a_scenario(tmp_path: Path) -> None:
-    """[programme] pays the people and replaces the share of failed runs; the final run is planned without them."""
+    """[programme] pays the people and replaces the share of failed runs; the line of the final run is without them."""
     tables: dict[str, object] = {"model": "llama-3.1-8b", "tokens": "100 B", "on": "h100-sxm5-80gb", "gpus": 64}
     own = {"people": 2, "salary": "100 kUSD/year", "capital_raised": "1 MUSD", "failed_runs": 1, "exploratory_runs": 0}
     found = isocost.program(tables | {"programme": own})
@@ -142,6 +142,25 @@ def test_the_table_of_a_scenario(tmp_path: Path) -> None:
     share = found.bill.share_of_capital
     assert share is not None
     assert share.median == pytest.approx(found.bill.total_usd.median / 1e6, rel=1e-12)
+
+
+def test_the_plan_of_a_programme_is_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    """With people to pay, isocost program builds around the plan of isocost plan, from a table or from flags.
+
+    People who wait for a slow run cost more than GPUs: a plan made without them is not the one that a user follows.
+    """
+    startup = ROOT / "examples" / "startup.toml"
+    plan, found = isocost.plan(startup), isocost.program(startup)
+    assert found.plan.sentence == plan.sentence
+    assert plan.programme is not None
+    assert found.bill is not None
+    assert found.bill.total_usd == plan.programme.total_usd
+    own = {"people": 12, "salary": "300 kUSD/year"}
+    tables = {"model": "llama-3.1-8b", "tokens": "100 B", "on": "h100-sxm5-80gb", "gpus": [32, 64]}
+    stated = isocost.program(tables, people=12, salary="300 kUSD")
+    assert stated.plan.sentence == isocost.plan(tables | {"programme": own}).sentence
+    assert stated.bill is not None
+    assert [line.name for line in stated.bill.lines].count("staff") == 1
 
 
 def test_mistakes_of_the_table_are_told_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from isocost.constants import shipped
 from isocost.errors import InputError, Problem
 from isocost.report.actual import PlanAgainstActual, against_actual
-from isocost.report.beside import programme_beside
+from isocost.report.beside import programme_around, programme_beside
 from isocost.report.compare import Comparison, comparison
 from isocost.report.explanation import Explanation, explanation
 from isocost.report.fleet import FleetResult
@@ -26,7 +26,7 @@ from isocost.report.frontier_question import ask_frontier as frontier_of
 from isocost.report.goodput import GoodputReport, goodput_report
 from isocost.report.limits import judged, unlimited
 from isocost.report.plans import Plan
-from isocost.report.program import ProgramResult, program_of, terms_of
+from isocost.report.program import ProgramResult, terms_of
 from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
 from isocost.report.tco import YEARS, Tco
 from isocost.report.tco import tco as ways_to_pay
@@ -324,10 +324,15 @@ def ask_program(
         given.pop("architecture", None)
     checked, _ = read_scenario(given, wrote)
     terms = terms_of(checked.programme, wrote.get("programme", "programme"), places, **own)
-    # The plan is of the final run alone: what is run beside it, and who works on it, are lines of their own.
-    alone = {"programme": {"people": 0}} if terms.staffed else {}
-    rest = {key: value for key, value in given.items() if key != "programme"}
-    return program_of(ask("plan", rest | alone, {}, wrote, tornado=False), terms)
+    # The plan is that of isocost plan, people and failed runs in; on the bill they are then lines of their own.
+    stated: dict[str, object] = {}
+    if terms.usd_per_year is not None and own.get("people") is not None:
+        stated["people"] = terms.people
+    if terms.usd_per_year is not None and own.get("salary") is not None:
+        stated["salary"] = f"{terms.usd_per_year.median!r} USD/year"
+    if stated:
+        given["programme"] = {**_table(given, "programme"), **stated}
+    return programme_around(ask("plan", given, {}, wrote, tornado=False), terms)
 
 
 def fleet_of(given: str | Path | Mapping[str, object], /, *, today: datetime.date | None = None) -> FleetResult:

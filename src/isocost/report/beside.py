@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isocost.forecast import outlook_of
-from isocost.report.program import program_of, terms_of
+from isocost.report.program import ProgramResult, Terms, program_of, terms_of
 from isocost.report.saved import chosen_of_plan
 from isocost.scaling.program import Programme
 from isocost.scenario.settings import Settings
@@ -34,7 +34,14 @@ def programme_beside(plan: Plan) -> Programme | None:
         # Enough for the people who run the final run, which stay on its bill, not for those of a programme.
         values = {key: value for key, value in table.values.items() if key not in ("people", "salary")}
         table = Settings(given=table.given, values=values)
-    terms = terms_of(table, "programme")
+    return programme_around(plan, terms_of(table, "programme")).bill
+
+
+def programme_around(plan: Plan, terms: Terms) -> ProgramResult:
+    """Return the programme around a plan: what its lines hold by themselves is taken off the bill of the final run."""
+    chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
+    if chosen is None or chosen.cost_usd is None or conditions is None:
+        return program_of(plan, terms)
     people = 0.0 if terms.staffed else conditions.people
     found = chosen_of_plan(plan)
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
@@ -43,4 +50,5 @@ def programme_beside(plan: Plan) -> Programme | None:
     assert outlook.cost_usd is not None
     low, median, high = np.quantile(outlook.cost_usd, (0.05, 0.5, 0.95)).tolist()
     final = replace(chosen, cost_usd=Spread(low=low, median=median, high=high))
-    return program_of(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms).bill
+    around = program_of(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms)
+    return replace(around, plan=plan)
