@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from isocost.goodput.facts import load_reliability
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.scenario.record import Scenario
 from isocost.scenario.settings import Settings
+from isocost.scenario.supply import Note
 from isocost.units import show
 
 # Utilisation of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.
@@ -26,7 +27,6 @@ UTILISATION = 0.8
 _OWNED_DRAWS = 4000
 _MONTH_H = 730.5  # hours
 _SPOT_WORDS = {"spot-notice": "notice before it", "spot-wait": "until another node is there"}
-Note = Callable[[str, str, str, str, str], None]
 _NONE = Settings(given={}, values={})
 
 

@@ -16,8 +16,8 @@ from isocost.money.terms import CAPACITY_BLOCK, SPOT
 from isocost.recipes import Recipe, recipe
 from isocost.scenario.conditions import conditions_of, note_conditions, note_spot, owned_price, within_a_block
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
-from isocost.scenario.supply import supplied
-from isocost.scenario.switches import switched
+from isocost.scenario.supply import Note, supplied
+from isocost.scenario.switches import Switched, switched
 from isocost.search.question import OWNED, Option, Question
 from isocost.units import show
 from isocost.workload.architecture import Architecture
@@ -59,22 +59,24 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     def assume(name: str, value: str, source: str = DEFAULT, as_of: str = today.isoformat(), grade: str = "") -> None:
         notes.append(Assumed(name=name, value=value, source=source, as_of=as_of, grade=grade))
 
+    def note(name: str, value: str, source: str, as_of: str, grade: str) -> None:
+        notes.append(Assumed(name=name, value=value, source=source, as_of=as_of, grade=grade))
+
     _note_model(scenario, notes)
     seq_len = scenario.seq_len or default_seq_len(scenario.shape)
     if scenario.seq_len is None:
         assume("seq_len", f"{seq_len:,} tokens")
+    longest = scenario.shape.max_seq_len
+    if 0 < longest < seq_len:
+        value = f"sequences of {seq_len:,} tokens are beyond the {longest:,} positions of the model: to be extended"
+        assume("positions", value, "the model's configuration", "")
     accelerators = [catalog.accelerator(name) for name in scenario.on or ACCELERATORS]
     if not scenario.on:
         assume("on", ", ".join(ACCELERATORS))
     if not scenario.gpu_counts:
         assume("gpus", "64 to 8,192, doubling")
     calibration = _calibration(scenario)
-    stack = _stack(scenario, accelerators, calibration)
-    default = "" if scenario.stack else " (of the calibration)" if calibration else f" ({DEFAULT})"
-    run = switched(stack, scenario)
-    stack, changes = run.recipe, "".join(f"; {change} as given" for change in run.changed)
-    value = f"{stack.id}: {stack.title}, {stack.note}{default}{changes}"
-    assume("stack", value, stack.source, stack.as_of, stack.grade)
+    run = _software(scenario, accelerators, calibration, note)
     precisions = scenario.precisions or _precisions(accelerators)
     if not scenario.precisions:
         assume("precision", ", ".join(precisions))
@@ -83,13 +85,43 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     assume("step time", f"{len(shipped())} constants fitted on measured runs (isocost validate)", "isocost_fit", "")
     conditions = conditions_of(scenario)
     if calibration is not None:
-        _note_calibration(calibration, scenario.calibration or "", stack, accelerators, notes)
+        _note_calibration(calibration, scenario.calibration or "", run.recipe, accelerators, notes)
     options = _options(scenario, catalog, accelerators, notes)
-
-    def note(name: str, value: str, source: str, as_of: str, grade: str) -> None:
-        notes.append(Assumed(name=name, value=value, source=source, as_of=as_of, grade=grade))
-
     note_conditions(conditions, catalog, note)
+    counts, deadline_s = _supply(scenario, catalog, accelerators, note)
+    return (
+        Question(
+            architecture=scenario.shape, tokens=scenario.tokens, seq_len=seq_len, options=options, gpu_counts=counts,
+            recipe=run.recipe, attention_kernel=run.attention_kernel, norm_kernel=run.norm_kernel,
+            tp_overlap=run.tp_overlap, recipe_assumed=scenario.stack is None and calibration is None,
+            global_batch_seqs=scenario.global_batch_seqs, precisions=precisions, deadline_s=deadline_s,
+            budget_usd=scenario.budget_usd, power_w=scenario.power_w,
+            fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
+            top=scenario.top or TOP, calibration=calibration, pue=COOLED.get(conditions.facility.cooling, PUE),
+            conditions=conditions, confidence=scenario.confidence or CONFIDENCE,
+            measured_mfu=None if scenario.tuning is None else scenario.tuning.get("mfu"),
+        ),
+        tuple(notes),
+    )  # fmt: skip
+
+
+def _software(
+    scenario: Scenario, accelerators: list[Accelerator], calibration: SiteCalibration | None, note: Note
+) -> Switched:
+    """Return the stack of the question with its switches, and say which it is."""
+    stack = _stack(scenario, accelerators, calibration)
+    default = "" if scenario.stack else " (of the calibration)" if calibration else f" ({DEFAULT})"
+    run = switched(stack, scenario)
+    changes = "".join(f"; {change} as given" for change in run.changed)
+    stack = run.recipe
+    note("stack", f"{stack.id}: {stack.title}, {stack.note}{default}{changes}", stack.source, stack.as_of, stack.grade)
+    return run
+
+
+def _supply(
+    scenario: Scenario, catalog: Catalog, accelerators: list[Accelerator], note: Note
+) -> tuple[tuple[int, ...], float | None]:
+    """Return the GPU counts and the deadline, within what the market or a contract lets the run have."""
     if scenario.term == SPOT:
         note_spot(note)
     counts = scenario.gpu_counts or GPU_COUNTS
@@ -97,33 +129,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
     if scenario.term == CAPACITY_BLOCK:
         chips = [accelerator.id for accelerator in accelerators]
         counts, deadline_s = within_a_block(catalog, chips, counts, deadline_s, note)
-    return (
-        Question(
-            architecture=scenario.shape,
-            tokens=scenario.tokens,
-            seq_len=seq_len,
-            options=options,
-            gpu_counts=counts,
-            recipe=stack,
-            attention_kernel=run.attention_kernel,
-            norm_kernel=run.norm_kernel,
-            tp_overlap=run.tp_overlap,
-            recipe_assumed=scenario.stack is None and calibration is None,
-            global_batch_seqs=scenario.global_batch_seqs,
-            precisions=precisions,
-            deadline_s=deadline_s,
-            budget_usd=scenario.budget_usd,
-            power_w=scenario.power_w,
-            fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
-            top=scenario.top or TOP,
-            calibration=calibration,
-            pue=COOLED.get(conditions.facility.cooling, PUE),
-            conditions=conditions,
-            confidence=scenario.confidence or CONFIDENCE,
-            measured_mfu=None if scenario.tuning is None else scenario.tuning.get("mfu"),
-        ),
-        tuple(notes),
-    )
+    return counts, deadline_s
 
 
 def _note_model(scenario: Scenario, notes: list[Assumed]) -> None:
