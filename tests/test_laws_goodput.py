@@ -108,22 +108,6 @@ def test_text_reads_nothing() -> None:
     assert storage.data_stall_excess(needed_bytes_per_s=2e9, available_bytes_per_s=1e9) == 1.0
 
 
-def test_jitter_matches_sampled_maxima() -> None:
-    """The slowest of 1,024 normal ranks is 1 + cv sqrt(2 ln N) of the mean within 15 % of the excess."""
-    rng = np.random.default_rng(0)
-    slowest = (1.0 + 0.05 * rng.standard_normal((2000, 1024))).max(axis=1).mean()
-    law = float(stragglers.jitter_factor(ranks=1024.0, variation_frac=0.05))
-    assert law - 1.0 == pytest.approx(slowest - 1.0, rel=0.15)
-
-
-def test_fail_slow_is_bounded_by_its_slowdown() -> None:
-    """Rare periods cost rate x duration x (1 - 1 / slowdown); a machine that is always slow costs slowdown - 1."""
-    rare = stragglers.fail_slow_excess(events_per_s=1e-9, duration_s=3600.0, slowdown=1.34)
-    assert rare == pytest.approx(3.6e-6 * (1 - 1 / 1.34), rel=1e-4)
-    always = stragglers.fail_slow_excess(events_per_s=1.0, duration_s=1e12, slowdown=1.34)
-    assert always == pytest.approx(0.34, rel=1e-6)
-
-
 def test_throttling_grows_only_the_part_that_computes() -> None:
     """Half the step at 80 % clock: 12.5 % longer; half the power leaves 0.794 of the clock at exponent 3."""
     assert stragglers.throttle_excess(compute_frac=0.5, slow_clock_frac=0.8) == pytest.approx(0.125)

@@ -1,4 +1,8 @@
-"""What makes steps slower than those of a healthy machine: slow ranks, hot chips, capped power."""
+"""What makes steps slower than those of a healthy machine: hot chips, capped power, pauses to evaluate.
+
+Machines that turned slow are a measured share of time, a fact of reliability.toml; jitter between healthy ranks is in
+the law of the step.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +10,6 @@ import numpy as np
 
 from isocost.num import Num, safe_div
 from isocost.term import term
-
-
-@term(unit="ratio", source="derived", domain={"ranks": (2.0, 16384.0), "variation_frac": (0.001, 0.1)})
-def jitter_factor(*, ranks: Num, variation_frac: Num) -> Num:
-    """1 + cv sqrt(2 ln N)
-
-    Mean of the slowest of N ranks over the mean rank, for step times that vary independently (F17).
-
-    ranks: that wait for each other, N. variation_frac: coefficient of variation of a rank's time, cv.
-    Ignores: heavier tails than the normal one; the asymptotic form is up to 15 % high below N = 100.
-    Source: derived; extreme value of normal variables.
-    """
-    return 1.0 + variation_frac * np.sqrt(2.0 * np.log(ranks))
-
-
-@term(
-    unit="ratio",
-    source="falcon2024",
-    domain={"events_per_s": (1e-7, 1e-5), "duration_s": (60.0, 36000.0), "slowdown": (1.0, 2.0)},
-)
-def fail_slow_excess(*, events_per_s: Num, duration_s: Num, slowdown: Num) -> Num:
-    """1 / (1 - q + q / slowdown) - 1, q = rate duration / (1 + rate duration)
-
-    Extra time, per second of healthy work, of periods in which a part of the machine is slow and all wait for it; at
-    most slowdown - 1.
-
-    events_per_s: fail-slow periods, per second of the job. duration_s: of one. slowdown: step time then over healthy.
-    Source: falcon2024 (periods of tens of seconds to ten hours).
-    """
-    busy = events_per_s * duration_s
-    slow_frac = np.divide(busy, 1.0 + busy)  # periods do not overlap: alternating renewal
-    kept = 1.0 - slow_frac + np.divide(slow_frac, slowdown)
-    return np.divide(1.0, kept) - 1.0
 
 
 @term(unit="ratio", source="derived", domain={"slow_clock_frac": (0.5, 1.0)})
