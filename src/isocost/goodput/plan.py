@@ -76,23 +76,17 @@ def from_plan(
     caller's own values of the uncertain defaults. overrides: fields of ``GoodputInputs`` set last.
     """
     facts, place = load_reliability(), facility or Facility()
-    problems = place.problems()
-    named = {
+    sizes = {
         "gpus": gpus, "gpus_per_node": gpus_per_node, "step_s": step_s, "tokens": tokens,
         "tokens_per_step": tokens_per_step,
     }  # fmt: skip
-    problems += [problem for name, value in named.items() for problem in _not_positive(name, value)]
-    if saves not in SAVES:
-        problems.append(Problem("saves", "is unknown", saves, ", ".join(SAVES)))
-    if problems:
-        raise InputError([*problems, *_too_large(state_bytes, checkpoints_kept, storage_bytes)])
+    kept = {"state_bytes": state_bytes, "storage_bytes": storage_bytes, "checkpoints_kept": checkpoints_kept}
+    _refuse(place, saves, sizes, kept)
     nodes = np.ceil(np.divide(gpus, gpus_per_node))
     compute_s = np.ceil(np.divide(tokens, tokens_per_step)) * step_s
     rate = node_rate or rate_prior(facts, exclude=exclude)
     write = _rate_of(facts, "write", nodes, gpus) if write_bytes_per_s is None else write_bytes_per_s
     read = _rate_of(facts, "read", nodes, gpus) if read_bytes_per_s is None else read_bytes_per_s
-    kept = {"state_bytes": state_bytes, "storage_bytes": storage_bytes, "checkpoints_kept": checkpoints_kept}
-
     level = facts.support_level(place.support)
 
     def build(take: Draws) -> tuple[GoodputInputs, Num]:
@@ -139,6 +133,16 @@ def _intervals(run: GoodputInputs, expected: engine.Stops, asked_s: Num | None, 
     return {"interval_s": best_s, "memory_interval_s": np.clip(memory, step_s, run.compute_s)}
 
 
+def _refuse(place: Facility, saves: str, sizes: Mapping[str, Num], kept: Mapping[str, Num]) -> None:
+    """Raise every problem of a plan's inputs at once."""
+    problems = place.problems()
+    problems += [problem for name, value in sizes.items() for problem in _not_positive(name, value)]
+    if saves not in SAVES:
+        problems.append(Problem("saves", "is unknown", saves, ", ".join(SAVES)))
+    if problems:
+        raise InputError([*problems, *_too_large(kept)])
+
+
 def _not_positive(name: str, value: Num) -> list[Problem]:
     try:
         column = np.asarray(value, dtype=float)
@@ -149,12 +153,10 @@ def _not_positive(name: str, value: Num) -> list[Problem]:
     return []
 
 
-def _too_large(state_bytes: Num, kept: Num, room: Num) -> list[Problem]:
+def _too_large(kept: Mapping[str, Num]) -> list[Problem]:
     """Return the complaint of ``GoodputInputs`` about storage, for the report that lists everything."""
     try:
-        GoodputInputs(
-            compute_s=1.0, nodes=1.0, interval_s=1.0, state_bytes=state_bytes, checkpoints_kept=kept, storage_bytes=room
-        )
+        GoodputInputs(compute_s=1.0, nodes=1.0, interval_s=1.0, **kept)
     except InputError as error:
         return list(error.problems)
     return []
