@@ -241,3 +241,15 @@ def test_the_hand_written_example_is_gpt2() -> None:
     """GPT-2 described by hand has the parameters of the published model, to the last one."""
     scenario = load_scenario(ROOT / "examples" / "gpt2-small.toml", today=TODAY)
     assert parameter_count(scenario.shape).total == 124_439_808
+
+
+def test_a_sequence_beyond_learned_positions_is_refused() -> None:
+    """GPT-2 has 1,024 learned positions and no more; rotary positions are extended, and that is said."""
+    long = {**BASE, "model": "gpt2", "seq_len": 8192}
+    assert _problems(model="gpt2", seq_len=8192) == {"seq_len": "is beyond the 1,024 learned positions of gpt2"}
+    assert read_scenario({**long, "seq_len": 1024}, today=TODAY)[0].seq_len == 1024
+    rotary, catalog = read_scenario({**long, "model": "llama-3.1-8b", "seq_len": 262144}, today=TODAY)
+    said = {note.name: note.value for note in question_of(rotary, catalog, TODAY)[1]}
+    assert said["positions"] == (
+        "sequences of 262,144 tokens are beyond the 131,072 positions of the model: to be extended"
+    )

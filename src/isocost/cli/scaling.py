@@ -58,7 +58,7 @@ def scaling_fit(
     as_law = format is None and output is not None and output.endswith(".toml")
     form = "table" if as_law else chosen_format(format, output)
     with progress("fitting", quiet=quiet):
-        found = report.fitted(runs, name)
+        found = report.fitted(runs, name, "--name")
     if as_law:
         emit(found.toml, output, quiet=quiet)
     emit(render(found, form), None if as_law else output, quiet=quiet)

@@ -143,6 +143,9 @@ def _refuse_useless(checked: Scenario, said: Settings) -> None:
         problems.append(Problem("budget", "is missing", fix=fix))
     if "family" in said.values and "experts" in said.values:
         problems.append(Problem("experts", "has no use with a family of models", fix="keep one of the two"))
+    if "serving_cost" in said.values and "serve" not in said.values:
+        fix = "say how many tokens are served (serve), or leave it out"
+        problems.append(Problem("serving_cost", "has no use without tokens to serve", fix=fix))
     if problems:
         raise InputError(problems)
 

@@ -213,6 +213,9 @@ def _best(flop: object, law: str, data: object, serve: object, serving_cost: obj
     amount = _flop(flop)
     unique = None if data is None else units.parse(data, "token", "data")
     served_tokens = None if serve is None else units.parse(serve, "token", "serve")
+    if serve is None and serving_cost is not None:
+        fix = "say how many tokens are served (serve), or leave it out"
+        raise InputError([Problem("serving_cost", "has no use without tokens to serve", str(serving_cost), fix=fix)])
     cost = 1.0 if serving_cost is None else units.parse(serving_cost, "ratio", "serving_cost")
     names = [name.strip() for name in law.split(",") if name.strip()]
     if not names:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from isocost.errors import InputError, Problem
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.table import Column, Report, Section, Table
 from isocost.scaling.fit import Fit, fit
@@ -14,6 +16,7 @@ from isocost.scaling.runs import read_runs
 from isocost.scaling.store import DEFAULT_LAW, find_law, law_text, laws
 from isocost.units import show
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 NOT_COMPARABLE: Final = "losses of different laws are of different text and tokenizers: compare what the laws advise"
 
 
@@ -190,6 +193,8 @@ def entry(name: str) -> LawEntry:
     return LawEntry(law=find_law(name))
 
 
-def fitted(runs: str | Path, name: str = "my_law") -> FitResult:
-    """Return the law fitted to the runs of a CSV file."""
+def fitted(runs: str | Path, name: str = "my_law", place: str = "name") -> FitResult:
+    """Return the law fitted to the runs of a CSV file; ``place`` is where the user wrote the name."""
+    if not _NAME.fullmatch(name):
+        raise InputError([Problem(place, "is not a name of a law", name, "letters, digits, '-' and '_'")])
     return FitResult(fit=fit(read_runs(runs), name=name))

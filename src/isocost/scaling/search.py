@@ -21,7 +21,7 @@ from isocost.scaling.law import Law, surface
 from isocost.scaling.optimum import allocate
 from isocost.scaling.outcome import over_limits
 from isocost.scaling.planner import COARSE, Planner
-from isocost.scaling.shapes import Sparsity, law_params, shape, sizes
+from isocost.scaling.shapes import MOST_PARAMS, Sparsity, law_params, shape, sizes
 from isocost.scaling.solver import Array
 from isocost.search.question import Answer
 from isocost.workload.architecture import Architecture
@@ -63,7 +63,7 @@ def frontier(
     ``flop`` is about what the money buys: it places the sizes. Models of a family are of any shape, so all of them are
     asked for; shapes of one kind are read between eight.
     """
-    shapes = sorted(family, key=law_params) or _shapes(_guess(law, flop, limits), sparsity)
+    shapes = sorted(family, key=law_params) or _shapes(_guess(law, flop, limits), sparsity, planner.seq_len, target)
     hints = [flop / (TRAIN_FLOP * law_params(each)) for each in shapes]
     for k in (len(shapes) // 2, 0):  # near the best; where that fits on no offer, the smallest may
         if planner.learn_start(shapes[k], hints[k]):
@@ -164,18 +164,23 @@ def _guess(law: Law, flop: float, limits: Limits) -> float:
     return float(params[np.argmin(loss)])
 
 
-def _shapes(middle: float, sparsity: Sparsity | None) -> list[Architecture]:
+def _shapes(middle: float, sparsity: Sparsity | None, seq_len: int, target: float | None) -> list[Architecture]:
     """Return different shapes around a size, smallest first; sizes that have none are left out."""
     found: dict[float, Architecture] = {}
     for size in sizes(middle / BELOW, middle * ABOVE, SIZES):
         try:
-            made = shape(float(size), sparsity=sparsity)
+            made = shape(float(size), sparsity=sparsity, max_seq_len=seq_len)
         except InputError:
             continue
         found[law_params(made)] = made
     if not found:
-        fix = "give a larger budget"
-        raise InputError([Problem("budget", f"buys no model of {middle:.3g} parameters or so", fix=fix)])
+        small = middle < MOST_PARAMS
+        size = f"a model of {middle:.3g} parameters or so, {'smaller' if small else 'larger'} than any that has a shape"
+        if target is None:
+            fix = f"give {'more' if small else 'less'} of what limits the run: budget, deadline, data"
+            raise InputError([Problem("budget", f"would buy {size}", fix=fix)])
+        fix = f"ask for a {'lower' if small else 'higher'} loss"
+        raise InputError([Problem("loss", f"is that of {size}", target, fix=fix)])
     return [found[size] for size in sorted(found)]
 
 

@@ -183,11 +183,23 @@ def read_scenario(
         fix = "add a deadline or a budget, or leave it out"
         problems.append(Problem(context.place("confidence"), "has no limit to keep", given["confidence"], fix=fix))
     problems += room_problems(given, context) + supply_problems(given, context)
+    if scenario is not None and not problems:
+        problems += _position_problems(scenario, context)
     if problems:
         raise InputError(problems)
     assert scenario is not None
     assert catalog is not None
     return scenario, catalog
+
+
+def _position_problems(scenario: Scenario, context: Context) -> list[Problem]:
+    """Return the problem of a sequence that is longer than the learned positions of the model; others extrapolate."""
+    shape, asked = scenario.shape, scenario.seq_len
+    if asked is None or not shape.position_params or not 0 < shape.max_seq_len < asked:
+        return []
+    message = f"is beyond the {shape.max_seq_len:,} learned positions of {shape.name}"
+    fix = f"ask for {shape.max_seq_len:,} tokens at most, or write an [architecture] with more positions"
+    return [Problem(context.place("seq_len"), message, asked, fix=fix)]
 
 
 def _catalog(given: Mapping[str, object], places: Mapping[str, str], problems: list[Problem]) -> Catalog | None:
