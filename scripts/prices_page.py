@@ -47,8 +47,8 @@ REASONS: Mapping[str, str] = {
     "Llama 3.1 70B": "the hours hold the stages with sequences of up to 131,072 tokens, which this forecast at 8,192 "
     "leaves out; the 70B model of the release before, without them, took 6.4 million (0.79 with it). GPUs, layout and "
     "goodput of the run are not published, so that the rest is open",
-    "GPT-3 175B": "the hours are no count but an estimate (Patterson et al., 10,000 V100 at 24.6 TFLOP/s, 20 % of peak); "
-    "the software of 2020 is not published, and that of 2021, which is assumed here, was faster",
+    "GPT-3 175B": "the hours are no count but an estimate (Patterson et al., 10,000 V100 at 24.6 TFLOP/s, 20 % of peak)"
+    "; the software of 2020 is not published, and that of 2021, which is assumed here, was faster",
 }
 HEAD = """# Prices
 
@@ -67,8 +67,8 @@ Above, the planner takes the fastest layout that fits. Where the layout was publ
 |---|---|---:|---:|---:|
 """
 ENOUGH = """
-For DeepSeek-V3 the layout without tensor parallelism fits here only if the whole forward pass is recomputed, which takes
-a fifth of the step. The run recomputed norms and up-projections only, which is no choice of the planner yet.
+For DeepSeek-V3 the layout without tensor parallelism fits here only if the whole forward pass is recomputed, which
+takes a fifth of the step. The run recomputed norms and up-projections only, which is no choice of the planner yet.
 """
 
 
