@@ -115,6 +115,29 @@ def test_batch_ramp_up_is_left_out() -> None:
     ]
     summary = summarise(_run(rows))
     assert (_p50(summary), dict(summary.dropped)) == (2.0, {"batch ramp-up": 30})
+    assert dict(summary.buckets) == {"useful_s": 90.0}  # steps of the small batch took the time of a small batch
+
+
+def test_a_batch_that_is_never_held_is_no_ramp_up() -> None:
+    """Tokens that are not padding differ from step to step: every step counts."""
+    rows = [{"step": float(n), "step_s": 2.0, "batch_tokens": 65_000.0 + n % 7} for n in range(1, 41)]
+    assert dict(summarise(_run(rows)).dropped) == {}
+
+
+def test_all_printed_time_is_in_a_bucket() -> None:
+    """Compilation in a first line that loss scaling skipped is start-up, a late delay in such a line unexplained."""
+    rows = _rows([2.0] * 40, skipped=0.0)
+    rows[0] |= {"skipped": 1.0, "step_s": 32.0}
+    rows[30] |= {"skipped": 1.0, "step_s": 9.0}
+    summary = summarise(_run(rows))
+    assert dict(summary.buckets) == {"useful_s": 76.0, "start_up_s": 30.0, "skipped_s": 4.0, "unexplained_s": 7.0}
+    assert summary.wall_s == sum(row["step_s"] for row in rows)
+
+
+def test_the_first_line_stands_for_no_more_steps_than_its_number() -> None:
+    """A logger of every tenth step that prints step 1 too has run 41 steps at step 41, not 50."""
+    rows = [{"step": float(step), "step_s": 2.0} for step in (1, 11, 21, 31, 41)]
+    assert dict(summarise(_run(rows)).buckets) == {"useful_s": 82.0}
 
 
 @pytest.mark.parametrize(

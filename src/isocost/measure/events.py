@@ -65,6 +65,27 @@ def healthy_s(rows: Sorted, usual_s: float, drift_frac: float | None) -> float:
     return float(np.median(times[: len(times) // 3]))
 
 
+def normal_s(rows: Sorted, healthy: float) -> Column:
+    """Return what a healthy step takes on each row: while the batch grows, the usual time of its own batch."""
+    normal = np.full(len(rows.steps), healthy)
+    other = steady.another_batch(rows.steps) & np.isfinite(rows.step_s)
+    times = rows.step_s[other]
+    _, size, counts = np.unique(steady.batches(rows.steps)[other], return_inverse=True, return_counts=True)
+    ordered = times[np.lexsort((times, size))]
+    starts = np.cumsum(counts) - counts
+    usual = (ordered[starts + counts // 2] + ordered[starts + (counts - 1) // 2]) / 2.0
+    normal[other] = usual[size]
+    return normal
+
+
+def _held_up(rows: Sorted, excess: Column, healthy: float) -> tuple[Column, Column]:
+    """Masks of rows that are no steady steps for another reason and held more than a step: at the start, and later."""
+    odd = rows.because(steady.SKIPPED) | rows.because(steady.NAN) | rows.because(steady.RAMP_UP)
+    long = odd & (excess > steady.PAUSE_FRAC * healthy)
+    begun = np.cumsum(rows.step_s > 0.0) > 1
+    return long & ~begun, long & begun
+
+
 def clock(rows: Sorted) -> Column:
     """Return when each line was printed: its stamp, or where no line has one, the time of the steps up to it."""
     stamps = rows.steps.column("time_stamp")
@@ -80,7 +101,7 @@ def find_events(reading: Reading, rows: Sorted, usual_s: float, drift_frac: floa
     healthy = healthy_s(rows, usual_s, drift_frac)
     stamps = clock(rows)
     times = np.where(rows.step_s > steady.LONGEST_S, np.nan, rows.step_s)
-    excess = np.nan_to_num(times - healthy) * rows.span
+    excess = np.nan_to_num(times - normal_s(rows, healthy)) * rows.span
     found = [
         *_stretches_of(rows, stamps, times, excess, healthy),
         *_pauses(reading, rows, stamps, healthy, excess),
@@ -95,15 +116,17 @@ def find_events(reading: Reading, rows: Sorted, usual_s: float, drift_frac: floa
 def _stretches_of(rows: Sorted, stamps: Column, times: Column, excess: Column, healthy: float) -> Iterator[Event]:
     """Yield runs of rows with the same reason, each as one event at its last row."""
     skipped = np.minimum(np.nan_to_num(rows.steps.column("skipped")), rows.span) * healthy
+    first = rows.because(steady.WARM_UP) | _held_up(rows, excess, healthy)[0]
     groups = (
-        (steady.WARM_UP, "start_up_s", "first steps and compilation", excess),
-        (steady.AFTER_RESTART, "warm_up_s", "first steps after a restart", excess),
-        (steady.SLOW, "straggler_s", "slow period: straggler or throttling", excess),
-        (steady.THROWN_AWAY, "lost_work_s", "steps run again after a restart", np.nan_to_num(times) * rows.span),
-        (steady.SKIPPED, SKIPPED_S, "skipped iterations", skipped),
-    )
-    for reason, bucket, cause, seconds in groups:
-        for start, end in _stretches(rows.because(reason)):
+        (first, "start_up_s", "first steps and compilation", excess),
+        (rows.because(steady.AFTER_RESTART), "warm_up_s", "first steps after a restart", excess),
+        (rows.because(steady.SLOW), "straggler_s", "slow period: straggler or throttling", excess),
+        (rows.because(steady.THROWN_AWAY), "lost_work_s", "steps run again after a restart",
+         np.nan_to_num(times) * rows.span),
+        (rows.because(steady.SKIPPED), SKIPPED_S, "skipped iterations", skipped),
+    )  # fmt: skip
+    for where, bucket, cause, seconds in groups:
+        for start, end in _stretches(where):
             lasting = float(seconds[start:end].sum())
             if lasting > 0.0:
                 yield _event(rows, stamps, end - 1, bucket, cause, lasting)
@@ -115,8 +138,9 @@ def _pauses(reading: Reading, rows: Sorted, stamps: Column, usual_s: float, exce
     between = np.nan_to_num(rows.pause_s)
     marks = sorted(reading.marks, key=lambda mark: mark.line)
     marked = np.array([mark.line for mark in marks])
-    for row in np.flatnonzero(rows.because(steady.PAUSE) | (between > steady.PAUSE_FRAC * usual_s)).tolist():
-        inside = float(excess[row]) if rows.because(steady.PAUSE)[row] else 0.0
+    held = rows.because(steady.PAUSE) | _held_up(rows, excess, usual_s)[1]
+    for row in np.flatnonzero(held | (between > steady.PAUSE_FRAC * usual_s)).tolist():
+        inside = float(excess[row]) if held[row] else 0.0
         lasting = inside + max(float(between[row]), 0.0)
         before = int(lines[row - 1]) if row else 0
         first, last = np.searchsorted(marked, [before, int(lines[row]) + 1]).tolist()
@@ -174,8 +198,9 @@ def _stretches(where: Column) -> Iterator[tuple[int, int]]:
 def buckets_of(rows: Sorted, healthy: float, events: Iterable[Event]) -> dict[str, float]:
     """Return seconds by bucket: kept steps at the healthy speed, and the events."""
     kept = ~rows.because(steady.THROWN_AWAY)
-    useful = float(rows.span[kept].sum() - np.nan_to_num(rows.steps.column("skipped"))[kept].sum())
-    buckets = {"useful_s": max(useful, 0.0) * healthy}
+    skipped = np.minimum(np.nan_to_num(rows.steps.column("skipped")), rows.span)
+    useful = ((rows.span - skipped) * normal_s(rows, healthy))[kept].sum()
+    buckets = {"useful_s": float(useful)}
     for event in events:
         if event.duration_s > 0.0:
             buckets[event.bucket] = buckets.get(event.bucket, 0.0) + event.duration_s

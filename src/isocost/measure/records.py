@@ -24,6 +24,7 @@ DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "nan": np.float32,
     "time_stamp": np.float64,
     "global_batch": np.float32,
+    "batch_tokens": np.float32,
     "samples_per_s": np.float32,
     "tokens_per_s": np.float32,
     "data_s": np.float32,
@@ -51,6 +52,7 @@ class StepRecord:
     nan: float | None = None  # iterations since the line before with a NaN
     time_stamp: float | None = None  # seconds since 1970, or since the start where the log only says that
     global_batch: float | None = None  # samples in a step
+    batch_tokens: float | None = None  # tokens in a step that are not padding
     samples_per_s: float | None = None  # of the whole job
     tokens_per_s: float | None = None  # of the whole job
     data_s: float | None = None  # of the step: waiting for data

@@ -88,7 +88,7 @@ def sort_steps(reading: Reading, known: Known) -> Sorted:
     mark(_impossible(steps, known.peak_flop_per_s), IMPOSSIBLE)
     mark(steps.column("nan") > 0.0, NAN)
     mark(steps.column("skipped") > 0.0, SKIPPED)
-    mark(_ramp_up(steps.column("global_batch")), RAMP_UP)
+    mark(another_batch(steps), RAMP_UP)
     warm = _warm_up(np.where(reason < 0, step_s, np.nan), segment)
     mark(warm & (segment == 0), WARM_UP)
     mark(warm, AFTER_RESTART)
@@ -126,12 +126,16 @@ def _one_rank(steps: Steps) -> tuple[Steps, dict[str, int]]:
 
 
 def _spans(number: Column, segment: Column) -> Column:
-    """Return the iterations from the row before; for the first row of a segment, the usual number."""
+    """Return the iterations from the row before; for the first row of a segment, the usual number.
+
+    The first row of all has no more behind it than its own number says: loggers of every tenth step print step 1 too.
+    """
     if not len(number):
         return number
     span = np.concatenate([[np.nan], np.diff(number)])
     span[np.concatenate([[True], np.diff(segment) > 0])] = np.nan
     usual = median(span)
+    span[0] = min(max(number[0], 1.0), usual) if np.isfinite(usual) else 1.0
     return np.where(np.isnan(span), usual if np.isfinite(usual) else 1.0, span)
 
 
@@ -157,10 +161,18 @@ def _impossible(steps: Steps, peak_flop_per_s: float | None) -> Column:
     return over
 
 
-def _ramp_up(batch: Column) -> Column:
-    """Mask of rows with another batch than the last."""
+def batches(steps: Steps) -> Column:
+    """Return the size of the batch on each row, in samples or in tokens."""
+    return steps.column("global_batch" if steps.has("global_batch") else "batch_tokens")
+
+
+def another_batch(steps: Steps) -> Column:
+    """Mask of rows with another batch than the last; a batch that is never held is padding, and no ramp-up."""
+    batch = batches(steps)
     known = batch[np.isfinite(batch)]
-    return np.isfinite(batch) & (batch != known[-1]) if len(known) else np.zeros(len(batch), dtype=bool)
+    if not len(known) or len(known) < WINDOW * (1 + np.count_nonzero(np.diff(known))):
+        return np.zeros(len(batch), dtype=bool)
+    return np.asarray(np.isfinite(batch) & (batch != known[-1]))
 
 
 def _warm_up(step_s: Column, segment: Column) -> Column:

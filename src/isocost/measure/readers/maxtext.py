@@ -2,7 +2,8 @@
 
     completed step: 10, seconds: 1.234, TFLOP/s/device: 401.2, Tokens/s/device: 6640.1, total_weights: 65536, loss: 10.5
 
-More fields may follow; ``[Rampup Batch Size Phase]`` may stand in front while the batch grows.
+The weights are the target tokens of the global batch that are not padding. More fields may follow; ``[Rampup Batch
+Size Phase]`` may stand in front while the batch grows.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class MaxText(PatternReader):
         "seconds": ("step_s", 1.0),
         "tflops": ("tflops_per_gpu", 1.0),
         "tokens": ("tokens_per_s_per_gpu", 1.0),
-        "weights": ("global_batch", 1.0),  # target tokens of the step: in proportion to the samples of a batch
+        "weights": ("batch_tokens", 1.0),
         "loss": ("loss", 1.0),
     }
     need = "seconds"
