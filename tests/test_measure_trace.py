@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isocost.cli import run
 from isocost.errors import InputError
 from isocost.measure import RankTrace, read_trace
 from isocost.measure.collectives import Group
@@ -219,6 +220,32 @@ def test_without_steps_the_window_is_that_of_the_kernels(tmp_path: Path) -> None
     events = [_event("Kernel", GEMM, 10.0, 5.0), _event("Kernel", GEMM, 30.0, 5.0)]
     (rank,) = read_trace(_trace(tmp_path / "a.json", events)).ranks
     assert (rank.window_s, rank.unknown_wait_s, rank.steps) == (pytest.approx(25e-6), pytest.approx(15e-6), ())
+
+
+def test_kernels_that_a_cut_took_are_no_idle_time(tmp_path: Path) -> None:
+    """Of a cut trace, no wait and no rate of products is told: operators are in the file before their kernels."""
+    path = _trace(tmp_path / "a.json", _events())
+    path.write_text(path.read_text().partition('"ncclDev')[0])
+    (rank,) = read_trace(path).ranks
+    assert (rank.cut, rank.kernels, rank.compute_s) == (True, 2, pytest.approx(350e-6))
+    assert (rank.host_wait_s, rank.kernel_wait_s, rank.unknown_wait_s) == (0.0, 0.0, pytest.approx(650e-6))
+    assert (rank.gemm_flop, rank.gemm_flop_per_s) == (None, None)
+
+
+def test_gpus_of_one_process_are_told_apart(tmp_path: Path) -> None:
+    """A trace with kernels of two GPUs gives the time of each, not of both on one."""
+    events = [
+        _event("user_annotation", "ProfilerStep#7", 0.0, 1000.0),
+        _event("kernel", GEMM, 0.0, 400.0, device=4),
+        _event("kernel", GEMM, 100.0, 600.0, device=5),
+    ]
+    summary = read_trace(_trace(tmp_path / "a.json", events))
+    assert [(rank.gpu, rank.kernels, round(rank.compute_s * 1e6)) for rank in summary.ranks] == [
+        (4, 1, 400),
+        (5, 1, 600),
+    ]
+    assert summary.skew_frac["compute_s"] == pytest.approx(0.4)
+    assert run(["doctor", str(tmp_path / "a.json")]) == 0
 
 
 def test_a_cut_trace_gives_what_it_has(tmp_path: Path) -> None:

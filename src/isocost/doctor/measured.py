@@ -94,7 +94,9 @@ class TermDifference:
 
 
 def measured_parts(run: MeasuredRun, trace: TraceSummary) -> dict[str, float]:
-    """Return the seconds of a step by part; they add up to the step. Empty where no kernel was traced."""
+    """Return the seconds of a step by part; they add up to the step. Empty where not all kernels were traced."""
+    if any(rank.cut for rank in trace.ranks):
+        return {}
     ranks = [rank for rank in trace.ranks if rank.kernels and rank.window_s > 0.0]
     if not ranks:
         return {}

@@ -8,7 +8,7 @@ wait for the host until its launch has begun, and a wait of the kernel after tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ class RankTrace:
     collectives: tuple[Collective, ...]
     gemm_flop: float | None  # from input shapes; None where they were not recorded
     gemm_flop_per_s: float | None
+    gpu: int | None = None  # which, where one trace has kernels of several
+    cut: bool = False  # kernels are missing: what runs is at least this, idle time may be theirs
     notes: tuple[str, ...] = ()
 
 
@@ -71,11 +73,11 @@ class TraceSummary:
 
 
 def read_trace(paths: str | Path | Sequence[str | Path]) -> TraceSummary:
-    """Read traces of one run, a file a rank; no GPU kernels is an answer, not an error."""
+    """Read traces of one run, a file a rank or a process of several GPUs; no GPU kernels is an answer, not an error."""
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not given:
         raise InputError([Problem("", "no trace is named")])
-    return summarise_ranks([read_rank(Path(path)) for path in given])
+    return summarise_ranks([rank for path in given for rank in read_ranks(Path(path))])
 
 
 def summarise_ranks(ranks: Sequence[RankTrace]) -> TraceSummary:
@@ -109,8 +111,8 @@ def _skew(ranks: Sequence[RankTrace]) -> dict[str, float]:
     return skew
 
 
-def read_rank(path: Path) -> RankTrace:
-    """Read the trace of one rank."""
+def read_ranks(path: Path) -> list[RankTrace]:
+    """Read one trace: that of a rank, or of a process that drives several GPUs."""
     source = TraceFile(path)
     found = collect(source)
     if not found.events:
@@ -125,7 +127,16 @@ def read_rank(path: Path) -> RankTrace:
     info = info if isinstance(info, dict) else {}
     devices = source.properties.get("deviceProperties")
     device = devices[0].get("name") if isinstance(devices, list) and devices and isinstance(devices[0], dict) else None
-    return _analyse(path, found, info, device, notes)
+    gpus = sorted({kernel.device for kernel in found.kernels})
+    if len(gpus) < 2:
+        return [_analyse(path, found, info, device, notes, cut=source.cut)]
+    return [
+        _analyse(
+            path, replace(found, kernels=[kernel for kernel in found.kernels if kernel.device == gpu], shapes=False),
+            info, device, notes if gpu == gpus[0] else [], cut=source.cut, gpu=gpu,
+        )
+        for gpu in gpus
+    ]  # fmt: skip
 
 
 def _window(found: Collected, starts: Column, ends: Column) -> tuple[float, float]:
@@ -137,7 +148,10 @@ def _window(found: Collected, starts: Column, ends: Column) -> tuple[float, floa
     return (float(starts.min()), float(ends.max())) if len(starts) else (0.0, 0.0)
 
 
-def _analyse(path: Path, found: Collected, info: Mapping[str, Any], device: str | None, notes: list[str]) -> RankTrace:
+def _analyse(
+    path: Path, found: Collected, info: Mapping[str, Any], device: str | None, notes: list[str], *,
+    cut: bool, gpu: int | None = None,
+) -> RankTrace:  # fmt: skip
     starts = np.array([kernel.start for kernel in found.kernels])
     ends = np.array([kernel.end for kernel in found.kernels])
     classes = np.array([kernel_class(kernel.name) for kernel in found.kernels], dtype=object)
@@ -148,7 +162,8 @@ def _analyse(path: Path, found: Collected, info: Mapping[str, Any], device: str 
     starts, ends = np.clip(starts, begin, end), np.clip(ends, begin, end)
     layers = _layers(starts, ends, classes)
     gemm_s = float((ends - starts)[classes == "gemm"].sum()) * _S
-    flop = sum((flop for time, flop in found.products if begin <= time < end), 0.0) if found.shapes else None
+    told = found.shapes and not cut  # the operators come first in a file, so that kernels of them are missing
+    flop = sum((flop for time, flop in found.products if begin <= time < end), 0.0) if told else None
     steps = sorted(found.steps, key=lambda step: step[1])
     communicates = classes == COMMUNICATION
     sent = tuple(messages(found, (found.kernels[row] for row in np.flatnonzero(inside & communicates)), info))
@@ -164,7 +179,7 @@ def _analyse(path: Path, found: Collected, info: Mapping[str, Any], device: str 
         step_s=tuple((step[2] - step[1]) * _S for step in steps),
         window_s=(end - begin) * _S,
         communication_s=intervals.length(intervals.union(starts[communicates], ends[communicates])) * _S,
-        **_busy_and_idle(layers, found, inside, starts, begin, end),
+        **_busy_and_idle(layers, found, inside, starts, begin, end, cut=cut),
         by_class_s={
             str(kind): float((ends - starts)[classes == kind].sum()) * _S for kind in dict.fromkeys(classes[inside])
         },
@@ -173,16 +188,21 @@ def _analyse(path: Path, found: Collected, info: Mapping[str, Any], device: str 
         collectives=by_group(sent, begin, end, layers[ORDER[-1]]),
         gemm_flop=flop,
         gemm_flop_per_s=flop / gemm_s if flop and gemm_s > 0.0 else None,
+        gpu=gpu,
+        cut=cut,
         notes=tuple(notes),
     )
 
 
 def _busy_and_idle(
-    layers: Mapping[str, Column], found: Collected, inside: Column, starts: Column, begin: float, end: float
-) -> dict[str, float]:
+    layers: Mapping[str, Column], found: Collected, inside: Column, starts: Column, begin: float, end: float, *,
+    cut: bool,
+) -> dict[str, float]:  # fmt: skip
     """Return the parts of the window: what runs, and what the GPU waits for when nothing does."""
     compute, active, busy = layers[ORDER[-1]], layers[EXPOSED], layers[COPIES]
     host, kernel, unknown = _waits(found, inside, starts, busy, begin, end)
+    if cut:
+        host, kernel, unknown = 0.0, 0.0, end - begin - intervals.length(busy)
     loads = intervals.union(*(np.array([load[place] for load in found.loads]) for place in (0, 1)))
     spent = {
         "busy_s": intervals.length(busy),

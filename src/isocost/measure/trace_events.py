@@ -25,6 +25,7 @@ class Kernel(NamedTuple):
     end: float
     name: str
     args: Mapping[str, Any]
+    device: int
 
 
 @dataclass(slots=True)
@@ -66,7 +67,8 @@ def collect(source: TraceFile) -> Collected:
 def _keep(found: Collected, category: str, name: str, start: float, lasting: float, args: Mapping[str, Any]) -> None:
     if category in _KERNEL:
         kept = args if "Collective name" in args else {"correlation": args.get("correlation")}
-        found.kernels.append(Kernel(start, start + lasting, name, kept))
+        device = args.get("device")
+        found.kernels.append(Kernel(start, start + lasting, name, kept, device if isinstance(device, int) else 0))
     elif category in _RUNTIME:
         if "correlation" in args:
             found.launches[str(args["correlation"])] = start

@@ -21,6 +21,7 @@ from isocost.measure.source import Source
 _LARGEST_VALUE: Final = 1 << 26  # characters of one event, or of one property of the trace
 _BETWEEN: Final = re.compile(r"[\s,]*")
 _KEY: Final = re.compile(r'[\s,]*"([^"\\]*)"\s*:\s*')
+_CUT_OFF: Final = "the trace is cut off; the events before the cut were read"
 _DECODE: Final = json.JSONDecoder().raw_decode
 
 
@@ -31,6 +32,7 @@ class TraceFile:
     path: Path
     properties: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cut: bool = False  # events are missing: of which kind and when, nobody knows
     _text: str = ""
     _at: int = 0
     _blocks: Iterator[str] = field(default_factory=lambda: iter(()))
@@ -43,7 +45,7 @@ class TraceFile:
         try:
             yield from self._top()
         except RecursionError:
-            self.notes.append("a value is nested too deeply; only what comes before it was read")
+            self._cut("a value is nested too deeply; only what comes before it was read")
         self.notes.extend(source.notes)
 
     def _top(self) -> Iterator[dict[str, Any]]:
@@ -61,9 +63,13 @@ class TraceFile:
             else:
                 done, value = self._value()
                 if not done:
-                    self.notes.append("the trace is cut off; the events before the cut were read")
+                    self._cut(_CUT_OFF)
                     return
                 self.properties[key] = value
+
+    def _cut(self, note: str) -> None:
+        self.cut = True
+        self.notes.append(note)
 
     def _list(self) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list that begins here."""
@@ -78,7 +84,7 @@ class TraceFile:
                 continue
             done, value = self._value()
             if not done:
-                self.notes.append("the trace is cut off; the events before the cut were read")
+                self._cut(_CUT_OFF)
                 return
             if isinstance(value, dict):
                 yield value

@@ -50,10 +50,18 @@ class TraceExamination(Examination):
             "slow_rank": self.summary.slow_rank,
         }
         unknown = [] if self.informed else [NO_TOKENS]
-        if any(rank.kernels and rank.gemm_flop is None for rank in ranks):
+        if any(rank.cut for rank in ranks):
+            unknown.append("compute, communication and idle time in full: kernels are missing, record the trace again")
+        elif any(rank.gpu is not None for rank in ranks):
+            unknown.append("GEMM FLOPs: the operators do not say which GPU they are of, record one process a GPU")
+        elif any(rank.kernels and rank.gemm_flop is None for rank in ranks):
             unknown.append("GEMM FLOPs: profile with record_shapes=True")
-        if any(part.bus_bytes_per_s is None for rank in ranks for part in rank.collectives):
-            unknown.append("bandwidth of collectives: the trace has no message sizes (newer PyTorch records them)")
+        kinds = [part.kind for rank in ranks for part in rank.collectives if part.bus_bytes_per_s is None]
+        if kinds:
+            unknown.append(
+                f"bandwidth of {', '.join(dict.fromkeys(kinds))}: the trace has no message sizes of them "
+                "(newer PyTorch records them)"
+            )
         return self.values(given, measured, unknown)
 
     def lead(self) -> str:
@@ -62,11 +70,17 @@ class TraceExamination(Examination):
         step = f"{four(self.summary.step_s)} s a step" if self.summary.step_s is not None else "no profiler steps"
         if not rank.kernels or rank.window_s == 0.0:
             return f"{step}; no GPU kernels in the trace.{self.refused()}"
+        if rank.cut:
+            return (
+                f"{step}; the trace is cut off, and kernels are missing: the {rank.kernels:,} before the cut compute "
+                f"for {rank.compute_s / rank.window_s:.1%} of the time.{self.refused()}"
+            )
+        steps = f"{len(rank.steps):,} step{'' if len(rank.steps) == 1 else 's'}"
         return (
             f"{step}: {rank.compute_s / rank.window_s:.1%} compute, "
             f"{rank.exposed_communication_s / rank.window_s:.1%} exposed communication, "
-            f"{rank.idle_s / rank.window_s:.1%} idle ({rank.kernels:,} kernels, {len(rank.steps)} steps"
-            f"{'' if rank.rank is None else f', rank {rank.rank}'}).{self.refused()}"
+            f"{rank.idle_s / rank.window_s:.1%} idle ({rank.kernels:,} kernels, {steps}"
+            f"{_of(rank).replace(' of', ',', 1)}).{self.refused()}"
         )
 
     def report(self) -> Report:
@@ -108,10 +122,12 @@ class TraceExamination(Examination):
 
 
 def _name(rank: RankTrace, place: int) -> str:
-    return f"rank {rank.rank}, s" if rank.rank is not None else f"file {place + 1}, s"
+    return f"{_of(rank).removeprefix(' of ') or f'file {place + 1}'}, s"
 
 
 def _of(rank: RankTrace) -> str:
+    if rank.gpu is not None:
+        return f" of GPU {rank.gpu}"
     return f" of rank {rank.rank}" if rank.rank is not None else ""
 
 

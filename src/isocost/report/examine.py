@@ -14,7 +14,7 @@ from isocost.measure.log import read_log
 from isocost.measure.readers import READERS
 from isocost.measure.source import Source
 from isocost.measure.summary import summarise
-from isocost.measure.trace import RankTrace, read_rank, summarise_ranks
+from isocost.measure.trace import RankTrace, read_ranks, summarise_ranks
 from isocost.report.doctor import Examination, LogExamination, RunExamination, TraceExamination
 from isocost.report.informed import informed, told_by_log
 from isocost.report.measured import ReadRun, with_measured
@@ -127,8 +127,9 @@ def examine_runs(
     traces = [found for found in new if isinstance(found, RankTrace)]
     if len(logs) == len(new) == 2:
         return tuple(logs)
-    if len(traces) == len(new) == 2 and not _one_run(traces):
-        return tuple(TraceExamination(summarise_ranks([trace])) for trace in traces)
+    paths = dict.fromkeys(trace.path for trace in traces)
+    if len(traces) == len(new) and len(paths) == 2 and not _one_run(traces):
+        return tuple(TraceExamination(summarise_ranks([t for t in traces if t.path == path])) for path in paths)
     return (_one(new, "FILE"),)
 
 
@@ -136,7 +137,7 @@ def _read(files: Sequence[str], kind: str | None, mapped: Mapping[str, str] | No
     found: list[LogExamination | RankTrace] = []
     for file in files:
         if kind == KINETO or (kind is None and mapped is None and detect(Source(Path(file))) == KINETO):
-            found.append(read_rank(Path(file)))
+            found += read_ranks(Path(file))
         else:
             reading = read_log(file, kind, mapped)
             found.append(LogExamination(file, reading, summarise(reading)))
@@ -165,6 +166,11 @@ def _one_run(traces: Sequence[RankTrace]) -> bool:
         return False
     if len({trace.device for trace in traces if trace.device is not None}) > 1:
         return False
+    if len({(trace.path, trace.gpu) for trace in traces}) < len(traces):
+        return False  # a file twice
+    traces = list({trace.path: trace for trace in traces}.values())  # the GPUs of a process are one rank
+    if len(traces) == 1:
+        return True
     ranks = [trace.rank for trace in traces]
     if any(rank is None for rank in ranks):
         names = [_RANK_IN_NAME.search(Path(trace.path).name) for trace in traces]
