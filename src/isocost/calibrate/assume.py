@@ -133,10 +133,7 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     tp, pp, cp, dp = run.tp or 1, run.pp or 1, run.cp or 1, run.dp or 1
     usual = tp > 1 and stack.since >= 2023 and stack.stack in ("megatron", "megascale")
     parallel = bool(_fill(run, assumed, "sequence_parallel", usual, "usual for the stack"))
-    vp = run.vpp or 1
-    if run.vpp is None and pp > 1 and (run.layers or 1) % (2 * pp) == 0:
-        vp = (run.layers or 1) // (2 * pp)
-        assumed["vpp"] = f"{vp} (two blocks a virtual stage, as tuned runs have)"
+    vp = run.vpp or _virtual_stages(run.layers or 1, pp, assumed)
     usual_schedule = "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b"
     schedule = str(_fill(run, assumed, "schedule", usual_schedule, "from pp and vpp"))
     if run.micro_batch is None:
@@ -192,6 +189,18 @@ def _stack(run: Run, assumed: dict[str, str]) -> tuple[Recipe, bool]:
         stack, compiled=compiled, cuda_graphs=run.cuda_graphs, gradient_precision=run.gradient_precision
     )  # fmt: skip
     return stack, run.tp_overlap if run.tp_overlap is not None else "asynctp" in notes
+
+
+def _virtual_stages(layers: int, pp: int, assumed: dict[str, str]) -> int:
+    """Two blocks a virtual stage, as tuned runs have, where the layers divide."""
+    if pp == 1:
+        return 1
+    if layers % (2 * pp):
+        assumed["vpp"] = "1 (the layers do not divide)"
+        return 1
+    vp = layers // (2 * pp)
+    assumed["vpp"] = f"{vp} (two blocks a virtual stage, as tuned runs have)"
+    return vp
 
 
 def _nic_bytes_per_s(run: Run, acc: Accelerator, assumed: dict[str, str]) -> float:

@@ -10,7 +10,7 @@ from isocost.workload.flops import train_flop_per_token
 # Four passes of arithmetic instead of three: what a "hardware" rate under full recompute counts.
 REPLAYED = 4.0 / 3.0
 HARDWARE = ("hardware", "counts recompute")
-NOT_STATED = ("", "none", "unclear")
+NOT_STATED = ("none", "unclear")
 
 
 def published_step_s(run: Run, case: Case) -> float | None:
@@ -22,7 +22,7 @@ def published_step_s(run: Run, case: Case) -> float | None:
     if run.step_s:
         return run.step_s
     convention = (run.flops_convention or "").lower()
-    if any(convention.startswith(word) for word in NOT_STATED if word) or not convention:
+    if not convention or convention.startswith(NOT_STATED):
         return None
     if run.published_tflops_per_gpu:
         rate = run.published_tflops_per_gpu * 1e12

@@ -17,10 +17,10 @@ SHOWN = 3  # missing inputs named a source
 
 INTRODUCTION = """\
 Published runs that leave an input open are not used in the fit. Here the blanks are filled by the rules of
-`isocost validate` (micro-batch 1, the fastest recompute that fits, no virtual stages) and a printed MFU or TFLOP/s
-whose count of FLOPs is stated is turned into seconds. So an error below holds the model's own and the guess's: a
-pipeline run with virtual stages that the source does not mention, say, is predicted too slow. It is still the nearest
-thing to a run that nobody fitted."""
+`isocost validate` (micro-batch 1; the fastest recompute that fits; two blocks a virtual stage where the layers divide
+so, else none), and a printed MFU or TFLOP/s whose count of FLOPs is stated is turned into seconds. So an error below
+holds the model's own and the guess's: a pipeline whose layers do not divide is predicted too slow if it did have
+virtual stages. These runs are the nearest thing to a test on data that no fit has seen."""
 
 
 def partial_table(study: Study) -> Table:
