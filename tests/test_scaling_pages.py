@@ -115,6 +115,14 @@ def test_fit_writes_a_law_that_optimum_reads(folder: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["law"] == "ours"
 
 
+def test_laws_without_a_covariance_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a law has no interval the output names it and says why; the default law has one."""
+    assert run(["scaling", "optimum", "--flop", "1e24", "--law", "hoffmann,besiroglu,llama3"]) == 0
+    assert "no interval: the covariance of hoffmann, llama3 is not published" in capsys.readouterr().out
+    assert run(["scaling", "optimum", "--flop", "1e24"]) == 0
+    assert "no interval" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -199,7 +199,7 @@ def chances(drawn: Outcome, limits: Limits) -> tuple[str, ...]:
     if drawn.budget_chance is not None:
         said.append(f"{drawn.budget_chance:.0%} stay within {_usd(limits.budget_usd)}")
     if drawn.loss is None:
-        said.append("loss: the uncertainty of this law is not published, and not guessed")
+        said.append("loss: no interval, as the covariance of this law is not published, and not guessed")
     return ("; ".join(said),) if said else ()
 
 

@@ -105,6 +105,9 @@ class OptimumResult(Result):
         if len(self.optima) > 1:
             apart = f"the laws are {size_spread:.2f} times apart in parameters, {tokens_spread:.2f} times in tokens"
             body = (*body, apart, NOT_COMPARABLE)
+        unsure = ", ".join(each.law.id for each in self.optima if each.params_interval is None)
+        if unsure:
+            body = (*body, f"no interval: the covariance of {unsure} is not published, and not guessed")
         sections = [Section(title="What to train", body=body)]
         if self.served:
             rows = tuple(_served_row(each) for each in self.served)
