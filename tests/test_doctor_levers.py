@@ -105,6 +105,19 @@ def test_asynchronous_tensor_parallelism_needs_the_compiler() -> None:
     assert all("compile" in here for here in changes if "tp_overlap" in here)
 
 
+def test_a_stack_without_tensor_parallelism_is_not_told_to_use_it() -> None:
+    """nanoGPT is data parallel only: no tensor or context parallelism is evaluated, nor their overlap."""
+    keys = {**SMALL, "stack": "nanogpt", "sharding": "none"}
+    scenario, catalog = read_scenario(keys)
+    question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
+    run = measured_run(question, catalog, shipped(), 1.0)
+    near = neighbourhood(run, calibrate(run), shipped(), 1e12)
+    assert set(near.layouts.tp.tolist()) == set(near.layouts.cp.tolist()) == {1}
+    assert "tp_overlap" not in {option.lever for option in options(run, 1e12)}
+    by_hand = replace(run, case=replace(run.case, tp=2, dp=4))
+    assert set(neighbourhood(by_hand, calibrate(run), shipped(), 1e12).layouts.tp.tolist()) == {1, 2}
+
+
 def test_a_run_that_its_stack_refuses_stays_the_first() -> None:
     """A run said to overlap without the compiler is still the one that changes are counted from."""
     run = replace(_run("small"), case=replace(_run("small").case, tp_overlap=True))

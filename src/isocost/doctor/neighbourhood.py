@@ -17,7 +17,7 @@ from isocost.doctor.run import Calibrated, MeasuredRun
 from isocost.doctor.switches import BEYOND, Option, allowed, held, options
 from isocost.evaluate.step import StepTime
 from isocost.layouts import NUMBERS, Axes, Layouts, default_axes, legal_layouts
-from isocost.search.plan import PLAIN, STACK_SCHEDULES
+from isocost.search.plan import PLAIN, STACK_SCHEDULES, STACK_WITHOUT
 from isocost.search.tables import SmallAxes, Tables, small_axes, tables
 
 Floats = NDArray[np.float64]
@@ -162,7 +162,8 @@ def _variant(
 def _layouts(run: MeasuredRun, within: int) -> Layouts:
     case, question = run.case, run.question
     schedules = STACK_SCHEDULES.get(case.recipe.stack, PLAIN)
-    usual = default_axes(case.architecture, (case.gpus,), schedules=schedules)
+    fixed = dict.fromkeys(STACK_WITHOUT.get(case.recipe.stack, ()), 1)
+    usual = default_axes(case.architecture, (case.gpus,), fixed, schedules=schedules)
     held: dict[str, Any] = {}
     for field in fields(Axes):
         values = getattr(usual, field.name)

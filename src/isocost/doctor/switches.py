@@ -20,6 +20,7 @@ from isocost.evaluate.inputs import Coefficients
 from isocost.laws.batch_size import tokens_at_batch
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
 from isocost.recipes import Recipe, recipes
+from isocost.search.plan import STACK_WITHOUT
 from isocost.workload.params import parameter_count
 
 # What each is bought or trained with, and so is not part of the best configuration of the run as it is.
@@ -90,7 +91,8 @@ def _stack(case: Case) -> list[Option]:
         found.append(Option(lever="compile", words=("no", "yes"), change=lambda c: _compiled(c, twin)))
     if case.recipe.gradient_bytes > 2.0:
         found.append(Option(lever="gradient_precision", words=("fp32", "bf16"), change=_bf16_gradients))
-    if not case.tp_overlap and case.gpus > 1:
+    has_tp = case.tp > 1 or "tp" not in STACK_WITHOUT.get(case.recipe.stack, ())
+    if has_tp and not case.tp_overlap and case.gpus > 1:
         found.append(Option(lever="tp_overlap", words=("no", "yes"), change=_sets(tp_overlap=True)))
     return found
 

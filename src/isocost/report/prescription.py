@@ -53,6 +53,7 @@ TRY_FIRST = (
     "levers", "changes", "gain_probability", "fits_probability", "expected_days_saved", "expected_usd_saved", "trial",
     "value_days", "value_usd",
 )  # fmt: skip
+SURE = 0.9  # a gain of less probability says so in the sentence
 DIFFERS_FRAC = 0.02  # a log whose tokens differ from the scenario's by more is of another run
 
 
@@ -247,9 +248,11 @@ class PrescribedRun(Result):
         if best is None:
             return f"{mfu:.1%} MFU: {self.findings.verdict}."
         money = "" if best.usd_saved is None else f" and {dollars(best.usd_saved)}"
+        chance = "" if best.gain_probability >= SURE else f", a gain at {best.gain_probability:.0%}"
+        low = max(best.mfu_low, mfu)  # a change that is none is not kept
         return (
-            f"{mfu:.1%} MFU, {best.mfu_low:.0%} to {best.mfu_high:.0%} is reachable on these GPUs: {words(best)}; "
-            f"{days(best.days_saved)} days{money} saved on the {tokens(self.findings.tokens_left)} tokens left."
+            f"{mfu:.1%} MFU, {low:.0%} to {best.mfu_high:.0%} is reachable on these GPUs: {words(best)}; "
+            f"{days(best.days_saved)} days{money} saved on the {tokens(self.findings.tokens_left)} tokens left{chance}."
         )
 
     def report(self) -> Report:

@@ -31,6 +31,8 @@ PLAIN = ("none", "1f1b", "interleaved")
 STACK_SCHEDULES = {
     "torchtitan": (*PLAIN, "zb-v"), "hai-llm": (*PLAIN, "dualpipe"), "torch-fsdp": ("none",), "nanogpt": ("none",),
 }  # fmt: skip
+# Degrees that a stack does not have: it is data parallel only. Any may be fixed by name.
+STACK_WITHOUT = {"torch-fsdp": ("tp", "cp"), "nanogpt": ("tp", "cp")}
 
 
 class Searcher:
@@ -72,7 +74,8 @@ class Searcher:
 
 def _layouts(question: Question, counts: tuple[int, ...], domain: int) -> Layouts:
     schedules = question.schedules or STACK_SCHEDULES.get(question.recipe.stack, PLAIN)
-    axes = default_axes(question.architecture, counts, question.fixed, schedules=schedules)
+    fixed = dict.fromkeys(STACK_WITHOUT.get(question.recipe.stack, ()), 1) | dict(question.fixed)
+    axes = default_axes(question.architecture, counts, fixed, schedules=schedules)
     return legal_layouts(
         question.architecture, axes, seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1,
         domain=domain,
