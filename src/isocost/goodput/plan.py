@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def _not_positive(name: str, value: Num) -> list[Problem]:
     return []
 
 
-def _too_large(kept: Mapping[str, Num]) -> list[Problem]:
+def _too_large(kept: Mapping[str, Any]) -> list[Problem]:
     """Return the complaint of ``GoodputInputs`` about storage, for the report that lists everything."""
     try:
         GoodputInputs(compute_s=1.0, nodes=1.0, interval_s=1.0, **kept)
