@@ -22,13 +22,13 @@ def small() -> dict[str, Any]:
 
 
 def test_the_answer_comes_in_the_order_of_a_readers_questions(capsys: pytest.CaptureFixture[str]) -> None:
-    """One sentence, the frontier with the chosen row marked, the rejected, time, memory, assumptions, not modelled."""
+    """One sentence, the frontier with the chosen row marked, days and bill, the other choices, why, assumptions."""
     assert run(["plan", *SMALL]) == 0
     text = capsys.readouterr().out
     assert text.startswith("64 x H100 SXM5 80GB at $")
     first, *sections = [part.partition("\n")[0] for part in text.split("\n\n")]
     assert "bound by " in first
-    order = ["Frontier", "Near-optimal", "Layouts", "The whole run", "Where its time goes", "The bill", "What moves it"]
+    order = ["Frontier", "The whole run", "Near-optimal", "Layouts", "Where its time goes", "The bill", "What moves it"]
     order += ["Beside this bill"]
     order += ["Step time", "Memory", "What it needs", "How sure", "Assumptions", "Not modelled"]
     assert [next(k for k in order if section.startswith(k)) for section in sections] == order

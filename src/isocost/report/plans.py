@@ -151,6 +151,9 @@ class Plan(Result):
         """Return the sentence and everything behind it, in the order of a reader's questions."""
         chosen, answer = self.answer.chosen, self.answer
         sections = [self._frontier_section()] if answer.frontier or chosen else []
+        # First what is asked: days, bill and the chance of the limits. What else there was to choose comes after.
+        figures, *parts = whole_sections(answer.outlook) if chosen and answer.outlook is not None else (None,)
+        sections += [figures] if figures is not None else []
         if answer.alternatives:
             table = Table(columns=ALTERNATIVES, rows=answer.alternatives)
             cost = "cost" if chosen and chosen.cost_usd else "GPU-hours (nothing is priced)"
@@ -165,7 +168,7 @@ class Plan(Result):
         if chosen is not None:
             which = "the chosen layout"
             sections += limits_section(answer) if self.verb == "estimate" else ()
-            sections += whole_sections(answer.outlook) if answer.outlook is not None else ()
+            sections += parts
             if self.programme is not None:
                 text = programme_text(self.programme)
                 sections.append(Section(title="Beside this bill: the whole programme around the run", body=(text,)))
