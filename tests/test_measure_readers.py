@@ -115,7 +115,7 @@ def test_hf_trainer_without_times(tmp_path: Path) -> None:
     summary = summarise(read_log(_write(tmp_path, LOGS["trainer_state"][1])))
     assert summary.step_s is not None
     assert summary.step_s.p50 == (70.0 - 6.0) / 30
-    assert summary.steps_used == 0
+    assert (summary.steps_used, summary.timed_by, summary.derived) == (0, "mean of the run, derived", True)
     assert "mean of the whole run" in summary.notes[0]
 
 
@@ -165,6 +165,20 @@ def test_header_facts(tmp_path: Path) -> None:
     rate = summarise(reading).tokens_per_s_per_gpu
     assert rate is not None
     assert rate.p50 == 8 * 1024 / 64 / STEP_S
+
+
+def test_the_memory_of_megatron_is_that_of_the_fullest_rank(tmp_path: Path) -> None:
+    """Every rank prints its memory once, in MiB; one that another rank broke into does not count, and memory alone is no step."""
+    lines = [
+        f"[Rank {rank}] (after 10 iterations) memory (MB) | allocated: 9.5 | max allocated: 20000.25 | reserved: 1.0 | "
+        f"max reserved: {reserved}\n"
+        for rank, reserved in enumerate((99738.0, 20344.5, 19000.0))
+    ]
+    lines[0] = lines[0].rstrip() + "[Rank 3] (after\n"  # two ranks wrote at once
+    path = _write(tmp_path, LOGS["megatron"][1] + lines[1] + lines[2] + lines[0])
+    assert summarise(read_log(path)).memory_bytes == 20344.5 * 2**20
+    with pytest.raises(InputError, match="no usable step"):
+        read_log(_write(tmp_path, "".join(lines)), "megatron")
 
 
 @pytest.mark.parametrize("name", ["torchtitan", "megatron", "hf_trainer"])

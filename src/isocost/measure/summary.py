@@ -38,7 +38,7 @@ class RunSummary:
     steps_used: int
     dropped: Mapping[str, int]
     timed_by: str
-    derived: bool = False  # the step time is from a rate and what was said of the run
+    derived: bool = False  # no step was timed: the step time is from a rate and what was said of the run, or a mean
     first_step: int | None = None  # of the steady window
     last_step: int | None = None
     step_s: Interval | None = None
@@ -88,9 +88,9 @@ def summarise(
     )  # fmt: skip
     rows = sort_steps(reading, known)
     usual = _interval(rows, rows.step_s)
-    timed_by, notes = f"{rows.timed_by}{', derived' if rows.derived else ''}", [DERIVED] if rows.derived else []
+    timed_by, derived, notes = rows.timed_by, rows.derived, [DERIVED] if rows.derived else []
     if usual is None and (mean := _mean_of_run(reading, known)) is not None:
-        usual, timed_by = Interval(p05=mean, p50=mean, p95=mean), "mean of the run"
+        usual, timed_by, derived = Interval(p05=mean, p50=mean, p95=mean), "mean of the run", True
         notes.append(MEAN_OF_RUN)
     rate = _throughput(reading, rows, usual, known)
     steady_steps = rows.steps.column("step")[rows.steady]
@@ -98,8 +98,8 @@ def summarise(
         steps_seen=reading.steps_seen,
         steps_used=int(rows.steady.sum()),
         dropped=_dropped(reading, rows),
-        timed_by=timed_by,
-        derived=rows.derived,
+        timed_by=f"{timed_by}, derived" if derived else timed_by,
+        derived=derived,
         first_step=int(steady_steps[0]) if len(steady_steps) else None,
         last_step=int(steady_steps[-1]) if len(steady_steps) else None,
         step_s=usual,
@@ -107,7 +107,7 @@ def summarise(
         data_s=_interval(rows, rows.steps.column("data_s")),
         power_w=_interval(rows, rows.steps.column("power_w")),
         global_batch=_last(rows.steps.column("global_batch")),
-        memory_bytes=_greatest(rows.steps.column("memory_bytes")),
+        memory_bytes=_greatest(rows.steps.column("memory_bytes")) or reading.facts.get("memory_bytes"),
         notes=tuple(notes),
         **_efficiency(rows, rate, definition),
         **_events_and_buckets(reading, rows, usual),

@@ -106,7 +106,7 @@ class LogExamination(Examination):
             sections.append(Section(title="Time by bucket, as far as the log tells", body=(table,)))
         if evidence := self._evidence():
             sections.append(Section(title="As evidence for isocost goodput", body=tuple(evidence)))
-        notes = (*self.reading.notes, *summary.notes, *self._drift())
+        notes = (*self.reading.notes, *summary.notes, *self._drift(), *self._memory())
         if notes:
             sections.append(Section(title="Notes", body=notes))
         return sections
@@ -134,6 +134,10 @@ class LogExamination(Examination):
         return (
             f"steps became {abs(drift):.1%} {'slower' if drift > 0.0 else 'faster'} from the first to the last third",
         )
+
+    def _memory(self) -> tuple[str, ...]:
+        full = self.summary.memory_bytes
+        return () if full is None else (f"memory of a GPU: at most {full / 1e9:,.4g} GB, as printed",)
 
     def rows(self) -> Table:
         """Return the measured intervals."""

@@ -41,8 +41,10 @@ _NEEDED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _OF_PIPELINES: Final[Mapping[str, str]] = {"vp": "vp = 1", "schedule": 'schedule = "1f1b"'}
 _OF_EXPERTS: Final[Mapping[str, str]] = {"ep": "ep = 8"}
-# What the memory that a log prints counts: torchtitan the most reserved, DeepSpeed the most allocated.
-_MEMORY: Final[Mapping[str, str]] = {"torchtitan": "reserved", "deepspeed": "allocated"}
+# What the memory that a log prints counts: torchtitan and Megatron the most reserved, DeepSpeed the most allocated.
+_MEMORY: Final[Mapping[str, str]] = {
+    "torchtitan": "reserved", "megatron": "reserved", "megatron_bridge": "reserved", "deepspeed": "allocated",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,14 +9,24 @@
 In 2021 there is no time and no throughput, and the loss may be ``lm-loss``. The time is the mean over the log
 interval; the skipped and NaN iterations are counted since the last line. Megatron-DeepSpeed writes ``elapsed time per
 iteration (s)`` in some versions, and ``TFLOPs:``, ``tokens per gpu per second (tgs):`` and ``samples per second:``.
+
+    [Rank 43] (after 10 iterations) memory (MB) | allocated: 15492.8 | max allocated: 15492.8 | reserved: 18738.0 |
+        max reserved: 18738.0                                                             (one line, once a rank)
+
+is the memory of a rank, in MiB; the run's is that of the fullest, as reserved.
 """
 
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
-from isocost.measure.readers.base import BarReader
+from isocost.measure.figures import figure
+from isocost.measure.readers.base import BarReader, Rows
+
+_MIB: Final = 2.0**20
+_MEMORY: Final = re.compile(r"memory \(MB\) \|[^\n]{0,200}?max reserved: ([\d.]+)(?=\s)")
 
 
 class Megatron(BarReader):
@@ -40,3 +50,17 @@ class Megatron(BarReader):
         "number of nan iterations": ("nan", 1.0),
     }
     need = frozenset({"elapsed time per iteration (ms)", "elapsed time per iteration (s)"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reserved_mib = 0.0
+
+    def read(self, block: str) -> Rows:
+        """Return the steps of a block, and note the memory of the ranks in it."""
+        if "memory (MB)" in block:
+            self._reserved_mib = max(self._reserved_mib, *map(figure, _MEMORY.findall(block)), 0.0)
+        return super().read(block)
+
+    def facts(self) -> Mapping[str, float]:
+        """Return the memory of the fullest rank."""
+        return {"memory_bytes": self._reserved_mib * _MIB} if self._reserved_mib else {}
