@@ -24,7 +24,7 @@ from isocost.scaling.program import (
     shipped_items,
 )
 from isocost.scaling.serving import serving_optimum
-from isocost.scaling.shapes import Rules, Sparsity, law_params, nearest_of, shape, sizes
+from isocost.scaling.shapes import Rules, Sparsity, law_params, shape, sizes
 from isocost.scaling.solver import Array
 from isocost.scaling.store import laws
 from isocost.workload.architecture import Architecture
@@ -96,15 +96,10 @@ def test_impossible_mixtures() -> None:
         Sparsity(experts=8, topk=8)
 
 
-def test_own_rules_and_family() -> None:
-    """A user's own proportions are kept, and of a user's own models the nearest in size is taken."""
+def test_own_rules() -> None:
+    """A user's own proportions are kept."""
     narrow = shape(1e9, rules=Rules(aspect=50.0, ffn=4.0, head_dim=64, kv_heads=4, vocab=32000))
     assert (narrow.vocab, narrow.blocks[0].head_dim) == (32000, 64)
-    family = [shape(n) for n in (1e9, 8e9, 70e9)]
-    assert nearest_of(family, 20e9) is family[1]
-    assert nearest_of(family, 30e9) is family[2]
-    with pytest.raises(InputError, match="no model"):
-        nearest_of([], 1e9)
 
 
 def test_largest_useful_cluster() -> None:

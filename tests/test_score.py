@@ -1,7 +1,5 @@
 """Scores of predictions and the tables that print them, on cases small enough to work by hand."""
 
-import csv
-import io
 import json
 import math
 
@@ -20,7 +18,7 @@ from isocost.calibrate.score import (
     largest_misses,
     layout_regret,
 )
-from isocost.report.accuracy import accuracy_csv, accuracy_dict, accuracy_markdown, accuracy_tables, accuracy_text
+from isocost.report.accuracy import accuracy_dict, accuracy_markdown, accuracy_tables, accuracy_text
 
 NAN = math.nan
 
@@ -234,17 +232,6 @@ def test_markdown_rows_have_the_cells_of_the_text(scores: Scores) -> None:
             assert line.replace("\\|", "").count("|") == len(table.head) + 1
 
 
-def test_csv_holds_every_number_unrounded(scores: Scores) -> None:
-    """The long CSV reads back to the values of the dict; unknown is blank."""
-    rows = list(csv.DictReader(io.StringIO(accuracy_csv(scores))))
-    got = {(row["table"], row["label"], row["measure"]): row["value"] for row in rows}
-    assert float(got["step", "a|b", "mean_abs_error_frac"]) == scores.step[1].mean_abs_error_frac
-    assert got["step", "c", "bias_frac"] == ""
-    assert got["fits", "all", "oom_right"] == "1"
-    assert got["misses", "r1", "label"] == "a|b"
-    assert len(got) == len(rows) == 3 * 11 + 7 + 5 + 4
-
-
 def test_the_dict_is_json_without_nan(scores: Scores) -> None:
     """The dict is plain JSON: unknown is null, and it survives a round trip."""
     plain = accuracy_dict(scores)
@@ -254,8 +241,8 @@ def test_the_dict_is_json_without_nan(scores: Scores) -> None:
 
 
 def test_long_sources_are_cut_to_one_line() -> None:
-    """A label longer than 34 characters is cut with dots in print, and whole in the CSV."""
+    """A label longer than 34 characters is cut with dots in print, and whole in the dict."""
     scores = Scores(step=accuracy(predicted=[1.0], measured=[1.0], labels=["s" * 90]))
     assert "s" * 31 + "..." in accuracy_text(scores)
     assert "s" * 32 not in accuracy_text(scores)
-    assert "s" * 90 in accuracy_csv(scores)
+    assert accuracy_dict(scores)["step"][-1]["label"] == "s" * 90

@@ -77,27 +77,8 @@ class SplitLognormal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Triangular:
-    """A quantity between two bounds with a most likely value."""
-
-    low: float
-    mode: float
-    high: float
-
-    def __post_init__(self) -> None:
-        """Refuse what is not in order."""
-        _ordered(self, (("low", self.low), ("mode", self.mode), ("high", self.high)))
-
-    def sample(self, rng: np.random.Generator, n: int) -> Row:
-        """Return ``n`` draws."""
-        if self.low == self.high:
-            return np.full(n, self.low)
-        return rng.triangular(self.low, self.mode, self.high, n)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pert:
-    """A quantity between two bounds with a most likely value, smoother and narrower than the triangle."""
+    """A quantity between two bounds with a most likely value, a beta distribution."""
 
     low: float
     mode: float
@@ -114,25 +95,6 @@ class Pert:
             return np.full(n, self.low)
         at = (self.mode - self.low) / width
         return self.low + width * rng.beta(1.0 + _PERT_SHAPE * at, 1.0 + _PERT_SHAPE * (1.0 - at), n)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beta:
-    """A share, as if ``successes`` out of a number of trials had been seen, and one more of each."""
-
-    successes: float
-    failures: float
-
-    def __post_init__(self) -> None:
-        """Refuse counts below zero."""
-        named = (("successes", self.successes), ("failures", self.failures))
-        bad = [Problem(name, "is not a count", value, "0 or more") for name, value in named if not 0 <= value < np.inf]
-        if bad:
-            raise InputError(bad)
-
-    def sample(self, rng: np.random.Generator, n: int) -> Row:
-        """Return ``n`` draws."""
-        return rng.beta(1.0 + self.successes, 1.0 + self.failures, n)
 
 
 def _ordered(owner: object, named: Sequence[tuple[str, float]], positive: bool = False) -> None:

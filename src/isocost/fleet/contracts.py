@@ -30,11 +30,6 @@ def levels(uses: Sequence[Use]) -> list[tuple[float, float, int]]:
     return found
 
 
-def peak_nodes(uses: Sequence[Use]) -> int:
-    """Return the most nodes in use at a time."""
-    return max((nodes for _, _, nodes in levels(uses)), default=0)
-
-
 def contracts(supply: Supply, number: int, uses: Sequence[Use]) -> list[Contract]:
     """Return the contracts of least cost for a use of a supply; ``number`` is its place among the supplies."""
     found = []

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from isocost.errors import Problem, nearest
-from isocost.money.check import DAY_S, FRACTION, HOUR_S, NOT_NEGATIVE, YEAR_S, problems_of, refuse
+from isocost.money.check import DAY_S, FRACTION, NOT_NEGATIVE, YEAR_S, problems_of, refuse
 from isocost.num import Num, safe_div
 from isocost.term import term
 
@@ -111,11 +111,6 @@ class Terms:
             close = nearest(str(self.term), COMMITMENTS)
             found.insert(0, Problem("terms.term", "is not a term", self.term, ", ".join(COMMITMENTS), close))
         refuse(found)
-
-    @property
-    def price_usd_per_hour(self) -> Num:
-        """Price of an accelerator-hour, for reading."""
-        return self.price_usd_per_s * HOUR_S
 
 
 def terms_of(term: str, price_usd_per_s: Num, recovered_frac: Num = 0.0, host_usd_per_s: Num = 0.0) -> Terms:

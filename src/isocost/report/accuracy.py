@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,20 +65,6 @@ def accuracy_markdown(scores: Scores) -> str:
     return "\n\n".join(table.markdown() for table in accuracy_tables(scores)) + "\n"
 
 
-def accuracy_csv(scores: Scores) -> str:
-    """Every number in long form, unrounded: table, label, measure, value; a blank value is unknown."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("table", "label", "measure", "value"))
-    for table, rows in accuracy_dict(scores).items():
-        for row in rows:
-            key = "id" if "id" in row else "label"
-            writer.writerows(
-                (table, row[key], name, "" if value is None else value) for name, value in row.items() if name != key
-            )
-    return out.getvalue()
-
-
 def accuracy_dict(scores: Scores) -> dict[str, Any]:
     """Plain values for JSON; None is unknown."""
     return scores.to_dict()
@@ -110,7 +94,7 @@ _ERRORS: _Cells = (
     ("p90", lambda a: _percent(a.p90_abs_error_frac)),
 )
 # Rows that are not scored: without a measured step (most ran out of memory), or without a prediction, as the model does
-# not cover them or they contradict themselves. JSON and CSV have the last two apart.
+# not cover them or they contradict themselves. JSON has the last two apart.
 _STEP: _Cells = (
     *_ERRORS[:3],
     ("no step", lambda a: str(a.unmeasured)),

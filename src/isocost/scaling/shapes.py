@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -173,10 +173,3 @@ def law_params(architecture: Architecture, counts: str = "all") -> float:
 def sizes(low: float, high: float, count: int) -> Array:
     """Return sizes evenly spaced in the logarithm."""
     return np.asarray(np.geomspace(low, high, count))
-
-
-def nearest_of(family: Sequence[Architecture], params: float, counts: str = "all") -> Architecture:
-    """Return the member of a user's own family that is nearest in size, in the logarithm."""
-    if not family:
-        raise InputError([Problem("family", "has no model", fix="list one config.json or more")])
-    return min(family, key=lambda member: abs(math.log(law_params(member, counts) / params)))
