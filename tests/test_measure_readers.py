@@ -168,7 +168,7 @@ def test_header_facts(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_megatron_is_that_of_the_fullest_rank(tmp_path: Path) -> None:
-    """Every rank prints its memory once, in MiB; one that another rank broke into does not count, and memory alone is no step."""
+    """Every rank prints its memory in MiB; a line that another broke into does not count; memory alone is no step."""
     lines = [
         f"[Rank {rank}] (after 10 iterations) memory (MB) | allocated: 9.5 | max allocated: 20000.25 | reserved: 1.0 | "
         f"max reserved: {reserved}\n"
