@@ -148,9 +148,9 @@ def test_a_huge_hole_is_answered_at_once(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "train.log"
     path.touch()
     os.truncate(path, 100 * 10**9)
-    started = time.monotonic()
+    started = time.process_time()
     assert run(["doctor", str(path)]) == 2
-    assert time.monotonic() - started < 20.0
+    assert time.process_time() - started < 5.0  # at 20 GB/s all of it would take as long
     assert "is not text, so it is no log" in capsys.readouterr().err
     os.truncate(path, 10**8)
     with path.open("ab") as stream:

@@ -140,13 +140,13 @@ def test_closed_form_equals_an_event_simulation(persist_s: float, memory_share: 
 
 
 def test_ten_thousand_runs_of_llama_size_in_two_seconds() -> None:
-    """10,000 runs of 54 days on 16,384 GPUs, every input uncertain, take less than 2 s (the best of three)."""
+    """10,000 runs of 54 days on 16,384 GPUs, every input uncertain, take less than 2 s of processor (best of three)."""
     planned = from_plan(**PLAN, facility=Facility(support="expert", standby="warm"), draws=10_000)
     seconds = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()  # of this process: a busy machine does not count
         simulate(planned.inputs)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     assert min(seconds) < 2.0
 
 
