@@ -193,7 +193,7 @@ def test_bad_energy() -> None:
 
 
 def test_a_long_block_is_billed_in_whole_weeks() -> None:
-    """A capacity block is paid by the day up to 14 days and by the week beyond: 13.2 are 14 days, 14.2 and 20 are 21."""
+    """A capacity block is paid by the day up to 14 days, then by the week: 13.2 are 14 days, 14.2 and 20 are 21."""
     days = np.array([13.2, 14.0, 14.2, 20.0, 21.0]) * DAY_S
     made = bill(BillInputs(terms=terms_of("capacity_block", TWO_USD), gpus=8.0, useful_s=days))
     paid = np.asarray(made.total_usd) / (8.0 * TWO_USD * DAY_S)

@@ -64,7 +64,7 @@ def left_out(
         InputError: there is no such group or name, or the file cannot be read.
 
     Example:
-        >>> isocost.left_out("chip", only=["v5e"]).groups  # doctest: +SKIP
+        >>> isocost.left_out("chip", only=["tpu-v5p"]).groups  # doctest: +SKIP
     """
     if by not in GROUPS:
         raise InputError([Problem("--leave-out", "is not a group", by, ", ".join(GROUPS), nearest(by, GROUPS))])
