@@ -203,7 +203,7 @@ def test_a_log_and_a_trace_of_one_run(tmp_path: Path, capsys: pytest.CaptureFixt
     ("world", "device", "said"),
     [
         (64, "NVIDIA H100 80GB HBM3", "the trace is of 64 GPUs, the scenario of 8"),
-        (8, "NVIDIA A100-SXM4-80GB", "the trace is of a NVIDIA A100-SXM4-80GB, the scenario of a H100 SXM5 80GB"),
+        (8, "NVIDIA A100-SXM4-80GB", "the trace is of NVIDIA A100-SXM4-80GB, the scenario of H100 SXM5 80GB"),
         (8, "NVIDIA H100 80GB HBM3", ""),
         (8, "Some Device", ""),
     ],
@@ -230,11 +230,13 @@ def test_a_trace_of_another_machine(
         ("Model llama3 70B size: 70,553,706,496 total parameters\n", "of a model of 70.6 B parameters"),
         ("  num_layers ...................... 80\n", "of a model with layers 80, the scenario's has 32"),
         ("  global_batch_size ............... 256\n", "the log has 2,097,152 tokens a step, the scenario 131,072"),
+        ("  micro_batch_size ........ 2\n", "the log is of micro_batch 2, the scenario of 1"),
+        ("  tensor_model_parallel_size ........ 4\n", "the log is of tp 4, the scenario of 2"),
         ("Model llama3 8B size: 8,030,261,248 total parameters\n", ""),
     ],
 )
 def test_a_log_of_another_model(head: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Parameters, layers or tokens that disagree: one message, step time and buckets stay, the scenario is not used."""
+    """Parameters, layers, layout or tokens that disagree: one message, steps are answered, the scenario is not used."""
     path = tmp_path / "train.log"
     text = "".join(megatron(n, 4.0) for n in range(1, 31))
     path.write_text(head + text.replace(" global batch size:     8 |", ""), encoding="utf-8")
@@ -261,7 +263,7 @@ def test_a_log_faster_than_the_chip_of_the_scenario(tmp_path: Path, capsys: pyte
 def test_what_only_the_log_says_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Layout and batch that the scenario leaves open come from the header of the log, and are named."""
     path = tmp_path / "train.log"
-    head = "  tensor_model_parallel_size ........ 4\n  micro_batch_size ........ 2\n"
+    head = "  tensor_model_parallel_size ........ 4\n  micro_batch_size ........ 1\n"
     path.write_text(head + "".join(megatron(n, 4.0) for n in range(1, 31)), encoding="utf-8")
     open_keys = {key: value for key, value in KEYS.items() if key not in ("tp", "global_batch")}
     assert run(["doctor", str(path), *_flags(open_keys), "--format", "json"]) == 0
@@ -269,6 +271,17 @@ def test_what_only_the_log_says_is_used(tmp_path: Path, capsys: pytest.CaptureFi
     assert found["input"]["told_by_log"] == {"global_batch": 8, "tp": 4}
     assert run(["doctor", str(path), *_flags(open_keys)]) == 0
     assert "as the scenario does not say it: global_batch 8, tp 4" in capsys.readouterr().out
+
+
+def test_tokens_that_maxtext_prints_are_not_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The weights of a step, fewer where there is padding, neither refuse the scenario nor become its batch."""
+    path = tmp_path / "train.log"
+    step = "completed step: {}, seconds: 4.0, TFLOP/s/device: 90, Tokens/s/device: 4096, total_weights: {}, loss: 3"
+    path.write_text("".join(step.format(n, 131_072 - n) + "\n" for n in range(30)), encoding="utf-8")
+    assert run(["doctor", str(path), *_flags(KEYS), "--format", "json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (found["input"]["scenario_refused"], found["input"]["steps_used"]) == ([], 30)
+    assert "global_batch" not in found["input"].get("told_by_log", {})
 
 
 @pytest.mark.parametrize(

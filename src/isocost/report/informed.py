@@ -41,6 +41,7 @@ class Said:
     name: str  # of the accelerator
     device: str  # name and id of it
     definition: Definition | None
+    layout: Mapping[str, object]  # as far as it is fixed
 
     @classmethod
     def of(cls, question: Question) -> Said:
@@ -61,6 +62,7 @@ class Said:
             name=chip.name,
             device=f"{chip.name} {chip.id}",
             definition=definition,
+            layout=question.fixed,
         )
 
 
@@ -100,7 +102,7 @@ def _against_trace(trace: TraceSummary, said: Said) -> tuple[str, ...]:
     for device in dict.fromkeys(rank.device for rank in trace.ranks if rank.device):
         chip = _CHIP.search(device.upper())
         if chip and not re.search(rf"(?<![A-Z0-9]){chip.group()}(?![0-9])", said.device.upper()):
-            found.append(f"the trace is of a {device}, the scenario of a {said.name}")
+            found.append(f"the trace is of {device}, the scenario of {said.name}")
     return tuple(found)
 
 
@@ -116,6 +118,11 @@ def _against_log(reading: Reading, summary: RunSummary, said: Said) -> tuple[str
         if reading.facts.get(name, own) != own:
             word = "layers" if name == "layers" else "hidden width"
             found.append(f"the log is of a model with {word} {reading.facts[name]:,.0f}, the scenario's has {own:,}")
+    found += [
+        f"the log is of {key} {reading.facts[key]:,.0f}, the scenario of {said.layout[key]}"
+        for key in TOLD
+        if key in reading.facts and said.layout.get(key, reading.facts[key]) != reading.facts[key]
+    ]
     rates = reading.records.column("tflops_per_gpu")
     if summary.dropped.get(IMPOSSIBLE, 0) > reading.steps_seen / 2 and np.isfinite(rates).any():
         rate = float(np.nanmedian(rates))
