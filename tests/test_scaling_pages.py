@@ -33,7 +33,7 @@ def test_every_command_of_the_page_runs(folder: Path, capsys: pytest.CaptureFixt
     """Every command succeeds, in order, with nothing on standard error."""
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
-    assert len(commands) == 17
+    assert len(commands) == 19
     for command in commands:
         assert run(shlex.split(command)[1:]) == 0, command
     assert capsys.readouterr().err == ""
