@@ -285,3 +285,14 @@ def test_the_recommended_point_is_one_point_everywhere(answer: FrontierResult) -
     assert free
     beside = isocost.frontier(SMALL, laws="besiroglu,hoffmann")
     assert beside.others[0] == ("besiroglu", beside.chosen)
+
+
+def test_eight_sizes_are_enough(answer: FrontierResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning all sixty sizes with every layout recommends the same model, or one as good to 0.0001 nats."""
+    monkeypatch.setattr("isocost.scaling.search.ANCHORS", 60)
+    monkeypatch.setattr("isocost.scaling.search.COARSE", {})
+    every = isocost.frontier(SMALL)
+    assert answer.chosen is not None
+    assert every.chosen is not None
+    assert every.found.planner.asked >= 60 > 4 * answer.found.planner.asked
+    assert answer.chosen.loss == pytest.approx(every.chosen.loss, abs=1e-4)
