@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 from measure_logs import FIRST_S, LOGS, STEP_S, STEPS, megatron, megatron_2021, torchtitan
 
 from isocost.errors import InputError
-from isocost.measure import read_log, summarise
+from isocost.measure import Reading, read_log, summarise
 from isocost.measure.readers import READERS
+from isocost.report.doctor_log import LogExamination
 
 TIMED = sorted(LOGS.keys() - {"hf_trainer", "trainer_state"})
 WITH_TIME_PRINTED = sorted(set(TIMED) - {"torchtitan"})
@@ -23,6 +25,12 @@ def _write(folder: Path, text: str | bytes, name: str = "train.log") -> Path:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     return path
+
+
+def _step_s(reading: Reading) -> float:
+    found = summarise(reading).step_s
+    assert found is not None
+    return found.p50
 
 
 def test_every_reader_has_a_log() -> None:
@@ -165,6 +173,20 @@ def test_header_facts(tmp_path: Path) -> None:
     rate = summarise(reading).tokens_per_s_per_gpu
     assert rate is not None
     assert rate.p50 == 8 * 1024 / 64 / STEP_S
+
+
+def test_names_that_are_not_known_are_told(tmp_path: Path) -> None:
+    """A logger's "train/" in front changes no name; where no step time is found, the names are there to be mapped."""
+    rows = [{"train/step": n, "train/step_time_ms": 2000, "lr": 1e-4} for n in range(1, 11)]
+    reading = read_log(_write(tmp_path, "\n".join(map(json.dumps, rows))))
+    assert (_step_s(reading), reading.unknown) == (2.0, ("lr",))
+    other = [{"step": n, "dur": 2000, "loss": 3.0, "lr": 1e-4} for n in range(1, 11)]
+    path = _write(tmp_path, "\n".join(map(json.dumps, other)))
+    report = LogExamination(str(path), read_log(path), summarise(read_log(path))).to_dict()
+    assert "--columns step_s=NAME: dur, lr are not known" in report["unknown"][0]
+    assert _step_s(read_log(path, columns={"step_ms": "dur"})) == 2.0
+    with pytest.raises(InputError, match="--columns step_s=NAME: dur are not known"):
+        read_log(_write(tmp_path, '{"step": 1, "dur": 2000}\n'))
 
 
 def test_the_memory_of_megatron_is_that_of_the_fullest_rank(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +54,7 @@ def _read(source: Source, name: str, columns: Mapping[str, str] | None) -> Readi
         _add(builder, dropped, rows, block, first_line)
     _add(builder, dropped, reader.finish(), "", source.lines)
     if not builder.rows and not reader.facts().keys() - {"memory_bytes"}:  # memory tells no step time
-        raise InputError([_nothing(source, name, dropped)])
+        raise InputError([_nothing(source, name, dropped, reader.unknown)])
     return Reading(
         format=name,
         lines=source.lines,
@@ -63,6 +63,7 @@ def _read(source: Source, name: str, columns: Mapping[str, str] | None) -> Readi
         facts=facts | dict(reader.facts()),
         marks=(*marks, *reader.marks),
         notes=(*source.notes, *reader.notes),
+        unknown=tuple(reader.unknown),
     )
 
 
@@ -88,12 +89,14 @@ def _add(builder: StepsBuilder, dropped: Counter[str], rows: Rows, block: str, f
     builder.add(values, len(rows.places))
 
 
-def _nothing(source: Source, name: str, dropped: Counter[str]) -> Problem:
+def _nothing(source: Source, name: str, dropped: Counter[str], unknown: Sequence[str]) -> Problem:
     why = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items())
     cut = "; ".join(source.notes)
     more = f" ({'; '.join(part for part in (why, cut) if part)})" if why or cut else ""
     return Problem(
         str(source.path),
         f"has no usable step of the format {name} in {source.lines:,} lines{more}",
-        fix="leave --format-of out to have the format found",
+        fix=f"name a value with --columns step_s=NAME: {', '.join(unknown)} are not known"
+        if unknown
+        else "leave --format-of out to have the format found",
     )

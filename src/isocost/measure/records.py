@@ -158,6 +158,7 @@ class Reading:
     facts: Mapping[str, float] = field(default_factory=dict)  # gpus, tp, pp, global_batch, seq_len, parameters, ...
     marks: tuple[Mark, ...] = ()
     notes: tuple[str, ...] = ()  # what was odd about the file
+    unknown: tuple[str, ...] = ()  # names of values in a table that say nothing, the first of them
 
     @property
     def steps_seen(self) -> int:

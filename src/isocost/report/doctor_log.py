@@ -54,7 +54,9 @@ class LogExamination(Examination):
     def _missing(self) -> list[str]:
         summary, missing = self.summary, []
         if summary.step_s is None:
-            missing.append("step time: no line has one, nor a time stamp; record either on every step")
+            names = ", ".join(self.reading.unknown)
+            known = f", or name it with --columns step_s=NAME: {names} are not known" if names else ""
+            missing.append(f"step time: no line has one, nor a time stamp; record either on every step{known}")
         if summary.tokens_per_s_per_gpu is None:
             missing.append(
                 "tokens per second per GPU: the log prints none, and not both tokens of a step and GPU count"

@@ -41,6 +41,7 @@ class Reader(ABC):
 
     sign: ClassVar[re.Pattern[str]]  # found in a file of the format
     notes: Sequence[str] = ()
+    unknown: Sequence[str] = ()  # names of values that the reader has no use for, where values have names
     marks: Sequence[Mark] = ()  # evaluations and the like that the format itself records
 
     @classmethod

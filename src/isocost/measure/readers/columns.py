@@ -171,6 +171,9 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _ALIASES: Final = {name: key for key, names in _NAMES.items() for name in names}
 
+_TRAINING: Final = "train/"  # that loggers of several phases put in front of a name
+_MOST_UNKNOWN: Final = 12
+
 
 class ColumnMap:
     """Turns named values into the columns of a step, by the user's map first and known names after it."""
@@ -185,13 +188,16 @@ class ColumnMap:
             raise InputError(problems)
         self._given = {name.strip().casefold(): key for key, name in (given or {}).items()}
         self._mapped = {KEYS[key][0] for key in given or {}}
+        self.unknown: list[str] = []  # names that say nothing, for the user to map
 
     def known(self, name: str) -> tuple[str, float] | None:
         """Return the column and the factor of a name, or None."""
         folded = name.strip().casefold()
         if folded in self._given:
             return KEYS[self._given[folded]]
-        key = _ALIASES.get(folded)
+        key = _ALIASES.get(folded) or _ALIASES.get(folded.removeprefix(_TRAINING))
+        if key is None and len(self.unknown) < _MOST_UNKNOWN and name.strip() not in self.unknown:
+            self.unknown.append(name.strip())
         return None if key is None or KEYS[key][0] in self._mapped else KEYS[key]
 
     def values(self, named: Mapping[str, object]) -> dict[str, float]:

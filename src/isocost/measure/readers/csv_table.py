@@ -28,6 +28,7 @@ class CsvTable(Reader):
 
     def __init__(self, columns: Mapping[str, str] | None) -> None:
         self._map = ColumnMap(columns)
+        self.unknown = self._map.unknown
         self._names: list[tuple[str, float] | None] | None = None
         self._separator = ","
 

@@ -25,11 +25,12 @@ class JsonLines(Reader):
     """Reads one JSON object a line."""
 
     sign = re.compile(
-        r'^[ \t]*\{[^\n]*"(?:global_|_|trainer/global_)?(?:step|iteration|iter|batches)"[ \t]*:', re.MULTILINE
+        r'^[ \t]*\{[^\n]*"(?:train(?:er)?/)?(?:global_|_)?(?:step|iteration|iter|batches)"[ \t]*:', re.MULTILINE
     )
 
     def __init__(self, columns: Mapping[str, str] | None) -> None:
         self._map = ColumnMap(columns)
+        self.unknown = self._map.unknown
 
     def read(self, block: str) -> Rows:
         """Return the steps of a block."""
