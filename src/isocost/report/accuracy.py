@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isocost.calibrate.score import REGRET_TOLERANCE_FRAC, TOTAL, Accuracy, FitScore, Miss, Regret, Scores
+from isocost.report.cells import percent, signed
 
 UNKNOWN = "-"
 _FIGURE = re.compile(r"|-|[-+]?[0-9.,]+(e[-+]?[0-9]+)?( %)?( / [0-9.]+ %)?")
@@ -70,14 +71,6 @@ def accuracy_dict(scores: Scores) -> dict[str, Any]:
     return scores.to_dict()
 
 
-def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.1f} %"
-
-
-def _signed_percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:+.1f} %"
-
-
 def _short(label: str) -> str:
     return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 3] + "..."
 
@@ -88,10 +81,10 @@ _ERRORS: _Cells = (
     ("rows of", lambda a: _short(a.label)),
     ("rows", lambda a: str(a.rows)),
     ("scored", lambda a: str(a.n)),
-    ("median", lambda a: _percent(a.median_abs_error_frac)),
-    ("mean", lambda a: _percent(a.mean_abs_error_frac)),
-    ("bias", lambda a: _signed_percent(a.bias_frac)),
-    ("p90", lambda a: _percent(a.p90_abs_error_frac)),
+    ("median", lambda a: percent(a.median_abs_error_frac)),
+    ("mean", lambda a: percent(a.mean_abs_error_frac)),
+    ("bias", lambda a: signed(a.bias_frac)),
+    ("p90", lambda a: percent(a.p90_abs_error_frac)),
 )
 # Rows that are not scored: without a measured step (most ran out of memory), or without a prediction, as the model does
 # not cover them or they contradict themselves. JSON has the last two apart.
@@ -100,17 +93,17 @@ _STEP: _Cells = (
     ("no step", lambda a: str(a.unmeasured)),
     ("refused", lambda a: str(a.unsupported + a.invalid)),
     *_ERRORS[3:],
-    ("coverage", lambda a: _percent(a.coverage_frac)),
-    ("half-width", lambda a: _percent(a.half_width_frac)),
+    ("coverage", lambda a: percent(a.coverage_frac)),
+    ("half-width", lambda a: percent(a.half_width_frac)),
 )
 _REGRET: _Cells = (
     ("groups of", lambda r: _short(r.label)),
     ("groups", lambda r: str(r.groups)),
     ("rows", lambda r: str(r.rows)),
-    ("median", lambda r: _percent(r.median_frac)),
-    ("mean", lambda r: _percent(r.mean_frac)),
-    ("worst", lambda r: _percent(r.worst_frac)),
-    (f"within {100 * REGRET_TOLERANCE_FRAC:g} %", lambda r: _percent(r.within_tolerance_frac)),
+    ("median", lambda r: percent(r.median_frac)),
+    ("mean", lambda r: percent(r.mean_frac)),
+    ("worst", lambda r: percent(r.worst_frac)),
+    (f"within {100 * REGRET_TOLERANCE_FRAC:g} %", lambda r: percent(r.within_tolerance_frac)),
 )
 _FITS: _Cells = (
     ("rows of", lambda f: _short(f.label)),
@@ -118,11 +111,11 @@ _FITS: _Cells = (
     ("said fits", lambda f: str(f.ran_right)),
     ("out of memory", lambda f: str(f.oom)),
     ("said too large", lambda f: str(f.oom_right)),
-    ("balanced accuracy", lambda f: _percent(f.balanced_accuracy)),
+    ("balanced accuracy", lambda f: percent(f.balanced_accuracy)),
 )
 _MISS: _Cells = (
     ("row", lambda m: _short(m.id)),
-    ("error", lambda m: _signed_percent(m.error_frac)),
+    ("error", lambda m: signed(m.error_frac)),
     ("predicted", lambda m: f"{m.predicted:.4g}"),
     ("measured", lambda m: f"{m.measured:.4g}"),
     ("of", lambda m: _short(m.label)),

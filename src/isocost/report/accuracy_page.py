@@ -15,6 +15,7 @@ from isocost.report.accuracy import UNKNOWN, Table
 from isocost.report.accuracy_goals import goals_table
 from isocost.report.accuracy_partial import INTRODUCTION, partial_table
 from isocost.report.accuracy_study import Peer, Study, Summary, is_moe, peers
+from isocost.report.cells import percent, signed
 
 MISSES, MISSES_A_SOURCE = 20, 5
 MISS_FRAC = 0.15  # what counts as a miss in the table of causes: half more than the widest noise of repeats
@@ -79,9 +80,9 @@ def short(study: Study) -> str:
         unseen = [_pair_of(study.unseen(left, kind)) for left in ("new site", "new stack", "new chip")]
         rows.append((name, f"{fitted.n:,}", _pair(fitted.median_abs_error_frac, fitted.mean_abs_error_frac), *unseen))
     covered = [study.unseen(left, DENSE) for left in ("new site", "new stack", "new chip")]
-    inside = _percent(study.summaries(lambda run, case: "")[0].step.coverage_frac)
+    inside = percent(study.summaries(lambda run, case: "")[0].step.coverage_frac)
     rows.append(
-        ("90 % interval covers (dense)", "", inside, *(_percent(x.held_coverage_frac if x else None) for x in covered))
+        ("90 % interval covers (dense)", "", inside, *(percent(x.held_coverage_frac if x else None) for x in covered))
     )
     lines = Table(title="", head=head, rows=tuple(rows)).markdown().split("\n")
     return "\n".join(lines[2:])  # without a heading
@@ -89,14 +90,6 @@ def short(study: Study) -> str:
 
 def _is_dense(run: Run, case: Case) -> bool:
     return not is_moe(run, case)
-
-
-def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.1f} %"
-
-
-def _signed(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:+.1f} %"
 
 
 def _pair(median: float | None, mean: float | None) -> str:
@@ -157,7 +150,14 @@ def _misses(study: Study) -> Table:
         what = f"{run.model} on {run.gpus} x {run.accelerator} ({author(miss.label)})"
         why = cause.text if cause else _gaps(assumed[miss.id])
         rows.append(
-            (f"`{miss.id}`", what, f"{miss.predicted:.4g}", f"{miss.measured:.4g}", _signed(miss.error_frac), why)
+            (
+                f"`{miss.id}`",
+                what,
+                f"{miss.predicted:.4g}",
+                f"{miss.measured:.4g}",
+                signed(miss.error_frac),
+                why,
+            )
         )
         if len(rows) == MISSES:
             break
@@ -190,7 +190,7 @@ def _causes(study: Study) -> Table:
         of = names == name
         known, count = name or "not known", int((missed & of).sum())
         rows.append(
-            (known, str(count), f"{int(of.sum()):,}", _percent(float(np.median(error[of]))), texts.get(name, ""))
+            (known, str(count), f"{int(of.sum()):,}", percent(float(np.median(error[of]))), texts.get(name, ""))
         )
     head = (
         "cause",
@@ -208,10 +208,10 @@ _STEP = ("n", "median", "mean", "bias", "p90", "covered", "half-width", "layouts
 def _step_row(summary: Summary) -> tuple[str, ...]:
     a, r = summary.step, summary.regret
     return (
-        summary.label, f"{a.n:,}", _percent(a.median_abs_error_frac), _percent(a.mean_abs_error_frac),
-        _signed(a.bias_frac), _percent(a.p90_abs_error_frac), _percent(a.coverage_frac), _percent(a.half_width_frac),
-        str(r.groups if r else 0), _percent(r.within_tolerance_frac if r else None),
-        _percent(r.worst_frac if r else None),
+        summary.label, f"{a.n:,}", percent(a.median_abs_error_frac), percent(a.mean_abs_error_frac),
+        signed(a.bias_frac), percent(a.p90_abs_error_frac), percent(a.coverage_frac), percent(a.half_width_frac),
+        str(r.groups if r else 0), percent(r.within_tolerance_frac if r else None),
+        percent(r.worst_frac if r else None),
     )  # fmt: skip
 
 
@@ -275,24 +275,24 @@ def _left_out(lines: Sequence[Line]) -> Iterable[Table]:
 
 def _line(line: Line) -> tuple[str, ...]:
     return (
-        f"{line.n:,}", _percent(line.median_frac), _percent(line.mean_frac), _signed(line.bias_frac),
-        _percent(line.p90_frac), _percent(line.coverage_frac), _percent(line.held_coverage_frac),
-        _percent(line.half_width_frac), str(line.layouts), _percent(line.layouts_within_frac),
-        _percent(line.worst_regret_frac),
+        f"{line.n:,}", percent(line.median_frac), percent(line.mean_frac), signed(line.bias_frac),
+        percent(line.p90_frac), percent(line.coverage_frac), percent(line.held_coverage_frac),
+        percent(line.half_width_frac), str(line.layouts), percent(line.layouts_within_frac),
+        percent(line.worst_regret_frac),
     )  # fmt: skip
 
 
 def _memory(study: Study) -> Iterable[Table]:
     scores = study.validation.scores
     rows = tuple(
-        (a.label, str(a.n), *map(_percent, (a.median_abs_error_frac, a.mean_abs_error_frac)), _signed(a.bias_frac),
-         _percent(a.p90_abs_error_frac))
+        (a.label, str(a.n), *map(percent, (a.median_abs_error_frac, a.mean_abs_error_frac)), signed(a.bias_frac),
+         percent(a.p90_abs_error_frac))
         for a in scores.memory
     )  # fmt: skip
     yield Table(title="Peak memory", head=("source", "n", "median", "mean", "bias", "p90"), rows=rows)
     told = sorted(scores.fits, key=lambda f: (f.label != score.TOTAL, -(f.ran + f.oom), f.label))
     cells = tuple(
-        (f.label, f"{f.ran:,}", f"{f.ran_right:,}", str(f.oom), str(f.oom_right), _percent(f.balanced_accuracy))
+        (f.label, f"{f.ran:,}", f"{f.ran_right:,}", str(f.oom), str(f.oom_right), percent(f.balanced_accuracy))
         for f in told
     )
     head = ("source", "ran", "of these said to fit", "out of memory", "of these said not to", "balanced accuracy")
@@ -307,9 +307,9 @@ def _peers(study: Study) -> Table:
         error = np.abs(study.error_frac())[here]
         unseen = study.unseen("new site", DENSE, beginning)
         what = f"{title}, {error.size:,} rows"
-        mean, worst = _percent(float(error.mean())), _percent(float(error.max()))
+        mean, worst = percent(float(error.mean())), percent(float(error.max()))
         rows.append((what, "isocost", "fitted", mean, worst, "constants shared with every other source"))
-        mean = _percent(unseen.mean_frac if unseen else None)
+        mean = percent(unseen.mean_frac if unseen else None)
         rows.append((what, "isocost", "left out", mean, UNKNOWN, "fitted without this source"))
         found = {peer.tool: peer for peer in peers() if beginning.startswith(peer.rows)}
         rows += [_peer(what, tool, found.get(tool)) for tool in tools]
@@ -319,7 +319,7 @@ def _peers(study: Study) -> Table:
 def _peer(what: str, tool: str, peer: Peer | None) -> tuple[str, ...]:
     if peer is None:
         return (what, tool, "", UNKNOWN, UNKNOWN, "not measured")
-    return (what, tool, peer.version, f"{100 * peer.mean_frac:.3g} %", _percent(peer.worst_frac), peer.note)
+    return (what, tool, peer.version, f"{100 * peer.mean_frac:.3g} %", percent(peer.worst_frac), peer.note)
 
 
 def _unpredicted(study: Study) -> Table:

@@ -12,7 +12,7 @@ from isocost.catalog import Accelerator, Catalog, Fact, Finding, Offer, Tier, ch
 from isocost.errors import InputError, Problem, nearest
 from isocost.recipes import Recipe, recipes
 from isocost.report.result import SCHEMA_VERSION, Result
-from isocost.report.stacks import StackEntry, stack_entry
+from isocost.report.stacks import StackEntry, cite, stack_entry
 from isocost.report.table import Column, Report, Section, Table, as_text
 from isocost.units import show, unit_of
 from isocost.workload.params import parameter_count
@@ -299,12 +299,6 @@ def _entry(catalog: Catalog, kind: str, found: Any) -> Entry:
     citations = tuple(cite(catalog, key) for key in fact.sources)
     name = f"{found.kind}.{found.id}" if kind == "rate" else found.id
     return Entry(kind=kind, name=name, values=values, fact=fact, offers=offers, citations=citations)
-
-
-def cite(catalog: Catalog, key: str) -> str:
-    """Return a source as one line; a source in plain words is its own citation."""
-    source = catalog.source(key)
-    return key if source is None else f"{source.author}: {source.title} ({source.year}), {source.url}"
 
 
 FINDINGS = (

@@ -20,9 +20,9 @@ from isocost.evaluate.step import step_time
 from isocost.forecast import evaluate, outlook_of
 from isocost.goodput.buckets import BUCKETS
 from isocost.report.candidates import MEMORY_PARTS, STEP_PARTS, money
-from isocost.report.catalogs import cite
 from isocost.report.fitted import Used, constant_dict, fitted_section, used_constants
 from isocost.report.result import SCHEMA_VERSION, Result
+from isocost.report.stacks import cite
 from isocost.report.table import Column, Report, Section, Table
 from isocost.search.bill import bill, site
 from isocost.search.intervals import widened

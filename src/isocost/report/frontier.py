@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from isocost.errors import InputError, Problem
 from isocost.report.candidates import layout_text, money
+from isocost.report.cells import count
 from isocost.report.frontier_chart import chart
 from isocost.report.frontier_rows import (
     ALTERNATIVES,
@@ -21,7 +22,6 @@ from isocost.report.frontier_rows import (
     batch_text,
     chances,
     choice_row,
-    count,
     marginal_rows,
     nearly,
     serving_text,

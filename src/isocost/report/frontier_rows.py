@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
+from isocost.report.cells import count, keyed
 from isocost.report.table import Column
 from isocost.scaling.candidates import Choice, Limits
 from isocost.scaling.cluster import Reach, largest_useful
@@ -25,60 +26,51 @@ _LEAST_USD: Final = 1.0
 _SHOWN: Final = 12  # points of the line in the table; all of them are in CSV and JSON
 
 
-def count(value: float) -> str:
-    """Return tokens or parameters in words."""
-    return show(float(value), "token")
-
-
-def _column(head: str, key: str, show: Any = str, left: bool = False) -> Column:
-    return Column(head=head, key=key, value=lambda row: row.get(key), show=show, left=left)
-
-
 def _usd(value: float) -> str:
     return show(value, "USD")
 
 
 LINE: Final = (
-    _column("model", "name", left=True),
-    _column("tokens", "tokens", count),
-    _column("tokens/param", "tokens_per_param", lambda x: f"{x:,.0f}"),
-    _column("on", "offer", left=True),
-    _column("days", "days", lambda x: f"{x:,.1f}"),
-    _column("training", "train_usd", _usd),
-    _column("data", "data_usd", _usd),
-    _column("serving", "serving_usd", _usd),
-    _column("total", "total_usd", _usd),
-    _column("loss", "loss", lambda x: f"{x:.4f}"),
-    _column("binds", "binds", left=True),
+    keyed("model", "name", left=True),
+    keyed("tokens", "tokens", count),
+    keyed("tokens/param", "tokens_per_param", lambda x: f"{x:,.0f}"),
+    keyed("on", "offer", left=True),
+    keyed("days", "days", lambda x: f"{x:,.1f}"),
+    keyed("training", "train_usd", _usd),
+    keyed("data", "data_usd", _usd),
+    keyed("serving", "serving_usd", _usd),
+    keyed("total", "total_usd", _usd),
+    keyed("loss", "loss", lambda x: f"{x:.4f}"),
+    keyed("binds", "binds", left=True),
 )
 BY_LAW: Final = (
-    _column("law", "law", left=True),
+    keyed("law", "law", left=True),
     *LINE[:6],
-    _column("total", "total_usd", _usd),
-    _column("its own loss", "loss", lambda x: f"{x:.3f}"),
+    keyed("total", "total_usd", _usd),
+    keyed("its own loss", "loss", lambda x: f"{x:.3f}"),
 )
 MARGINALS: Final = (
-    _column("more", "more", left=True),
-    _column("loss, nats", "change", lambda x: f"{x:+.4f}"),
-    _column("cost", "change_usd", lambda x: f"{'-' if x < 0 else '+'}{_usd(abs(x))}"),
-    _column("then", "name", left=True),
-    _column("tokens", "tokens", count),
-    _column("on", "offer", left=True),
+    keyed("more", "more", left=True),
+    keyed("loss, nats", "change", lambda x: f"{x:+.4f}"),
+    keyed("cost", "change_usd", lambda x: f"{'-' if x < 0 else '+'}{_usd(abs(x))}"),
+    keyed("then", "name", left=True),
+    keyed("tokens", "tokens", count),
+    keyed("on", "offer", left=True),
 )
 ALTERNATIVES: Final = (
-    _column("model", "name", left=True),
-    _column("of its size", "size_frac", lambda x: f"{x:.2f}"),
-    _column("tokens", "tokens", count),
-    _column("of its tokens", "tokens_frac", lambda x: f"{x:.2f}"),
-    _column("loss, nats", "change", lambda x: f"{x:+.4f}"),
-    _column("cost", "change_usd", lambda x: f"{'-' if x < 0 else '+'}{_usd(abs(x))}"),
-    _column("to serve a token", "serving_frac", lambda x: f"{x:.2f}"),
+    keyed("model", "name", left=True),
+    keyed("of its size", "size_frac", lambda x: f"{x:.2f}"),
+    keyed("tokens", "tokens", count),
+    keyed("of its tokens", "tokens_frac", lambda x: f"{x:.2f}"),
+    keyed("loss, nats", "change", lambda x: f"{x:+.4f}"),
+    keyed("cost", "change_usd", lambda x: f"{'-' if x < 0 else '+'}{_usd(abs(x))}"),
+    keyed("to serve a token", "serving_frac", lambda x: f"{x:.2f}"),
 )
 SURE: Final = (
-    _column("figure", "figure", left=True),
-    _column("p05", "p05", left=False),
-    _column("p50", "p50"),
-    _column("p95", "p95"),
+    keyed("figure", "figure", left=True),
+    keyed("p05", "p05", left=False),
+    keyed("p50", "p50"),
+    keyed("p95", "p95"),
 )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from isocost.report.cells import keyed
 from isocost.report.result import SCHEMA_VERSION, Result
-from isocost.report.table import Column, Report, Section, Table
+from isocost.report.table import Report, Section, Table
 from isocost.units import show
 from isocost.workload.architecture import Architecture
 from isocost.workload.summary import summary
@@ -20,20 +21,16 @@ def _flop(value: float) -> str:
     return show(float(value), "flop")
 
 
-def _column(head: str, key: str, show: Any = str, left: bool = False) -> Column:
-    return Column(head=head, key=key, value=lambda row: row.get(key), show=show, left=left)
-
-
 BY_OPERATOR = (
-    _column("operator", "operator", left=True),
-    _column("forward", "forward_flop_per_token", _flop),
-    _column("backward", "backward_flop_per_token", _flop),
-    _column("replayed, selective", "recompute_selective_flop_per_token", _flop),
-    _column("replayed, full", "recompute_full_flop_per_token", _flop),
-    _column("forward, full attention", "forward_full_flop_per_token", _flop),
+    keyed("operator", "operator", left=True),
+    keyed("forward", "forward_flop_per_token", _flop),
+    keyed("backward", "backward_flop_per_token", _flop),
+    keyed("replayed, selective", "recompute_selective_flop_per_token", _flop),
+    keyed("replayed, full", "recompute_full_flop_per_token", _flop),
+    keyed("forward, full attention", "forward_full_flop_per_token", _flop),
 )
-PARAMS = (_column("parameters of", "operator", left=True), _column("count", "params", lambda x: f"{x:,}"))
-STATE = (_column("state", "state", left=True), _column("bytes", "state_bytes", lambda x: show(x, "B")))
+PARAMS = (keyed("parameters of", "operator", left=True), keyed("count", "params", lambda x: f"{x:,}"))
+STATE = (keyed("state", "state", left=True), keyed("bytes", "state_bytes", lambda x: show(x, "B")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,9 +8,10 @@ from typing import Any
 
 from isocost import units
 from isocost.errors import InputError, Problem
+from isocost.report.cells import count, keyed
 from isocost.report.result import SCHEMA_VERSION, Result
 from isocost.report.scaling import NOT_COMPARABLE
-from isocost.report.table import Column, Report, Section, Table
+from isocost.report.table import Report, Section, Table
 from isocost.scaling.cluster import BatchAdvice, batch_advice
 from isocost.scaling.optimum import Optimum, optimum, spread
 from isocost.scaling.serving import Serving, serving_optimum
@@ -20,43 +21,34 @@ from isocost.units import show
 from isocost.workload.architecture import Architecture
 from isocost.workload.params import parameter_count
 
-
-def _count(value: float) -> str:
-    return show(float(value), "token")
-
-
-def _column(head: str, key: str, show: Any = str, left: bool = False) -> Column:
-    return Column(head=head, key=key, value=lambda row: row.get(key), show=show, left=left)
-
-
 OPTIMA = (
-    _column("law", "law", left=True),
-    _column("parameters", "params", _count),
-    _column("p05", "params_p05", _count),
-    _column("p95", "params_p95", _count),
-    _column("tokens", "tokens", _count),
-    _column("p05", "tokens_p05", _count),
-    _column("p95", "tokens_p95", _count),
-    _column("tokens/param", "tokens_per_param", lambda x: f"{x:,.1f}"),
-    _column("epochs", "epochs", lambda x: f"{x:,.1f}"),
-    _column("its own loss", "loss", lambda x: f"{x:.3f}"),
-    _column("p05", "loss_p05", lambda x: f"{x:.3f}"),
-    _column("p95", "loss_p95", lambda x: f"{x:.3f}"),
+    keyed("law", "law", left=True),
+    keyed("parameters", "params", count),
+    keyed("p05", "params_p05", count),
+    keyed("p95", "params_p95", count),
+    keyed("tokens", "tokens", count),
+    keyed("p05", "tokens_p05", count),
+    keyed("p95", "tokens_p95", count),
+    keyed("tokens/param", "tokens_per_param", lambda x: f"{x:,.1f}"),
+    keyed("epochs", "epochs", lambda x: f"{x:,.1f}"),
+    keyed("its own loss", "loss", lambda x: f"{x:.3f}"),
+    keyed("p05", "loss_p05", lambda x: f"{x:.3f}"),
+    keyed("p95", "loss_p95", lambda x: f"{x:.3f}"),
 )
 SERVED = (
-    _column("law", "law", left=True),
-    _column("parameters", "params", _count),
-    _column("tokens", "tokens", _count),
-    _column("FLOP, training and serving", "flop", lambda x: show(x, "flop")),
-    _column("least training", "train_params", _count),
-    _column("its tokens", "train_tokens", _count),
-    _column("saved", "saved_frac", lambda x: f"{x:.1%}"),
+    keyed("law", "law", left=True),
+    keyed("parameters", "params", count),
+    keyed("tokens", "tokens", count),
+    keyed("FLOP, training and serving", "flop", lambda x: show(x, "flop")),
+    keyed("least training", "train_params", count),
+    keyed("its tokens", "train_tokens", count),
+    keyed("saved", "saved_frac", lambda x: f"{x:.1%}"),
 )
 BATCHES = (
-    _column("law", "law", left=True),
-    _column("batch, tokens", "batch_tokens", _count),
-    _column("peak learning rate", "rate", lambda x: f"{x:.3g}"),
-    _column("note", "note", left=True),
+    keyed("law", "law", left=True),
+    keyed("batch, tokens", "batch_tokens", count),
+    keyed("peak learning rate", "rate", lambda x: f"{x:.3g}"),
+    keyed("note", "note", left=True),
 )
 
 
@@ -97,7 +89,7 @@ class OptimumResult(Result):
         first = self.optima[0]
         loss = f", loss {first.loss:.3f} on {first.law.corpus}" if first.loss is not None else ""
         lead = (
-            f"{first.law.id}: {_count(first.params)} parameters on {_count(first.tokens)} tokens for "
+            f"{first.law.id}: {count(first.params)} parameters on {count(first.tokens)} tokens for "
             f"{first.flop:.3g} FLOP{loss}"
         )
         size_spread, tokens_spread = spread(self.optima)
@@ -188,7 +180,7 @@ def _shape_line(values: dict[str, Any]) -> str:
     return (
         f"{values['layers']} layers of width {values['hidden']:,}, {values['heads']} heads of {values['head_dim']}, "
         f"{values['kv_heads']} key-value heads, gated feed-forward of {values['ffn_hidden']:,}, vocabulary "
-        f"{values['vocab']:,}{tied}: {_count(values['params_total'])} parameters, every width divides over 8 ranks"
+        f"{values['vocab']:,}{tied}: {count(values['params_total'])} parameters, every width divides over 8 ranks"
     )
 
 

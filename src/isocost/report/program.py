@@ -12,9 +12,10 @@ from isocost import units
 from isocost.draws import Fixed, SplitLognormal
 from isocost.errors import InputError, Problem, nearest
 from isocost.laws.scaling import train_6nd_flop
+from isocost.report.cells import keyed
 from isocost.report.plans import Plan
 from isocost.report.result import SCHEMA_VERSION, Result
-from isocost.report.table import Column, Report, Section, Table
+from isocost.report.table import Report, Section, Table
 from isocost.scaling.program import (
     UNITS,
     USD,
@@ -39,23 +40,19 @@ _EXAMPLE: Final = 'write e.g. name = "sweeps", share = [0.2, 0.5, 1.0], begins =
 _LONGEST_FILE_BYTES: Final = 1 << 20
 
 
-def _column(head: str, key: str, show: Any = str, left: bool = False) -> Column:
-    return Column(head=head, key=key, value=lambda row: row.get(key), show=show, left=left)
-
-
 def _usd(value: float) -> str:
     return show(value, "USD")
 
 
 LINES = (
-    _column("line", "name", left=True),
-    _column("p05", "usd_p05", _usd),
-    _column("median", "usd_median", _usd),
-    _column("p95", "usd_p95", _usd),
-    _column("mean", "usd_mean", _usd),
-    _column("share", "share_frac", lambda x: f"{x:.1%}"),
-    _column("begins, day", "begins_d", lambda x: f"{x:+.0f}"),
-    _column("from", "source", left=True),
+    keyed("line", "name", left=True),
+    keyed("p05", "usd_p05", _usd),
+    keyed("median", "usd_median", _usd),
+    keyed("p95", "usd_p95", _usd),
+    keyed("mean", "usd_mean", _usd),
+    keyed("share", "share_frac", lambda x: f"{x:.1%}"),
+    keyed("begins, day", "begins_d", lambda x: f"{x:+.0f}"),
+    keyed("from", "source", left=True),
 )
 
 

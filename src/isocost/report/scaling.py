@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from isocost.errors import InputError, Problem
+from isocost.report.cells import count, keyed
 from isocost.report.result import SCHEMA_VERSION, Result
-from isocost.report.table import Column, Report, Section, Table
+from isocost.report.table import Report, Section, Table
 from isocost.scaling.fit import Fit, fit
 from isocost.scaling.law import Law
 from isocost.scaling.runs import read_runs
@@ -20,30 +21,22 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 NOT_COMPARABLE: Final = "losses of different laws are of different text and tokenizers: compare what the laws advise"
 
 
-def _count(value: float) -> str:
-    return show(float(value), "token")
-
-
-def _column(head: str, key: str, show: Any = str, left: bool = False) -> Column:
-    return Column(head=head, key=key, value=lambda row: row.get(key), show=show, left=left)
-
-
 LISTED = (
-    _column("law", "id", left=True),
-    _column("form", "form", left=True),
-    _column("chooses", "chooses", left=True),
-    _column("parameters up to", "params_most", _count),
-    _column("tokens up to", "tokens_most", _count),
-    _column("grade", "grade", left=True),
-    _column("as of", "as_of", left=True),
-    _column("what", "title", left=True),
+    keyed("law", "id", left=True),
+    keyed("form", "form", left=True),
+    keyed("chooses", "chooses", left=True),
+    keyed("parameters up to", "params_most", count),
+    keyed("tokens up to", "tokens_most", count),
+    keyed("grade", "grade", left=True),
+    keyed("as of", "as_of", left=True),
+    keyed("what", "title", left=True),
 )
 PARAMETERS = (
-    _column("parameter", "parameter", left=True),
-    _column("value", "value", lambda x: f"{x:.6g}"),
-    _column("sd", "sd", lambda x: f"{x:.3g}"),
-    _column("2.5 %", "low", lambda x: f"{x:.4g}"),
-    _column("97.5 %", "high", lambda x: f"{x:.4g}"),
+    keyed("parameter", "parameter", left=True),
+    keyed("value", "value", lambda x: f"{x:.6g}"),
+    keyed("sd", "sd", lambda x: f"{x:.3g}"),
+    keyed("2.5 %", "low", lambda x: f"{x:.4g}"),
+    keyed("97.5 %", "high", lambda x: f"{x:.4g}"),
 )
 
 

@@ -157,11 +157,12 @@ def stack_entry(catalog: Catalog, recipe: Recipe) -> StackEntry:
     memory = memory_recipe(recipe.memory)
     return StackEntry(
         recipe=recipe,
-        citations=(_cite(catalog, recipe.source),),
-        memory_citations=tuple(_cite(catalog, key) for key in memory.source.split(", ")),
+        citations=(cite(catalog, recipe.source),),
+        memory_citations=tuple(cite(catalog, key) for key in memory.source.split(", ")),
     )
 
 
-def _cite(catalog: Catalog, key: str) -> str:
+def cite(catalog: Catalog, key: str) -> str:
+    """Return a source as one line; a source in plain words is its own citation."""
     source = catalog.source(key)
     return key if source is None else f"{source.author}: {source.title} ({source.year}), {source.url}"
