@@ -234,3 +234,24 @@ def test_tables_are_written_as_they_were_read() -> None:
     scenario, _ = read_scenario(tables)
     again, _ = read_scenario(tomllib.loads(scenario_toml(scenario)))
     assert again == scenario
+
+
+def test_a_run_that_never_ends_is_one_error() -> None:
+    """Stops too often, or saves too seldom, to get anywhere: said so with what to check, not as days beyond count."""
+    small = {"model": "llama-3.1-8b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 64}
+    for own in (
+        {"reliability": {"failures": 1_000_000}},
+        {"reliability": {"failures": 400}, "checkpoint": {"interval": "900 d"}},
+    ):
+        with pytest.raises(InputError, match="stops the run so often that it does not end"):
+            isocost.plan(small, **own)
+
+
+def test_a_run_shorter_than_the_interval_saves_at_its_end() -> None:
+    """An interval of 900 days on a run of a day is one of the run's length: stops cost the whole run, no more."""
+    tiny = {"model": "llama-3.1-8b", "tokens": "20 B", "on": "h100-sxm5-80gb", "gpus": 64}
+    found = isocost.plan(tiny, checkpoint={"interval": "900 d"}).answer
+    assert found.chosen is not None
+    assert found.outlook is not None
+    assert found.outlook.interval_s == pytest.approx(found.chosen.compute_s, rel=1e-9)
+    assert float(np.median(found.outlook.days)) < 5.0

@@ -10,12 +10,14 @@ import numpy as np
 from isocost.catalog.store import Catalog
 from isocost.draws import Bar, Distribution, Row, draw, probability, tornado
 from isocost.forecast.conditions import Conditions
-from isocost.forecast.run import Evaluated, Run, evaluate, inputs_of, planned
+from isocost.forecast.run import Evaluated, Run, endless, evaluate, inputs_of, planned
 from isocost.money.check import DAY_S, HOUR_S
+from isocost.money.terms import SPOT
 
 SHARES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 _MIDDLE = (0.45, 0.55)  # draws that stand for a run in the middle
 _BARS = 8
+_NEVER = 1000.0  # times its steps: a run that takes so long is called endless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +128,8 @@ def outlook_of(
     drawn = draw(inputs, n, conditions.seed)
     found = evaluate(run, conditions, catalog, drawn, lucky_runs=n)
     wall = np.broadcast_to(np.asarray(found.time.wall_s, np.float64), (n,))
+    if run.term != SPOT and np.median(wall) > _NEVER * run.step_s * run.steps:  # spot says so beside its price
+        raise endless()
     total = None if found.bill is None else np.broadcast_to(np.asarray(found.bill.total_usd, np.float64), (n,))
     middle = planned(run, conditions, {})
     days: tuple[Bar, ...] = ()

@@ -14,6 +14,7 @@ import numpy as np
 from isocost.catalog.store import Catalog
 from isocost.costs import distribution_of
 from isocost.draws import Distribution, Fixed, Row, SplitLognormal
+from isocost.errors import InputError, Problem
 from isocost.forecast.conditions import Conditions
 from isocost.forecast.luck import with_luck
 from isocost.forecast.spot import CALM, SPOT_FACTS, preempted, spot_facts, spot_interval_s
@@ -224,6 +225,12 @@ class Evaluated:
         return None if self.bill is None else self.bill.total_usd
 
 
+def endless() -> InputError:
+    """Return the complaint about a run that stops too often to get anywhere."""
+    fix = "check [reliability] failures and [checkpoint] interval, or take fewer GPUs"
+    return InputError([Problem("reliability", "stops the run so often that it does not end", fix=fix)])
+
+
 def evaluate(
     run: Run, conditions: Conditions, catalog: Catalog, values: Mapping[str, Num], *, lucky_runs: int = 0
 ) -> Evaluated:
@@ -232,7 +239,10 @@ def evaluate(
     Both are what can be expected; with ``lucky_runs`` they are those of so many single runs, one for each draw.
     """
     inputs = planned(run, conditions, values).inputs
-    time = goodput(inputs)
+    with np.errstate(all="ignore"):  # of a run that never ends, which is said below
+        time = goodput(inputs)
+    if not np.all(np.isfinite(np.asarray(time.wall_s))):
+        raise endless()
     if lucky_runs:
         time = with_luck(inputs, time, lucky_runs, conditions.seed)
     held = time.wall_s

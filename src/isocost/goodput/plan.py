@@ -127,6 +127,7 @@ def _intervals(run: GoodputInputs, expected: engine.Stops, asked_s: Num | None, 
     How long a save takes shows after the first one; how often the run will stop, nobody knows: the median is expected.
     """
     best_s = np.maximum(engine.interval_for(run, expected), step_s) if asked_s is None else asked_s
+    best_s = np.minimum(best_s, run.compute_s)  # a run shorter than that saves once, at its end
     if not np.any(np.asarray(run.memory_interval_s) > 0):
         return {"interval_s": best_s}
     memory_s = np.divide(1.0, np.maximum(expected.memory_per_s, 1e-30))
