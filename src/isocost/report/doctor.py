@@ -92,7 +92,10 @@ class TraceExamination(Examination):
         sections = [Section(title="Time of the GPU", body=(self.rows(),))]
         for rank in self.summary.ranks:
             sections += _sections_of(rank)
-        skew = tuple(f"{name.removesuffix('_s')} differs by {value:.1%} between ranks" for name, value in self.summary.skew_frac.items())
+        skew = tuple(
+            f"{name.removesuffix('_s')} differs by {value:.1%} between ranks"
+            for name, value in self.summary.skew_frac.items()
+        )
         slow = (
             () if self.summary.slow_rank is None else (f"rank {self.summary.slow_rank} waits least and computes most",)
         )
