@@ -146,7 +146,7 @@ def model(
 def catalog_list(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help="accelerators, nodes, fabrics, offers, rates, recipes or models."),
+        typer.Argument(metavar="KIND", help="accelerators, nodes, fabrics, offers, rates, stacks or models."),
     ],
     catalog: flags.Catalog = None,
     format: flags.Format = None,
