@@ -13,6 +13,7 @@ from typing import Any, Final
 from isocost.fleet.contracts import cost_usd
 from isocost.fleet.pack import PROVED
 from isocost.fleet.records import Contract, Placement, Supply
+from isocost.money.terms import CAPACITY_BLOCK
 from isocost.report.candidates import layout_text
 from isocost.report.fleet_question import Answered
 from isocost.report.result import SCHEMA_VERSION, Result
@@ -295,6 +296,7 @@ class FleetResult(Result):
             s = offer.supply
             steps = ", ".join(f"{gpus:,} GPUs from {self._day(begins)}" for begins, gpus in s.steps)
             least = f", paid for at least {show(s.commitment_s, 's')}" if s.commitment_s else ""
+            least += ", by the week beyond 14 d" if s.term == CAPACITY_BLOCK else ""
             dated = f", {offer.price_as_of}" if offer.price_as_of else ""
             found.append(
                 f"{s.name}: {steps}; {show(s.price_usd_per_s, 'USD/s')} [{offer.price_from}{dated}], "

@@ -95,7 +95,8 @@ class GoodputReport(Result):
         below = [
             *drawn_lines(o),
             "middle: the mean of runs around the median wall clock, to which it adds up",
-            f"the buckets of every run sum to its wall clock, off by {self.residual:.0e} at most",
+            "the buckets of every run sum to its wall clock"
+            + (f", off by {self.residual:.0e}" if self.residual else ""),
             f"mean time to failure {show(float(self.closed.mttf_s), 's')} at the median rate",
         ]
         below += self._own_stops()
