@@ -232,8 +232,3 @@ def _beside(facts: Reliability, take: Draws, place: Facility) -> dict[str, Num]:
         "outages_per_s": outages_per_s(place.available_frac(), outage_s),
         "outage_s": outage_s + take.take(facts.default("outage-recovery")),
     }
-
-
-def with_interval(run: GoodputInputs) -> GoodputInputs:
-    """Return the inputs with the interval between saves of least loss."""
-    return dataclasses.replace(run, interval_s=engine.best_interval_s(run))
