@@ -92,6 +92,10 @@ class InputError(_ProblemsError):
     """The user's input cannot be used; ``problems`` lists all that is wrong with it."""
 
 
+class NoPlanError(InputError):
+    """The input can be read, and nothing on offer meets it; the problem names the nearest way out."""
+
+
 class DataError(_ProblemsError):
     """A file of facts breaks its own rules; ``problems`` lists all that is wrong with it."""
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import typer
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, NoPlanError
 
 DONE, FAILED, WRONG_INPUT, DEFECT, INFEASIBLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _USAGE: Final[type[BaseException]] = next(
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         return _left(INTERRUPTED)
     except IsocostError as error:
         print("\n".join(f"isocost: {line}" for line in str(error).splitlines()), file=sys.stderr)
-        return WRONG_INPUT
+        return INFEASIBLE if isinstance(error, NoPlanError) else WRONG_INPUT
     except _USAGE as error:
         return _usage(error)
     except SystemExit as leave:  # the reader of our output has gone

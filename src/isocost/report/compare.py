@@ -10,7 +10,7 @@ import numpy as np
 
 from isocost.attribution import Attribution, shapley
 from isocost.draws import probability
-from isocost.errors import InputError, Problem
+from isocost.errors import InputError, NoPlanError, Problem
 from isocost.forecast import Outlook
 from isocost.forecast.run import planned
 from isocost.money.breakeven import Offered, Premium, premium
@@ -303,7 +303,7 @@ def _median(plan: Plan, name: str) -> float:
 
 def _outlook(plan: Plan, place: str = "compare") -> Outlook:
     if plan.answer.chosen is None:
-        raise InputError([Problem(place, f"has no plan: {plan.sentence}", fix="relax what it says: see isocost plan")])
+        raise NoPlanError([Problem(place, plan.sentence, fix="relax a limit: isocost plan lists ways out")])
     if plan.answer.outlook is None or plan.answer.outlook.cost_usd is None:
         raise InputError([Problem(place, "has no price", fix="add [purchase] price")])
     return plan.answer.outlook

@@ -12,7 +12,7 @@ from typing import Any, Final
 from isocost.catalog import Catalog
 from isocost.catalog.records import TRAINING_PRECISIONS
 from isocost.constants import shipped
-from isocost.errors import InputError, Problem
+from isocost.errors import InputError, NoPlanError, Problem
 from isocost.laws.pipeline import SCHEDULES
 from isocost.predict import predict
 from isocost.report.candidates import LAYOUT
@@ -39,7 +39,7 @@ def chosen_of_plan(plan: Plan) -> Chosen:
     """Return the chosen layout of a plan in hand; a plan without one is an error."""
     found = plan.answer.chosen
     if found is None:
-        raise _refuse("plan", f"has no chosen layout: {plan.sentence}", "relax a limit: isocost plan lists ways out")
+        raise NoPlanError([Problem("", plan.sentence, fix="relax a limit: isocost plan lists ways out")])
     row = {name: getattr(found, name) for name in LAYOUT}
     label = (found.option.accelerator.id, found.option.fabric.id, found.option.term)
     chosen = _chosen(plan.answer.question, plan.catalog, label, row, found.global_batch_seqs, found.steps)
