@@ -120,6 +120,8 @@ def test_nothing_fits(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "no model fits this budget and deadline" in out
     assert "fewer accelerators" in out
+    assert run(["frontier", "--budget", "500 USD", "--on", "b200-sxm-180gb", "--gpus", "512"]) == 4
+    assert capsys.readouterr().out.startswith("no model fits this budget; relax: budget")
 
 
 @pytest.mark.parametrize("deadline", ["1 min", "60 d"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -133,7 +134,10 @@ class FrontierResult(Result):
         """The answer in one sentence."""
         chosen, drawn = self.chosen, self.outcome
         if chosen is None:
-            what = "fits this budget and deadline" if self.joint.target is None else "reaches this loss in these limits"
+            limits = self.joint.limits
+            given = {"budget": limits.budget_usd, "deadline": limits.deadline_s}
+            asked = " and ".join(name for name, limit in given.items() if math.isfinite(limit)) or "question"
+            what = f"fits this {asked}" if self.joint.target is None else "reaches this loss in these limits"
             return f"no model {what}; relax: {'; '.join(self.joint.relax)}"
         days, cost, loss = f"{chosen.run_s / DAY_S:.1f} d", show(chosen.train_usd, "USD"), f"{chosen.loss:.3f}"
         if drawn is not None:
