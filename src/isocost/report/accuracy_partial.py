@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-import numpy as np
-
 from isocost.calibrate import score
 from isocost.calibrate.published import published_step_s
 from isocost.report.accuracy import Table
-from isocost.report.accuracy_study import Study
+from isocost.report.accuracy_study import Study, column
+from isocost.report.cells import percent, signed
+from isocost.validation import Row
 
 # Inputs that move a step time most; those that a source leaves out are named.
 NAMED = ("micro_batch", "recompute", "sharding", "stack", "vpp", "precision")
@@ -29,30 +29,32 @@ Parallel Folding, had been seen to be 60 % too slow. Its constants were not fitt
 def partial_table(study: Study) -> Table:
     """By source: rows, errors and coverage, and what most of its rows do not state."""
     rows = {row.id: row for row in study.validation.rows if row.status == score.OK}
-    found: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    chosen: list[Row] = []
+    measured_s: list[float] = []
+    sources: list[str] = []
     missing: dict[str, Counter[str]] = defaultdict(Counter)
     for run in study.validation.runs:
         row = rows.get(run.id)
-        if row is None or run.complete or run.outcome == "oom" or row.predicted_step_s is None:
+        if row is None or run.complete or run.outcome == "oom":
             continue
         measured = published_step_s(run, study.validation.cases[run.id])
-        if measured is None or row.predicted_step_s_low is None or row.predicted_step_s_high is None:
-            continue
-        source = run.source or "no source"
-        inside = row.predicted_step_s_low <= measured <= row.predicted_step_s_high
-        found[source].append((row.predicted_step_s / measured - 1.0, inside))
-        missing[source].update(name for name in NAMED if name in row.assumed)
-    lines = [_line("all", [x for values in found.values() for x in values], "")]
-    for source, values in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
-        named = ", ".join(name for name, count in missing[source].most_common(SHOWN) if 2 * count >= len(values))
-        lines.append(_line(source, values, named))
+        if measured is not None:
+            chosen.append(row)
+            measured_s.append(measured)
+            sources.append(run.source or "no source")
+            missing[sources[-1]].update(name for name in NAMED if name in row.assumed)
+    found = score.accuracy(
+        predicted=column(chosen, "predicted_step_s"), measured=measured_s, labels=sources,
+        low=column(chosen, "predicted_step_s_low"), high=column(chosen, "predicted_step_s_high"),
+    )  # fmt: skip
     head = ("source", "n", "median", "mean", "bias", "covered", "most rows do not state")
-    return Table(title="By source", head=head, rows=tuple(lines))
+    lines = sorted(found, key=lambda a: (a.label != score.TOTAL, -a.n, a.label))
+    return Table(title="By source", head=head, rows=tuple(_line(a, missing[a.label]) for a in lines))
 
 
-def _line(label: str, values: list[tuple[float, bool]], named: str) -> tuple[str, ...]:
-    error = np.array([e for e, _ in values])
-    inside = np.array([i for _, i in values])
-    figures = (float(np.median(np.abs(error))), float(np.mean(np.abs(error))))
-    shown = tuple(f"{100 * x:.1f} %" for x in figures)
-    return (label, str(error.size), *shown, f"{100 * np.median(error):+.1f} %", f"{100 * inside.mean():.1f} %", named)
+def _line(a: score.Accuracy, missing: Counter[str]) -> tuple[str, ...]:
+    named = ", ".join(name for name, count in missing.most_common(SHOWN) if 2 * count >= a.n)
+    return (
+        a.label, str(a.n), percent(a.median_abs_error_frac), percent(a.mean_abs_error_frac), signed(a.bias_frac),
+        percent(a.coverage_frac), named,
+    )  # fmt: skip

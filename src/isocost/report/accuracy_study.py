@@ -105,7 +105,7 @@ def study(left_out: Sequence[Line] | None = None) -> Study:
     rows = {row.id: row for row in validation.rows if row.status == score.OK}
     runs = [run for run in validation.runs if run.id in rows and run.complete and run.outcome != "oom" and run.step_s]
     chosen = [rows[run.id] for run in runs]
-    measured_s, step_s = _column(chosen, "measured_step_s"), _column(chosen, "predicted_step_s")
+    measured_s, step_s = column(chosen, "measured_step_s"), column(chosen, "predicted_step_s")
     cases = [validation.cases[run.id] for run in runs]
     predicted = {
         row.id: Predicted(
@@ -118,10 +118,11 @@ def study(left_out: Sequence[Line] | None = None) -> Study:
     }
     return Study(
         validation=validation, runs=tuple(runs), cases=tuple(cases), measured_s=measured_s, step_s=step_s,
-        low_s=_column(chosen, "predicted_step_s_low"), high_s=_column(chosen, "predicted_step_s_high"),
+        low_s=column(chosen, "predicted_step_s_low"), high_s=column(chosen, "predicted_step_s_high"),
         causes=causes_of(runs, predicted), left_out=tuple(shipped_left_out() if left_out is None else left_out),
     )  # fmt: skip
 
 
-def _column(rows: Sequence[Row], name: str) -> Floats:
+def column(rows: Sequence[Row], name: str) -> Floats:
+    """One figure of every row."""
     return np.array([getattr(row, name) for row in rows], dtype=np.float64)
