@@ -150,7 +150,7 @@ def _data_parallel_s(
     reduce_s = gather_s(trained * dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
     reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, lanes, machine, nic)
     hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
-    behind_s = np.maximum(c.dp_exposed * reduce_s, reduce_s - hidden_s)
+    behind_s = _behind_s(reduce_s, hidden_s, c)
     # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
     rounds = np.where(tail.pp > 1, 1.0, tail.micro_batches)
     gathered_s = rounds * paced * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c)
@@ -180,8 +180,12 @@ def _replicas_exposed_s(
     share_bytes = model.trainable_frac * params * policy.gradient_bytes / tail.shard_group
     replicas = tail.dp * split.cp / tail.shard_group
     traffic_s = 2.0 * gather_s(share_bytes, replicas, split.tp * tail.shard_group, machine, nic)
-    waits_s = np.maximum(c.dp_exposed * traffic_s, traffic_s - hidden_s)
-    return np.where(replicas > 1.0, waits_s, 0.0)
+    return np.where(replicas > 1.0, _behind_s(traffic_s, hidden_s, c), 0.0)
+
+
+def _behind_s(traffic_s: Num, hidden_s: Num, c: Coefficients) -> Num:
+    """What shows of gradient traffic behind a backward pass: what does not fit, and a fitted share in any case."""
+    return np.maximum(c.dp_exposed * traffic_s, traffic_s - hidden_s)
 
 
 def _gather_exposed_s(

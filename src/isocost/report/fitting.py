@@ -8,7 +8,7 @@ named only; last, long texts are wrapped inside their column. Figures are never 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 GAP = 2  # blanks between two columns
@@ -74,28 +74,38 @@ def _wrap_heads(grid: Grid, width: int) -> None:
 
 
 def _say_once(grid: Grid, width: int) -> None:
-    """Take out words that no row differs in, from the right; the first column names the row and stays."""
-    said = []
-    for place in range(len(grid.heads) - 1, 0, -1):
-        if grid.width() <= width:
-            break
+    """Take out words that no row differs in, and keep them to be said once."""
+
+    def said(place: int) -> str:
         column = grid.columns[place]
-        if grid.left[place] and column and 0 < len(column[0]) <= SAID and len(set(column)) == 1:
-            said.append(f"{' '.join(grid.heads[place].split())} {column[0]}")
-            grid.without([place])
-    grid.same = tuple(reversed(said))
+        same = grid.left[place] and column and 0 < len(column[0]) <= SAID and len(set(column)) == 1
+        return f"{_one_line(grid.heads[place])} {column[0]}" if same else ""
+
+    grid.same = _take_out(grid, width, said)
 
 
 def _spare(grid: Grid, width: int) -> None:
-    """Take out columns that can be spared, from the right, and name them."""
-    named = []
+    """Take out columns that can be spared, and keep their names."""
+    grid.spared = _take_out(grid, width, lambda place: _one_line(grid.heads[place]) if grid.spare[place] else "")
+
+
+def _take_out(grid: Grid, width: int, said: Callable[[int], str]) -> tuple[str, ...]:
+    """Drop columns of which something is ``said``, from the right, while the grid is too wide; return what was.
+
+    The first column names the row and stays.
+    """
+    taken = []
     for place in range(len(grid.heads) - 1, 0, -1):
         if grid.width() <= width:
             break
-        if grid.spare[place]:
-            named.append(" ".join(grid.heads[place].split()))
+        if text := said(place):
+            taken.append(text)
             grid.without([place])
-    grid.spared = tuple(reversed(named))
+    return tuple(reversed(taken))
+
+
+def _one_line(head: str) -> str:
+    return " ".join(head.split())
 
 
 def _wrap_texts(grid: Grid, width: int) -> None:

@@ -78,13 +78,8 @@ def _named(table: Mapping[str, object], k: int) -> str:
 
 
 def _day(value: object, place: str) -> datetime.date:
-    day = value.date() if isinstance(value, datetime.datetime) else value
-    if isinstance(value, str):
-        try:
-            day = datetime.date.fromisoformat(value.strip())
-        except ValueError:
-            day = None
-    if not isinstance(day, datetime.date):
+    day = values.as_day(value)
+    if day is None:
         raise InputError([Problem(place, "is not a date", str(value), fix="write start = 2027-01-04")])
     return day
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from isocost.catalog import Catalog
 from isocost.errors import DataError, InputError, Problem, nearest
-from isocost.scenario.values import DAY_S, Context
+from isocost.scenario.values import DAY_S, Context, as_day
 from isocost.units import parse
 
 T = TypeVar("T")
@@ -51,13 +51,8 @@ class Reader:
 
     def moment(self, value: object, place: str) -> float:
         """Return seconds from the first day to a date, or a duration."""
-        day = value.date() if isinstance(value, datetime.datetime) else value
-        if isinstance(value, str):
-            try:
-                day = datetime.date.fromisoformat(value.strip())
-            except ValueError:
-                return parse(value, "s", place)
-        if not isinstance(day, datetime.date):
+        day = as_day(value)
+        if day is None:
             return parse(value, "s", place)
         if day < self.start:
             fix = f"give a day from {self.start.isoformat()} on (start), or a duration such as '6 weeks'"

@@ -11,7 +11,7 @@ from isocost.errors import InputError, Problem
 from isocost.scaling.law import Law
 from isocost.scaling.shapes import Sparsity
 from isocost.scaling.store import find_law
-from isocost.scenario.values import MAX_LIST, Model, find_model
+from isocost.scenario.values import MAX_LIST, Model, find_model, read_all
 from isocost.units import parse
 
 _PER_BILLION: Final = 1e9
@@ -34,16 +34,7 @@ def _every(value: object, place: str, read: Callable[[str], Any]) -> tuple[Any, 
         raise InputError([Problem(place, "is not a list of names or paths", str(value)[:80], 'e.g. ["a", "b"]')])
     if len(parts) > MAX_LIST:
         raise InputError([Problem(place, "is too long", allowed=f"at most {MAX_LIST} entries")])
-    found: list[Any] = []
-    problems: list[Problem] = []
-    for part in dict.fromkeys(part.strip() for part in parts):
-        try:
-            found.append(read(part))
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return tuple(found)
+    return tuple(read_all(dict.fromkeys(part.strip() for part in parts), read))
 
 
 def read_laws(value: object, place: str) -> tuple[Law, ...]:

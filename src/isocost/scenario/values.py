@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -38,6 +38,7 @@ DAY_S: Final = 86_400.0
 _EXAMPLES: Final = {"tokens": "tokens = '15 T', as a flag --tokens '15 T'"}
 _OWN: Final = "isocost"  # the type of our errors inside pydantic's
 Reader = Callable[[Any, str, "Context"], Any]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,17 +169,22 @@ def _listed(value: object, place: str) -> list[object]:
 
 
 def _each(value: object, place: str, read: Callable[[object], Any]) -> tuple[Any, ...]:
-    """Read every entry of a list and report the problems of all of them."""
+    """Read every entry of a list, without repeats."""
+    return tuple(dict.fromkeys(read_all(_listed(value, place), read)))
+
+
+def read_all(parts: Iterable[Part], read: Callable[[Part], Any]) -> list[Any]:
+    """Read every part and report the problems of all of them."""
     found: list[Any] = []
     problems: list[Problem] = []
-    for part in _listed(value, place):
+    for part in parts:
         try:
             found.append(read(part))
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems)
-    return tuple(dict.fromkeys(found))
+    return found
 
 
 def read_gpus(value: object, place: str, context: Context) -> tuple[int, ...]:
@@ -261,15 +267,21 @@ def read_flag(value: object, place: str, context: Context) -> bool:
     return found
 
 
-def read_deadline(value: object, place: str, context: Context) -> float:
-    """Return seconds from a duration ("60 d") or from today to a date ("2027-03-01")."""
-    day = value.date() if isinstance(value, datetime.datetime) else value
+def as_day(value: object) -> datetime.date | None:
+    """Return the day that a date, a time or an ISO text names; None where it names none."""
     if isinstance(value, str):
         try:
-            day = datetime.date.fromisoformat(value.strip())
+            return datetime.date.fromisoformat(value.strip())
         except ValueError:
-            day = None
-    if not isinstance(day, datetime.date):
+            return None
+    day = value.date() if isinstance(value, datetime.datetime) else value
+    return day if isinstance(day, datetime.date) else None
+
+
+def read_deadline(value: object, place: str, context: Context) -> float:
+    """Return seconds from a duration ("60 d") or from today to a date ("2027-03-01")."""
+    day = as_day(value)
+    if day is None:
         seconds = parse(value, "s", place)
         if seconds == 0:
             raise _refuse(place, "is zero", value, "a duration above zero, or a date", fix="leave it out for no limit")
