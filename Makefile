@@ -37,7 +37,7 @@ calibrate: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory pages
 
 pages: $(VENV)/.installed-dev
-	@set -e; for script in accuracy_page constants_page readme_answer golden_explanations glossary doctor_page answer_pages; do $(BIN)/python scripts/$$script.py; done
+	@set -e; for script in accuracy_page constants_page readme_answer golden_explanations glossary doctor_page answer_pages goodput_page money_page prices_page; do $(BIN)/python scripts/$$script.py; done
 
 $(BIN)/python:
 	@python=; for candidate in python3.11 python3 python3.13 python3.12; do \
