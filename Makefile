@@ -33,11 +33,12 @@ bench: $(VENV)/.installed-dev
 
 # One thread, so that sums are taken in one order: the same evidence and code give the same bytes.
 calibrate: $(VENV)/.installed-dev
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m isocost.calibrate evidence/training_runs.csv -o src/isocost/data
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m isocost.calibration evidence/training_runs.csv -o src/isocost/data
 	@$(MAKE) --no-print-directory pages
 
 pages: $(VENV)/.installed-dev
-	@set -e; for script in accuracy_page constants_page readme_answer golden_explanations glossary doctor_page answer_pages goodput_page money_page prices_page; do $(BIN)/python scripts/$$script.py; done
+	@set -e; for page in accuracy constants readme_answer glossary doctor answers goodput money prices; do PYTHONPATH=scripts $(BIN)/python -m pages.write_$$page; done
+	@$(BIN)/python scripts/golden_explanations.py
 
 $(BIN)/python:
 	@python=; for candidate in python3.11 python3 python3.13 python3.12; do \

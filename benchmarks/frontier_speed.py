@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import isocost
 from isocost.scaling.law import drawn
-from isocost.scaling.outcome import outcome
+from isocost.verbs.frontier.outcome import outcome
 
 QUESTION = {"budget": "2 MUSD", "deadline": "60 d", "on": "h100-sxm5-80gb,h200-sxm-141gb,b200-sxm-180gb"}
 COMMAND = [part for key, value in QUESTION.items() for part in (f"--{key}", value)]

@@ -18,7 +18,7 @@ import numpy as np
 
 from isocost.catalog import load_catalog
 from isocost.forecast import Conditions, Run, outlook_of
-from isocost.goodput import Facility, from_plan, goodput, simulate
+from isocost.reliability import Facility, from_plan, goodput, simulate
 
 MOST_S = 2.0
 MOST_FORECAST_S = 1.0

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 
 from isocost.catalog import Catalog, load_catalog
-from isocost.constants import shipped
+from isocost.catalog.stacks import recipe
 from isocost.laws.pipeline import SCHEDULES
-from isocost.layouts import default_axes, legal_layouts
-from isocost.recipes import recipe
+from isocost.perf.constants import shipped
+from isocost.perf.layouts import default_axes, legal_layouts
 from isocost.search import Option, Question, plan
-from isocost.search import evaluate as evaluation
-from isocost.search.tables import base_case, nic_bytes_per_s, small_axes, tables
+from isocost.search import chunks as evaluation
+from isocost.search.evaluator import base_case, nic_bytes_per_s, small_axes, tables
 from isocost.workload.presets import preset
 
 LAYOUTS_PER_S = 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from isocost.layouts import Axes
+from isocost.perf.layouts import Axes
 from isocost.workload.architecture import Architecture
 
 Row = dict[str, int | bool | str]

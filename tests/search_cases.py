@@ -6,10 +6,10 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from isocost.calibrate.priors import PRIORS
+from isocost.calibration.priors import PRIORS
 from isocost.catalog import Accelerator, load_catalog
-from isocost.constants import Constant
-from isocost.recipes import recipe
+from isocost.catalog.stacks import recipe
+from isocost.perf.constants import Constant
 from isocost.search import Answer, Candidate, Option, Question, plan
 from isocost.search.plan import Searcher
 from isocost.search.pool import Pool

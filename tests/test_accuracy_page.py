@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pages.accuracy_goals import Goal, goals
+from pages.accuracy_page import MISSES, MISSES_A_SOURCE, page, short
+from pages.accuracy_study import Study, peers, study
+from pages.constants import carriers, constants_page
+from pages.misses import CHECKS, Predicted, causes, causes_of
 
-from isocost.calibrate.causes import CHECKS, Predicted, causes, causes_of
-from isocost.calibrate.priors import PRIORS
-from isocost.calibrate.run import Run
-from isocost.constants import shipped
-from isocost.evaluate.inputs import Coefficients
-from isocost.report.accuracy_goals import Goal, goals
-from isocost.report.accuracy_page import MISSES, MISSES_A_SOURCE, page, short
-from isocost.report.accuracy_study import Study, peers, study
-from isocost.report.constants_page import carriers, constants_page
+from isocost.calibration.priors import PRIORS
+from isocost.evidence.run import Run
+from isocost.perf.columns import Coefficients
+from isocost.perf.constants import shipped
 
 ROOT = Path(__file__).parents[1]
 RUN = Run(
@@ -36,11 +36,11 @@ def found() -> Study:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/accuracy.md"])
 def test_the_pages_are_current(name: str, found: Study) -> None:
-    """What is committed is what is generated now (python scripts/accuracy_page.py writes it)."""
-    script = runpy.run_path(str(ROOT / "scripts" / "accuracy_page.py"))
+    """What is committed is what is generated now (make pages writes it)."""
+    script = runpy.run_path(str(ROOT / "scripts" / "pages" / "write_accuracy.py"))
     text = (ROOT / name).read_text(encoding="utf-8")
     wanted = page(found) if name.startswith("docs") else script["with_table"](text, short(found))
-    assert text == wanted, f"{name} is stale: run python scripts/accuracy_page.py"
+    assert text == wanted, f"{name} is stale: run make pages"
 
 
 def test_the_page_begins_with_the_misses(found: Study) -> None:
@@ -109,9 +109,9 @@ def test_other_tools_are_compared_on_rows_that_exist(found: Study) -> None:
 
 
 def test_the_page_of_constants_is_current(found: Study) -> None:
-    """What is committed is what is generated now (python scripts/constants_page.py writes it)."""
+    """What is committed is what is generated now (make pages writes it)."""
     text = (ROOT / "docs" / "constants.md").read_text(encoding="utf-8")
-    assert text == constants_page(found), "docs/constants.md is stale: run python scripts/constants_page.py"
+    assert text == constants_page(found), "docs/constants.md is stale: run make pages"
 
 
 def test_the_constants_are_of_this_evidence(found: Study) -> None:

@@ -12,7 +12,7 @@ from measure_logs import LOGS, megatron
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.result import render
+from isocost.render.result import render
 
 RUN: Mapping[str, object] = {
     "model": "llama-3.1-8b", "tokens": "20 B", "on": "h100-sxm5-80gb", "gpus": 8, "stack": "megatron-core",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocost.attribution import MAX_GROUPS, shapley, shapley_between
 from isocost.errors import InputError
+from isocost.stats.shapley import MAX_GROUPS, shapley, shapley_between
 
 PLAIN = {"price": 2.0, "hours": 10.0, "goodput": 0.5, "name": "a"}
 BETTER = {"price": 3.0, "hours": 8.0, "goodput": 0.8, "name": "a"}

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocost.calibrate.assume import Assumed, Unsupported, assume
-from isocost.calibrate.corrections import corrected, corrections
-from isocost.calibrate.evidence import Evidence, measured, ready
-from isocost.calibrate.fit import Problem, fit, index, pruned, weights
-from isocost.calibrate.holdout import errors, left_out
-from isocost.calibrate.left_out import quantile
-from isocost.calibrate.priors import PRIORS
-from isocost.calibrate.run import Run
-from isocost.calibrate.runs import read_runs
-from isocost.case_time import step_of
+from isocost.calibration.fit import Problem, fit, index, pruned, weights
+from isocost.calibration.holdout import errors, left_out
+from isocost.calibration.left_out import quantile
+from isocost.calibration.priors import PRIORS
 from isocost.catalog import load_catalog
-from isocost.constants import names_of, shipped
-from isocost.evaluate.inputs import Coefficients
+from isocost.evidence.assume import Assumed, Unsupported, assume
+from isocost.evidence.corrections import corrected, corrections
+from isocost.evidence.measured import Evidence, measured, ready
+from isocost.evidence.run import Run
+from isocost.evidence.runs import read_runs
+from isocost.perf.columns import Coefficients
+from isocost.perf.constants import names_of, shipped
+from isocost.perf.predict import step_of
 
 SHIPPED = Path(__file__).parent.parent / "evidence" / "training_runs.csv"
 

@@ -12,19 +12,19 @@ import pytest
 from measure_logs import megatron, torchtitan
 
 import isocost
-from isocost.calibrate.assume import Assumed, assume
-from isocost.calibrate.rows import run_of, runs_csv
-from isocost.calibrate.runs import read_runs
-from isocost.case_time import step_times
-from isocost.cases import Case
 from isocost.catalog import load_catalog
 from isocost.cli import run
-from isocost.constants import shipped
-from isocost.doctor.run import measured_run
 from isocost.errors import InputError
-from isocost.report.logged import LOST_FRAC
+from isocost.evidence.assume import Assumed, assume
+from isocost.evidence.rows import run_of, runs_csv
+from isocost.evidence.runs import read_runs
+from isocost.perf.case import Case
+from isocost.perf.constants import shipped
+from isocost.perf.predict import step_times
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
+from isocost.verbs.doctor.run import measured_run
+from isocost.verbs.run_log import LOST_FRAC
 
 CATALOG = load_catalog()
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_runs.csv"

@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 import isocost
-from isocost.calibrate.evidence import Evidence, measured
-from isocost.calibrate.next_runs import candidates, next_runs
-from isocost.calibrate.refit import left_out_groups, spread_rows
-from isocost.calibrate.runs import read_runs
-from isocost.calibrate.site import USER, SiteCalibration, calibrate_site, fit_rows, user_index
-from isocost.calibrate.site_file import calibration_toml, load_calibration
-from isocost.case_time import step_times
+from isocost.calibration.next_runs import candidates, next_runs
+from isocost.calibration.refit import left_out_groups, spread_rows
+from isocost.calibration.site import calibrate_site, fit_rows
 from isocost.catalog import load_catalog
 from isocost.cli import run
-from isocost.constants import Constant, shipped
 from isocost.errors import InputError
-from isocost.report.result import render
+from isocost.evidence.measured import Evidence, measured
+from isocost.evidence.runs import read_runs
+from isocost.perf.constants import Constant, shipped
+from isocost.perf.predict import step_times
+from isocost.perf.site import USER, SiteCalibration, user_index
+from isocost.perf.site_file import calibration_toml, load_calibration
+from isocost.render.result import render
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "my_runs.csv"
@@ -289,7 +290,7 @@ def test_spread_rows_differ() -> None:
 
 def test_refits_say_that_scipy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where scipy is not installed, as after a plain install, leaving out is a message with the fix, not a defect."""
-    monkeypatch.setattr("isocost.calibrate.refit.find_spec", lambda name: None)
+    monkeypatch.setattr("isocost.calibration.refit.find_spec", lambda name: None)
     every = measured(read_runs(ROOT / "examples" / "my_runs.csv").runs, load_catalog())
     with pytest.raises(InputError, match=r"^--leave-out: .* needs scipy, .*; fix: .*pip install scipy"):
         next(left_out_groups(every, "stack", shipped()))

@@ -9,8 +9,8 @@ import pytest
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.calibration import Calibration
 from isocost.units import counted
+from isocost.verbs.calibrate.answer import Calibration
 
 ROOT = Path(__file__).parents[1]
 SMALL = {

@@ -10,9 +10,9 @@ import pytest
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.compare import GROUPS, SAME, Comparison
 from isocost.scenario import KEYS
 from isocost.units import parse
+from isocost.verbs.compare.answer import GROUPS, SAME, Comparison
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -14,9 +14,9 @@ from measure_logs import LOGS, megatron, megatron_2021
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.goodput.buckets import BUCKETS
-from isocost.report.actual import BEFORE, PARTS, PlanAgainstActual
-from isocost.report.plans import Plan
+from isocost.reliability.buckets import BUCKETS
+from isocost.verbs.meter.answer import BEFORE, PARTS, PlanAgainstActual
+from isocost.verbs.plan.answer import Plan
 
 RUN: Mapping[str, object] = {
     "model": "llama-3.1-8b", "tokens": "1 B", "on": "h100-sxm5-80gb", "gpus": 8, "stack": "megatron-core",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isocost.catalog import load_catalog
-from isocost.catalog.schema import RATE_KINDS
-from isocost.costs import (
+from isocost.catalog.prices import (
     block_limits,
     distribution_of,
     owned_distributions,
@@ -15,10 +14,11 @@ from isocost.costs import (
     price_of,
     region,
 )
-from isocost.draws import Fixed, Pert, SplitLognormal, draw, interval, tornado
+from isocost.catalog.schema import RATE_KINDS
 from isocost.errors import InputError
 from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs, owned_cost
+from isocost.stats.distributions import Fixed, Pert, SplitLognormal, draw, interval, tornado
 from isocost.units import parse
 
 CATALOG = load_catalog()

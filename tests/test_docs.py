@@ -15,10 +15,11 @@ import pytest
 
 from isocost.catalog import load_catalog
 from isocost.cli import run
-from isocost.report.candidates import LAYOUT, MEMORY_PARTS, STEP_PARTS
 from isocost.scenario import KEYS, read_scenario
 from isocost.search.question import Candidate
 from isocost.term import TERMS
+from isocost.verbs.plan.layouts import LAYOUT
+from isocost.verbs.words import MEMORY_PARTS, STEP_PARTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("how-to", "intervals", "calibration"))]
@@ -87,19 +88,21 @@ def test_every_example_has_a_plan(path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_readme_shows_what_is_printed() -> None:
-    """The answer in the README is the one printed now (python scripts/readme_answer.py writes it)."""
+    """The answer in the README is the one printed now (make pages writes it)."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     here = os.getcwd()
     try:
-        assert runpy.run_path(str(ROOT / "scripts" / "readme_answer.py"))["with_answer"](readme) == readme
+        assert (
+            runpy.run_path(str(ROOT / "scripts" / "pages" / "write_readme_answer.py"))["with_answer"](readme) == readme
+        )
     finally:
         os.chdir(here)
 
 
 def test_the_calibration_page_shows_what_is_printed() -> None:
-    """The calibration on that page is the one printed now (python scripts/readme_answer.py writes it)."""
+    """The calibration on that page is the one printed now (make pages writes it)."""
     page = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
-    script = runpy.run_path(str(ROOT / "scripts" / "readme_answer.py"))
+    script = runpy.run_path(str(ROOT / "scripts" / "pages" / "write_readme_answer.py"))
     here = os.getcwd()
     try:
         assert script["with_answer"](page, script["calibration_answer"]()) == page
@@ -108,9 +111,9 @@ def test_the_calibration_page_shows_what_is_printed() -> None:
 
 
 def test_the_doctor_page_shows_what_is_printed() -> None:
-    """Plan against actual on that page is what is printed now (python scripts/readme_answer.py writes it)."""
+    """Plan against actual on that page is what is printed now (make pages writes it)."""
     page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
-    script = runpy.run_path(str(ROOT / "scripts" / "readme_answer.py"))
+    script = runpy.run_path(str(ROOT / "scripts" / "pages" / "write_readme_answer.py"))
     here = os.getcwd()
     try:
         assert script["with_answer"](page, script["actual_answer"]()) == page
@@ -133,7 +136,7 @@ def test_every_key_is_in_the_how_to() -> None:
 
 def test_every_word_is_in_the_glossary() -> None:
     """Every key of a scenario, figure of a plan, part of a step or of memory, and formula has its meaning."""
-    runpy.run_path(str(ROOT / "scripts" / "glossary.py"))["generated"]()  # imports every formula
+    runpy.run_path(str(ROOT / "scripts" / "pages" / "write_glossary.py"))["generated"]()  # imports every formula
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     ours = {name for name, term in TERMS.items() if term.function.__module__.startswith("isocost.")}
     figures = {field.name for field in dataclasses.fields(Candidate)} - {"option", "time", "memory", "gpu_s"}

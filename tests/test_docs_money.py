@@ -11,8 +11,8 @@ PAGE = (ROOT / "docs" / "money.md").read_text(encoding="utf-8")
 
 
 def test_the_page_shows_what_is_printed() -> None:
-    """Running the blocks again changes nothing (python scripts/money_page.py writes their output)."""
-    assert runpy.run_path(str(ROOT / "scripts" / "money_page.py"))["with_output"](PAGE) == PAGE
+    """Running the blocks again changes nothing (make pages writes their output)."""
+    assert runpy.run_path(str(ROOT / "scripts" / "pages" / "write_money.py"))["with_output"](PAGE) == PAGE
 
 
 def test_every_block_has_its_output() -> None:

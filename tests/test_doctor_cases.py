@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from isocost.cli import run
-from isocost.constants import shipped
-from isocost.doctor.run import MeasuredRun, measured_run
+from isocost.perf.constants import shipped
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
+from isocost.verbs.doctor.run import MeasuredRun, measured_run
 
 SMALL: Mapping[str, object] = {
     "model": "llama-3.2-1b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 8, "seq_len": 2048, "global_batch": 64,

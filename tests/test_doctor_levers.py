@@ -13,22 +13,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocost.calibrate.evidence import measured
-from isocost.calibrate.runs import read_runs
-from isocost.cases import Case, coefficients_of
+from isocost.catalog.reliability import load_reliability
 from isocost.catalog.store import load_catalog
-from isocost.constants import shipped
-from isocost.doctor.neighbourhood import Neighbourhood, neighbourhood
-from isocost.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, pair_figures, pairs, widening
-from isocost.doctor.prescribe import Doctor, Findings
-from isocost.doctor.run import PARTS, MeasuredRun, Wait, calibrate, measured_run
-from isocost.doctor.switches import MOVES, Option, held, left_open, options
-from isocost.doctor.trial import NOISE_FRAC, outcome, timed_steps, trial_of
-from isocost.goodput.facts import load_reliability
-from isocost.report.prescription_tables import days, dollars, words
+from isocost.evidence.measured import measured
+from isocost.evidence.runs import read_runs
+from isocost.perf.case import Case, coefficients_of
+from isocost.perf.constants import shipped
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.validation import shipped_runs
+from isocost.verbs.doctor.levers import Doctor, Findings
+from isocost.verbs.doctor.neighbourhood import Neighbourhood, neighbourhood
+from isocost.verbs.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, pair_figures, pairs, widening
+from isocost.verbs.doctor.run import PARTS, MeasuredRun, Wait, calibrate, measured_run
+from isocost.verbs.doctor.switches import MOVES, Option, held, left_open, options
+from isocost.verbs.doctor.tables import days, dollars, words
+from isocost.verbs.doctor.trial import NOISE_FRAC, outcome, timed_steps, trial_of
+from isocost.verbs.validate.ask import shipped_runs
 
 ROOT = Path(__file__).parents[1]
 SMALL: Mapping[str, object] = {
@@ -216,8 +216,8 @@ def test_ranked_by_what_a_trial_is_worth() -> None:
 
 
 def test_the_shipped_pairs_are_those_of_the_shipped_constants() -> None:
-    """data/lever_pairs.toml and the tables of docs/doctor.md are what scripts/doctor_page.py writes."""
-    script = runpy.run_path(str(ROOT / "scripts" / "doctor_page.py"))
+    """data/lever_pairs.toml and the tables of docs/doctor.md are what scripts/pages/write_doctor.py writes."""
+    script = runpy.run_path(str(ROOT / "scripts" / "pages" / "write_doctor.py"))
     assert script["FILE"].read_text(encoding="utf-8") == script["generated"]()
     text = script["PAGE"].read_text(encoding="utf-8")
     assert "| `tp` | " in text

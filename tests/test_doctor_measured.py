@@ -16,8 +16,12 @@ from measure_logs import LOGS, megatron
 from measure_traces import step_events, write_trace
 
 from isocost.cli import run
-from isocost.constants import shipped
-from isocost.doctor.measured import (
+from isocost.measure import Collective, read_trace
+from isocost.measure.traces.collectives import Group
+from isocost.perf.constants import shipped
+from isocost.scenario import read_scenario
+from isocost.scenario.question import question_of
+from isocost.verbs.doctor.measured_parts import (
     DATA,
     HOST,
     IMBALANCE,
@@ -30,12 +34,8 @@ from isocost.doctor.measured import (
     predicted_parts,
     replayed,
 )
-from isocost.doctor.run import MeasuredRun, measured_run, waterfall
-from isocost.doctor.traffic import CP, DP, EP, PP, TP, parallelism
-from isocost.measure import Collective, read_trace
-from isocost.measure.collectives import Group
-from isocost.scenario import read_scenario
-from isocost.scenario.question import question_of
+from isocost.verbs.doctor.run import MeasuredRun, measured_run, waterfall
+from isocost.verbs.doctor.traffic import CP, DP, EP, PP, TP, parallelism
 
 KEYS: Mapping[str, object] = {
     "model": "llama-3.1-8b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 8, "seq_len": 8192, "global_batch": 16,

@@ -15,7 +15,7 @@ from measure_traces import step_events, write_trace
 from scipy import stats
 
 from isocost.cli import run
-from isocost.measure.change import _binomial_interval, compare_counts, compare_means, compare_values, median_of
+from isocost.measure.logs.change import _binomial_interval, compare_counts, compare_means, compare_values, median_of
 
 
 def _log(path: Path, median_s: float, noise: float, seed: int, steps: int = 300, head: str = "") -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isocost.draws import (
+from isocost.errors import InputError
+from isocost.stats.distributions import (
     Distribution,
     Fixed,
     Lognormal,
@@ -20,7 +21,6 @@ from isocost.draws import (
     tornado,
     value_of_knowing,
 )
-from isocost.errors import InputError
 
 MANY = 200_000
 

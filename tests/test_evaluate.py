@@ -7,13 +7,13 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from isocost.cases import Case
 from isocost.catalog import load_catalog
-from isocost.evaluate.peak import paced_blocks
-from isocost.evaluate.step import StepTime
+from isocost.catalog.stacks import recipe, recipe_of, recipes
 from isocost.laws.operators import mean_keys, misaligned_factor, sustained_frac
-from isocost.predict import predict
-from isocost.recipes import recipe, recipe_of, recipes
+from isocost.perf.case import Case
+from isocost.perf.peak import paced_blocks
+from isocost.perf.predict import predict
+from isocost.perf.step import StepTime
 from isocost.workload.presets import preset
 
 CATALOG = load_catalog()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from test_evaluate import case, step_s
 
-from isocost.cases import Case, levels_of
-from isocost.predict import predict
-from isocost.recipes import recipe
+from isocost.catalog.stacks import recipe
+from isocost.perf.case import Case, levels_of
+from isocost.perf.predict import predict
 
 
 def _experts(width: int, *, experts: int = 64, topk: int = 8) -> Case:

@@ -12,13 +12,13 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from isocost.catalog import load_catalog
-from isocost.fleet.bound import bound_usd
-from isocost.fleet.contracts import contracts, cost_usd, levels
-from isocost.fleet.pack import pack, pack_all
-from isocost.fleet.places import has_room
-from isocost.fleet.records import Demand, Packing, Shape, Supply
-from isocost.fleet.relax import bindings, ways_out
-from isocost.fleet.size import Service, nodes_for, not_dominated, service_gpus
+from isocost.verbs.fleet.bound import bound_usd
+from isocost.verbs.fleet.contracts import contracts, cost_usd, levels
+from isocost.verbs.fleet.pack import pack, pack_all
+from isocost.verbs.fleet.records import Demand, Packing, Shape, Supply
+from isocost.verbs.fleet.relaxations import bindings, ways_out
+from isocost.verbs.fleet.size import Service, nodes_for, not_dominated, service_gpus
+from isocost.verbs.fleet.slots import has_room
 from isocost.workload.presets import preset
 
 DAY = 86_400.0

@@ -15,9 +15,9 @@ import pytest
 from isocost import api
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.fleet import FleetResult
-from isocost.scenario.fleet import read_fleet
 from isocost.units import parse
+from isocost.verbs.fleet.answer import FleetResult
+from isocost.verbs.fleet.read import read_fleet
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "fleet"
 RUN = {"model": "llama-3.1-8b", "tokens": "5 B", "seq_len": 4096, "global_batch": 256, "gpus": [8, 16]}

@@ -12,8 +12,8 @@ import isocost
 from isocost.catalog import load_catalog
 from isocost.errors import InputError
 from isocost.forecast import Conditions, Run, evaluate, inputs_of, outlook_of
-from isocost.goodput.facility import Facility
-from isocost.goodput.plan import from_plan
+from isocost.reliability.defaults import from_plan
+from isocost.reliability.facility import Facility
 from isocost.scenario import read_scenario, scenario_toml
 from isocost.scenario.conditions import conditions_of
 
@@ -27,7 +27,7 @@ SMALL: dict[str, object] = {"model": "llama-3.1-8b", "tokens": "1 T", "on": "h10
 
 def test_medians_are_those_of_the_goodput_engine() -> None:
     """Without draws a forecast is the closed form at the medians of every fact."""
-    from isocost.goodput.engine import goodput
+    from isocost.reliability.closed_form import goodput
 
     plain = goodput(
         from_plan(
@@ -84,7 +84,7 @@ def test_the_tornado_names_inputs_once_and_largest_first() -> None:
 
 def medians() -> dict[str, np.ndarray]:
     """Return the medians of the draws of every input."""
-    from isocost.draws import draw
+    from isocost.stats.distributions import draw
 
     return {name: np.array([np.median(v)]) for name, v in draw(inputs_of(RUN, Conditions(), CATALOG), 1000).items()}
 

@@ -9,15 +9,15 @@ import pytest
 
 import isocost
 from isocost.catalog import load_catalog
+from isocost.catalog.reliability import load_reliability
 from isocost.cli import run as command
 from isocost.errors import InputError
 from isocost.forecast import Conditions, Run, evaluate, inputs_of, outlook_of
 from isocost.forecast.run import planned
 from isocost.forecast.spot import CALM, CONTENDED, SPOT_FACTS, spot_facts
-from isocost.goodput.engine import goodput
-from isocost.goodput.facts import load_reliability
-from isocost.goodput.spot import spot, wait_s_of_availability
 from isocost.money.check import HOUR_S
+from isocost.reliability.closed_form import goodput
+from isocost.reliability.spot import spot, wait_s_of_availability
 
 CATALOG = load_catalog()
 FIRM = Run(

@@ -7,7 +7,7 @@ import pytest
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.gates import failures, read_gates
+from isocost.verbs.plan.gates import failures, read_gates
 
 SMALL = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--on", "h100-sxm5-80gb", "--gpus", "64"]
 

@@ -13,11 +13,13 @@ from failure_sim import Job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isocost.catalog.reliability import load_reliability, parse_reliability
 from isocost.errors import DataError, InputError
-from isocost.goodput import BUCKETS, Cause, Facility, GoodputInputs, from_plan, goodput, simulate
-from isocost.goodput.causes import rate_prior
-from isocost.goodput.engine import best_interval_s
-from isocost.goodput.facility import (
+from isocost.laws import failures
+from isocost.reliability import BUCKETS, Cause, Facility, GoodputInputs, from_plan, goodput, simulate
+from isocost.reliability.causes import rate_prior
+from isocost.reliability.closed_form import best_interval_s
+from isocost.reliability.facility import (
     availability_frac,
     clock_frac,
     downtime_s_per_year,
@@ -25,11 +27,9 @@ from isocost.goodput.facility import (
     pue,
     rack_power_frac,
 )
-from isocost.goodput.facts import load_reliability, parse_reliability
-from isocost.goodput.gamma import Gamma, fit_gamma, lower_gamma
-from isocost.goodput.spares import short_frac, spares_needed
-from isocost.goodput.spot import spot, wait_s_of_availability
-from isocost.laws import failures
+from isocost.reliability.spares import short_frac, spares_needed
+from isocost.reliability.spot import spot, wait_s_of_availability
+from isocost.stats.gamma import Gamma, fit_gamma, lower_gamma
 
 DAY_S = 86400.0
 PLAN: dict[str, Any] = {

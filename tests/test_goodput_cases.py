@@ -7,15 +7,15 @@ import runpy
 from pathlib import Path
 
 import pytest
+from pages.goodput_cases import REASONS, CaseResult, check_cases
 
-from isocost.goodput import Facility, from_plan, simulate
-from isocost.goodput.cases import REASONS, CaseResult, check_cases
-from isocost.goodput.gamma import Gamma
+from isocost.reliability import Facility, from_plan, simulate
+from isocost.stats.gamma import Gamma
 
 ROOT = Path(__file__).parents[1]
 CASES = ROOT / "evidence" / "goodput_cases.csv"
 PAGE = (ROOT / "docs" / "goodput.md").read_text(encoding="utf-8")
-SCRIPT = runpy.run_path(str(ROOT / "scripts" / "goodput_page.py"))
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "pages" / "write_goodput.py"))
 
 
 @pytest.fixture(scope="module")

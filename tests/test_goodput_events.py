@@ -11,8 +11,8 @@ import pytest
 
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.goodput import from_plan, goodput
-from isocost.goodput.posterior import narrow, read_events
+from isocost.reliability import from_plan, goodput
+from isocost.reliability.posterior import narrow, read_events
 
 ROOT = Path(__file__).parents[1]
 HEADER = "start,end,node,cause\n"

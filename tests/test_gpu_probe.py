@@ -10,14 +10,13 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from isocost.calibrate.columns import BY_NAME, REQUIRED
-from isocost.calibrate.runs import read_runs
+from isocost.evidence.columns import BY_NAME, REQUIRED
+from isocost.evidence.runs import read_runs
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks" / "gpu"))
-probe = importlib.import_module("probe")
-probe_plan = importlib.import_module("probe_plan")
-probe_rows = importlib.import_module("probe_rows")
+probe = importlib.import_module("isocost.measure.probe.run")
+probe_plan = importlib.import_module("isocost.measure.probe.plan")
+probe_rows = importlib.import_module("isocost.measure.probe.rows")
 
 SITE = probe_rows.Site(
     accelerator="h100-sxm5-80gb", source="a site", year=2026, torch_version="2.9", device_type="cuda",
@@ -262,7 +261,7 @@ class _Device:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Exception], *, idle: bool = True) -> None:
         self.now_s, self.answers, self.seen = 0.0, answers, []
-        fake = ModuleType("probe_measure")
+        fake = ModuleType("isocost.measure.probe.timing")
         fake.BudgetSpentError = _BudgetSpentError  # type: ignore[attr-defined]
         fake.environment = lambda device: {"device": "NVIDIA H200", "torch": "2.9"}  # type: ignore[attr-defined]
         fake.memory_bytes = lambda device: 0  # type: ignore[attr-defined]
@@ -272,7 +271,7 @@ class _Device:
         fake.measure = self.measure  # type: ignore[attr-defined]
         torch = ModuleType("torch")
         torch.cuda = SimpleNamespace(is_available=lambda: False)  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "probe_measure", fake)
+        monkeypatch.setitem(sys.modules, "isocost.measure.probe.timing", fake)
         monkeypatch.setitem(sys.modules, "torch", torch)
         monkeypatch.setattr(probe.time, "monotonic", lambda: self.now_s)
 

@@ -3,21 +3,19 @@
 import importlib
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isocost.calibrate.runs import read_runs
+from isocost.evidence.runs import read_runs
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "gpu"))
-probe = importlib.import_module("probe")
-probe_plan = importlib.import_module("probe_plan")
-probe_model = importlib.import_module("probe_model")
-probe_measure = importlib.import_module("probe_measure")
+probe = importlib.import_module("isocost.measure.probe.run")
+probe_plan = importlib.import_module("isocost.measure.probe.plan")
+probe_model = importlib.import_module("isocost.measure.probe.model")
+probe_measure = importlib.import_module("isocost.measure.probe.timing")
 
 TINY = tuple(probe_plan.TINY_SHAPES)
 

@@ -9,15 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from isocost.catalog.memory_recipes import RECOMPUTE, attention_memory, memory_recipe
 from isocost.laws.block_memory import BlockMemory, block_memory
 from isocost.laws.memory import FIT_SIGMA, USABLE_FRAC, MemoryBreakdown, fits_probability, stage_memory, usable_bytes
-from isocost.memory_recipes import (
-    RECOMPUTE,
-    attention_memory,
-    block_coefficients,
-    memory_recipe,
-    stage_coefficients,
-)
+from isocost.perf.lowering_memory import block_coefficients, stage_coefficients
 
 S, B, H, A = 2048.0, 2.0, 12288.0, 96.0  # GPT-3 175B with two sequences
 SBH = S * B * H

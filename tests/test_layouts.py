@@ -9,7 +9,7 @@ import pytest
 from brute import brute_layouts
 
 from isocost.laws.pipeline import SCHEDULES
-from isocost.layouts import BLOCK_AXIS, COLUMNS, Axes, Layouts, default_axes, legal_layouts, small_axis
+from isocost.perf.layouts import BLOCK_AXIS, COLUMNS, Axes, Layouts, default_axes, legal_layouts, small_axis
 from isocost.workload.presets import preset
 
 DENSE, EXPERT = preset("tinyllama-1.1b"), preset("deepseek-v2-lite")

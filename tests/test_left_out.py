@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocost.calibrate.evidence import Evidence, measured
-from isocost.calibrate.left_out import band, kinds, left_out_csv, left_out_lines, quantile, read_left_out
-from isocost.calibrate.publish import intervals_text
-from isocost.calibrate.runs import read_runs
+from isocost.calibration.left_out import band, kinds, left_out_csv, left_out_lines, quantile, read_left_out
+from isocost.calibration.publish import intervals_text
 from isocost.catalog.store import load_catalog
+from isocost.evidence.measured import Evidence, measured
+from isocost.evidence.runs import read_runs
 
 EVIDENCE = Path(__file__).parents[1] / "evidence" / "training_runs.csv"
 

@@ -11,12 +11,12 @@ import pytest
 import isocost
 from isocost.catalog import load_catalog
 from isocost.forecast import Conditions, Run, evaluate, outlook_of
-from isocost.forecast.luck import MOST_STOPS
-from isocost.goodput import BUCKETS
-from isocost.goodput.facility import Facility
-from isocost.goodput.gamma import Gamma
-from isocost.report.result import render
-from isocost.report.whole import drawn_lines
+from isocost.forecast.run import MOST_STOPS
+from isocost.reliability import BUCKETS
+from isocost.reliability.facility import Facility
+from isocost.render.result import render
+from isocost.stats.gamma import Gamma
+from isocost.verbs.plan.forecast import drawn_lines
 
 CATALOG = load_catalog()
 EXAMPLE = str(Path(__file__).parents[1] / "examples" / "llama-3.1-405b.toml")
@@ -28,7 +28,7 @@ SURE = Conditions(node_rate=Gamma(shape=1e9, node_days=1e9 / 4e-3), facility=Fac
 
 
 @pytest.fixture(scope="module")
-def report() -> isocost.report.goodput.GoodputReport:
+def report() -> isocost.verbs.goodput.answer.GoodputReport:
     """Return what goodput says of the example."""
     return isocost.goodput_of(EXAMPLE, checkpoint_interval="auto")
 
@@ -63,7 +63,7 @@ def test_so_many_stops_that_they_average_out_are_not_drawn() -> None:
     assert said == ["1,000 draws of every uncertain input; luck averages out over so many stops"]
 
 
-def test_plan_and_goodput_give_one_set_of_numbers(report: isocost.report.goodput.GoodputReport) -> None:
+def test_plan_and_goodput_give_one_set_of_numbers(report: isocost.verbs.goodput.answer.GoodputReport) -> None:
     """Days, goodput, interruptions and the time by bucket are those of isocost plan, in its sentence and tables too."""
     plan = isocost.plan(EXAMPLE, checkpoint={"interval": "auto"})
     o, chosen = plan.answer.outlook, plan.answer.chosen
@@ -79,7 +79,7 @@ def test_plan_and_goodput_give_one_set_of_numbers(report: isocost.report.goodput
     assert chosen in plan.answer.frontier
 
 
-def test_buckets_fit_a_page_and_add_up(report: isocost.report.goodput.GoodputReport) -> None:
+def test_buckets_fit_a_page_and_add_up(report: isocost.verbs.goodput.answer.GoodputReport) -> None:
     """The table is at most 120 columns wide, names every bucket, and the middle adds up to the median wall clock."""
     lines = render(report, "table").splitlines()[1:]
     assert max(len(line) for line in lines) <= 120

@@ -11,8 +11,8 @@ from measure_logs import FIRST_S, LOGS, STEP_S, STEPS, megatron, megatron_2021, 
 
 from isocost.errors import InputError
 from isocost.measure import Reading, read_log, summarise
-from isocost.measure.readers import READERS
-from isocost.report.doctor_log import LogExamination
+from isocost.measure.logs.readers import READERS
+from isocost.verbs.doctor.of_log import LogExamination
 
 TIMED = sorted(LOGS.keys() - {"hf_trainer", "trainer_state"})
 WITH_TIME_PRINTED = sorted(set(TIMED) - {"torchtitan"})

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocost.goodput.buckets import BUCKETS
-from isocost.goodput.posterior import narrow, read_events
 from isocost.measure import Definition, Reading, RunSummary, StepRecord, Steps, read_log, summarise
-from isocost.measure.events import _BUCKET_OF_MARK, DRIFT, RESTART, SKIPPED_S, UNEXPLAINED
-from isocost.measure.records import DTYPES, Mark, StepsBuilder
+from isocost.measure.logs.events import _BUCKET_OF_MARK, DRIFT, RESTART, SKIPPED_S, UNEXPLAINED
+from isocost.measure.logs.records import DTYPES, Mark, StepsBuilder
+from isocost.reliability.buckets import BUCKETS
+from isocost.reliability.posterior import narrow, read_events
 
 
 def _steps(rows: Sequence[dict[str, float]]) -> Steps:
@@ -233,7 +233,7 @@ def test_mfu_and_hfu_are_those_of_the_definition() -> None:
 
 def test_buckets_are_the_vocabulary_of_goodput() -> None:
     """Every bucket of an event is one of goodput's, or says that it is not."""
-    text = (Path(__file__).parents[1] / "src/isocost/measure/events.py").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "src/isocost/measure/logs/events.py").read_text(encoding="utf-8")
     used = set(re.findall(r'"([a-z_]+_s)"', text))
     ours = {"useful_s", "start_up_s", "warm_up_s", "straggler_s", "lost_work_s", RESTART, *_BUCKET_OF_MARK.values()}
     others = {SKIPPED_S, UNEXPLAINED}

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from isocost.cli import run
 from isocost.errors import InputError
 from isocost.measure import RankTrace, read_trace
-from isocost.measure.collectives import Group
-from isocost.measure.intervals import covered, gaps, length, overlap, union
-from isocost.measure.kernels import bus_factor, collective, gemm_flop, kernel_class
+from isocost.measure.logs.intervals import covered, gaps, length, overlap, union
+from isocost.measure.traces.collectives import Group
+from isocost.measure.traces.kernels import bus_factor, collective, gemm_flop, kernel_class
 
 GEMM = "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64_warpgroupsize1x1x1_execute_segment_k_off_kernel"
 NORM = "void at::native::(anonymous namespace)::vectorized_layer_norm_kernel<float, float>(int, float)"

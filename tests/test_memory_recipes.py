@@ -7,15 +7,15 @@ from importlib import resources
 
 import pytest
 
-from isocost.errors import DataError, InputError
-from isocost.memory_recipes import (
+from isocost.catalog.memory_recipes import (
     RECOMPUTE,
     attention_memory,
     memory_recipe,
     memory_recipes,
     parse_memory_recipes,
-    stage_coefficients,
 )
+from isocost.errors import DataError, InputError
+from isocost.perf.lowering_memory import stage_coefficients
 
 DATA = resources.files("isocost.data")
 TEXT = DATA.joinpath("memory_recipes.toml").read_text("utf-8")

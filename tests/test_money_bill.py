@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocost.catalog import load_catalog
-from isocost.costs import region
+from isocost.catalog.prices import region
 from isocost.errors import InputError
 from isocost.money.bill import Bill, BillInputs, bill
 from isocost.money.check import DAY_S, HOUR_S, YEAR_S

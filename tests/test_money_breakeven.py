@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocost.catalog import load_catalog
-from isocost.costs import owned_inputs
+from isocost.catalog.prices import owned_inputs
 from isocost.errors import InputError
 from isocost.money.breakeven import (
     Offered,

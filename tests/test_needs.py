@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from isocost import api
-from isocost.constants import shipped
-from isocost.predict import predict
-from isocost.report.plans import Plan
-from isocost.search.needs import WITHIN, Needs
+from isocost.perf.constants import shipped
+from isocost.perf.predict import predict
 from isocost.search.plan import case_of
+from isocost.search.requirements import WITHIN, Needs
+from isocost.verbs.plan.answer import Plan
 
 LARGE: dict[str, object] = {
     "model": "llama-3.1-70b", "tokens": "1 T", "seq_len": 8192, "global_batch": 1024, "stack": "megatron-core",

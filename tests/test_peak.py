@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocost.calibrate.assume import Assumed, assume_all
-from isocost.calibrate.run import Run
-from isocost.calibrate.runs import read_runs
-from isocost.case_memory import fit_probability, peak_range, resolve_recompute
-from isocost.cases import Case, memory_of
 from isocost.catalog import load_catalog
-from isocost.evaluate.peak import stage_blocks
+from isocost.catalog.memory_recipes import memory_recipe
+from isocost.catalog.stacks import recipe
+from isocost.evidence.assume import Assumed, assume_all
+from isocost.evidence.run import Run
+from isocost.evidence.runs import read_runs
 from isocost.laws.memory import MemoryBreakdown
-from isocost.memory_choices import capacity_bytes, counted
-from isocost.memory_recipes import memory_recipe
-from isocost.recipes import recipe
+from isocost.perf.case import Case
+from isocost.perf.lowering import memory_of
+from isocost.perf.lowering_memory import capacity_bytes, counted
+from isocost.perf.peak import stage_blocks
+from isocost.perf.predict import fit_probability, peak_range, resolve_recompute
 from isocost.workload.architecture import Architecture, Block
 
 EVIDENCE = Path(__file__).parents[1] / "evidence" / "training_runs.csv"

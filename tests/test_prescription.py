@@ -17,17 +17,17 @@ import pytest
 from measure_logs import LOGS
 
 from isocost.cli import run
-from isocost.constants import shipped
-from isocost.doctor.describe import WORTH_FRAC
-from isocost.doctor.neighbourhood import LAYOUT, Neighbourhood, neighbourhood
-from isocost.doctor.prescribe import Doctor, Findings
-from isocost.doctor.run import PARTS, MeasuredRun, calibrate, measured_run, waterfall
-from isocost.doctor.switches import BEYOND
-from isocost.doctor.trial import NOISE_FRAC
-from isocost.predict import predict
+from isocost.perf.constants import shipped
+from isocost.perf.predict import predict
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.search.tables import with_layout
+from isocost.search.evaluator import with_layout
+from isocost.verbs.doctor.describe import WORTH_FRAC
+from isocost.verbs.doctor.levers import Doctor, Findings
+from isocost.verbs.doctor.neighbourhood import LAYOUT, Neighbourhood, neighbourhood
+from isocost.verbs.doctor.run import PARTS, MeasuredRun, calibrate, measured_run, waterfall
+from isocost.verbs.doctor.switches import BEYOND
+from isocost.verbs.doctor.trial import NOISE_FRAC
 
 FSDP: Mapping[str, object] = {"tp": 1, "pp": 1, "cp": 1, "sharding": "zero3"}
 # Llama 3.1 70B on 8 B200: 23.83 % MFU before and 50.20 % after tuning by hand were published, a factor of 2.107.
@@ -160,7 +160,7 @@ def test_the_published_story() -> None:
 
 @cache
 def _story() -> dict[str, Any]:
-    return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "doctor_page.py"))
+    return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "pages" / "write_doctor.py"))
 
 
 def test_the_70b_story_in_shares() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from test_evaluate import case
 
-from isocost.calibrate.published import published_step_s
-from isocost.calibrate.run import Run
+from isocost.evidence.published import published_step_s
+from isocost.evidence.run import Run
 from isocost.workload.flops import train_flop_per_token
 
 RUN = Run(line=2, id="a", complete=False, published_mfu=0.4, flops_convention="model FLOPs, MFU on 989.4")

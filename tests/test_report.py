@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from isocost.cli import output
-from isocost.report.result import plain, render, to_json
-from isocost.report.table import Column, Report, Section, Table, as_text
+from isocost.render.document import Column, Report, Section, Table, as_text
+from isocost.render.result import plain, render, to_json
 
 NAME = Column(head="name", key="name", value=lambda row: row[0], left=True)
 SIZE = Column(head="size", key="size_bytes", value=lambda row: row[1], show=lambda x: f"{x:,.0f} B")

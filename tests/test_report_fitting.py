@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isocost.report.table import TABLE_WIDTH, Column, Table
+from isocost.render.document import TABLE_WIDTH, Column, Table
 
 
 def _table(heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...], left: tuple[bool, ...]) -> Table:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isocost.calibrate import columns, contradictions, runs
-from isocost.calibrate.runs import InvalidRow, Run, read_runs
 from isocost.errors import InputError
+from isocost.evidence import columns, contradictions, runs
+from isocost.evidence.runs import InvalidRow, Run, read_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "evidence" / "training_runs.csv"
@@ -325,8 +325,8 @@ def test_too_many_rows_or_columns_are_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_documentation_page_can_be_written_by_command() -> None:
-    """``python -m isocost.calibrate.columns`` prints the page."""
+    """``python -m isocost.evidence.columns`` prints the page."""
     done = subprocess.run(
-        [sys.executable, "-m", "isocost.calibrate.columns"], capture_output=True, check=True, encoding="utf-8"
+        [sys.executable, "-m", "isocost.evidence.columns"], capture_output=True, check=True, encoding="utf-8"
     )
     assert done.stdout == columns.format_page()

@@ -8,25 +8,17 @@ import numpy as np
 import pytest
 
 from isocost.errors import InputError
+from isocost.forecast.program import Amount, Item, MainRun, Staff, ladder, programme, shipped_items
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
-from isocost.scaling.candidates import Evaluated, Limits, Table, isocost_line, tabulate
 from isocost.scaling.cluster import batch_advice, largest_useful
-from isocost.scaling.joint import cheapest_to, joint_optimum
 from isocost.scaling.law import loss, surface
 from isocost.scaling.optimum import optimum
-from isocost.scaling.program import (
-    Amount,
-    Item,
-    MainRun,
-    Staff,
-    ladder,
-    programme,
-    shipped_items,
-)
 from isocost.scaling.serving import serving_optimum
 from isocost.scaling.shapes import Rules, Sparsity, law_params, shape, sizes
 from isocost.scaling.solver import Array
 from isocost.scaling.store import laws
+from isocost.verbs.frontier.candidates import Evaluated, Limits, Table, isocost_line, tabulate
+from isocost.verbs.frontier.joint import cheapest_to, joint_optimum
 from isocost.workload.architecture import Architecture
 from isocost.workload.params import parameter_count
 

@@ -13,13 +13,13 @@ import pytest
 
 import isocost
 from isocost.cli import run
-from isocost.report.frontier import FrontierResult
-from isocost.report.frontier_question import ask_frontier
-from isocost.scaling.candidates import Limits
-from isocost.scaling.joint import joint_optimum
 from isocost.scaling.law import loss
 from isocost.scaling.shapes import law_params
 from isocost.scaling.store import find_law
+from isocost.verbs.frontier.answer import FrontierResult
+from isocost.verbs.frontier.candidates import Limits
+from isocost.verbs.frontier.joint import joint_optimum
+from isocost.verbs.frontier.question import ask_frontier
 
 SMALL: dict[str, object] = {"budget": "200 kUSD", "deadline": "60 d", "on": "b200-sxm-180gb", "gpus": "64,128"}
 

@@ -11,9 +11,9 @@ import pytest
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.frontier import FrontierResult
 from isocost.scaling.law import drawn
 from isocost.scaling.optimum import optimum
+from isocost.verbs.frontier.answer import FrontierResult
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, object] = {"budget": "200 kUSD", "deadline": "60 d", "on": "b200-sxm-180gb", "gpus": "64,128"}
@@ -289,8 +289,8 @@ def test_the_recommended_point_is_one_point_everywhere(answer: FrontierResult) -
 
 def test_eight_sizes_are_enough(answer: FrontierResult, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planning all sixty sizes with every layout recommends the same model, or one as good to 0.0001 nats."""
-    monkeypatch.setattr("isocost.scaling.search.ANCHORS", 60)
-    monkeypatch.setattr("isocost.scaling.search.COARSE", {})
+    monkeypatch.setattr("isocost.verbs.frontier.frontier.ANCHORS", 60)
+    monkeypatch.setattr("isocost.verbs.frontier.frontier.COARSE", {})
     every = isocost.frontier(SMALL)
     assert answer.chosen is not None
     assert every.chosen is not None

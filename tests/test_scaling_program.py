@@ -13,8 +13,8 @@ import isocost
 from isocost.cli import run
 from isocost.cli.verbs import app
 from isocost.errors import InputError
-from isocost.report.program import read_items
-from isocost.scaling.program import YEAR_S
+from isocost.forecast.program import YEAR_S
+from isocost.scenario.program import read_items
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--on", "h100-sxm5-80gb", "--gpus", "64"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocost.calibrate.score import (
+from isocost.evidence.score import (
     FitScore,
     Regret,
     Scores,
@@ -18,7 +18,7 @@ from isocost.calibrate.score import (
     largest_misses,
     layout_regret,
 )
-from isocost.report.accuracy import accuracy_dict, accuracy_markdown, accuracy_tables, accuracy_text
+from isocost.verbs.validate.tables import accuracy_dict, accuracy_markdown, accuracy_tables, accuracy_text
 
 NAN = math.nan
 

@@ -26,17 +26,18 @@ from search_cases import (
     pool_of,
 )
 
-from isocost.cases import Case, coefficients_of, columns, memory_of
-from isocost.evaluate.block import block_times
-from isocost.evaluate.inputs import Coefficients
-from isocost.evaluate.step import step_time
+from isocost.catalog.stacks import recipe
 from isocost.laws.pipeline import SCHEDULES
-from isocost.layouts import default_axes
-from isocost.memory_choices import capacity_bytes
-from isocost.recipes import recipe
+from isocost.perf.block import block_times
+from isocost.perf.case import Case, coefficients_of
+from isocost.perf.columns import Coefficients
+from isocost.perf.layouts import default_axes
+from isocost.perf.lowering import columns, memory_of
+from isocost.perf.lowering_memory import capacity_bytes
+from isocost.perf.step import step_time
+from isocost.search.evaluator import base_case, with_layout
 from isocost.search.plan import STACK_SCHEDULES
 from isocost.search.pool import fit_ceiling_bytes
-from isocost.search.tables import base_case, with_layout
 from isocost.workload.flops import train_flop_per_token
 from isocost.workload.presets import preset
 

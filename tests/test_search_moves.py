@@ -26,7 +26,7 @@ from search_cases import (
     pool_of,
 )
 
-from isocost.layouts import SHARDINGS
+from isocost.perf.layouts import SHARDINGS
 from isocost.search import Answer, Option
 
 SMALL = change(QUESTION, gpu_counts=(8, 16), fixed={"cp": 1, "micro_batch": 2})

@@ -10,15 +10,15 @@ import pytest
 
 import isocost
 from isocost.api_facts import catalog_list, catalog_show
-from isocost.cases import Case
+from isocost.catalog.memory_recipes import MemoryRecipe
+from isocost.catalog.stacks import recipe, recipes
 from isocost.cli import run
-from isocost.memory_recipes import MemoryRecipe
-from isocost.recipes import recipe, recipes
-from isocost.report.stacks import MEMORY_MEANING, switches
+from isocost.perf.case import Case
 from isocost.scenario import KEYS, read_scenario, scenario_tables
 from isocost.scenario.question import question_of
 from isocost.scenario.switches import SWITCHES
-from isocost.search.tables import base_case
+from isocost.search.evaluator import base_case
+from isocost.verbs.catalog.stacks import MEMORY_MEANING, switches
 
 BASE = {"model": "llama-3.1-8b", "tokens": "1 T", "gpus": 64, "on": "h100-sxm5-80gb", "global_batch": 256}
 

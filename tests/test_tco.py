@@ -13,8 +13,8 @@ import pytest
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.report.tco import Tco
-from isocost.report.ways import Way
+from isocost.verbs.tco.answer import Tco
+from isocost.verbs.tco.payment import Way
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LLAMA = EXAMPLES / "llama-3.1-405b.toml"

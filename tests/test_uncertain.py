@@ -8,17 +8,12 @@ import math
 
 import pytest
 
-from isocost import uncertain
-from isocost.case_memory import peak_range
-from isocost.cases import Case
 from isocost.catalog import load_catalog
+from isocost.catalog.stacks import recipe
 from isocost.laws.intervals import combined_ratio
-from isocost.recipes import recipe
-from isocost.search import Option, Question
-from isocost.search.intervals import peak_interval, widened, with_time
-from isocost.search.question import Spread
-from isocost.search.tables import base_case
-from isocost.uncertain import (
+from isocost.perf import intervals as uncertain
+from isocost.perf.case import Case
+from isocost.perf.intervals import (
     CALIBRATED,
     KNOWN,
     MEANING,
@@ -29,6 +24,11 @@ from isocost.uncertain import (
     NEW_STACK,
     Band,
 )
+from isocost.perf.predict import peak_range
+from isocost.search import Option, Question
+from isocost.search.evaluator import base_case
+from isocost.search.intervals import peak_interval, widened, with_time
+from isocost.search.question import Spread
 from isocost.workload.presets import preset
 
 CATALOG = load_catalog()

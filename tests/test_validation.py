@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from isocost.errors import InputError
-from isocost.validation import Validation, validate
+from isocost.verbs.validate.answer import Validation
+from isocost.verbs.validate.ask import validate
 
 EVIDENCE = Path(__file__).parent.parent / "evidence" / "training_runs.csv"
 

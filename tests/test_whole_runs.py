@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pages.whole_runs import Estimate, PublishedRun, compare_runs, generic_estimate, read_published, read_reasons
 
 from isocost.catalog import load_catalog
 from isocost.errors import DataError, InputError, Problem
 from isocost.money.check import HOUR_S
 from isocost.money.work import dense_training_flop, training_accelerator_s
-from isocost.whole_runs import (
-    Estimate,
-    PublishedRun,
-    compare_runs,
-    generic_estimate,
-    read_published,
-    read_reasons,
-)
 
 EVIDENCE = Path(__file__).parents[1] / "evidence"
 RUNS = read_published(EVIDENCE / "run_costs.csv")

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from isocost.api_measured import calibrated, diagnose, left_out, validate
     from isocost.catalog import Accelerator, Catalog, Fabric, Offer, load_catalog
     from isocost.errors import CalibrationError, DataError, InputError, IsocostError, Problem
-    from isocost.report.models import ModelSummary
-    from isocost.report.plans import Plan
     from isocost.scenario import Scenario, load_scenario, scenario_toml
     from isocost.search.question import Answer, Candidate
     from isocost.units import parse, show
+    from isocost.verbs.model.answer import ModelSummary
+    from isocost.verbs.plan.answer import Plan
     from isocost.workload.architecture import Architecture, Block
 
 # Where each public name lives. They are imported when first used, so that ``isocost --help`` comes at once.
@@ -50,8 +50,8 @@ _HOMES = {
     "InputError": "errors",
     "IsocostError": "errors",
     "Problem": "errors",
-    "ModelSummary": "report.models",
-    "Plan": "report.plans",
+    "ModelSummary": "verbs.model.answer",
+    "Plan": "verbs.plan.answer",
     "Scenario": "scenario",
     "load_scenario": "scenario",
     "scenario_toml": "scenario",

@@ -13,28 +13,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from isocost.constants import shipped
 from isocost.errors import InputError, Problem
-from isocost.report.actual import PlanAgainstActual, against_actual
-from isocost.report.beside import programme_around, programme_beside
-from isocost.report.compare import Comparison, comparison
-from isocost.report.explanation import Explanation, explanation
-from isocost.report.fleet import FleetResult
-from isocost.report.fleet_question import ask_fleet
-from isocost.report.frontier import FrontierResult
-from isocost.report.frontier_question import ask_frontier as frontier_of
-from isocost.report.goodput import GoodputReport, goodput_report
-from isocost.report.limits import judged, unlimited
-from isocost.report.plans import Plan
-from isocost.report.program import ProgramResult, terms_of
-from isocost.report.saved import chosen_of_file, chosen_of_plan, chosen_of_values
-from isocost.report.tco import YEARS, Tco
-from isocost.report.tco import tco as ways_to_pay
-from isocost.report.waiting import wait_asked
+from isocost.perf.constants import shipped
 from isocost.scenario import Scenario, load_tables, read_scenario, scenario_tables
+from isocost.scenario.program import terms_of
 from isocost.scenario.question import question_of
 from isocost.search.plan import estimate as smallest
 from isocost.search.plan import plan as search
+from isocost.verbs.compare.answer import Comparison, comparison
+from isocost.verbs.fleet.answer import FleetResult
+from isocost.verbs.fleet.question import ask_fleet
+from isocost.verbs.frontier.answer import FrontierResult
+from isocost.verbs.frontier.question import ask_frontier as frontier_of
+from isocost.verbs.goodput.answer import GoodputReport, goodput_report
+from isocost.verbs.meter.answer import PlanAgainstActual, against_actual
+from isocost.verbs.plan.answer import Plan
+from isocost.verbs.plan.explanation import Explanation, explanation
+from isocost.verbs.plan.limits import judged, unlimited
+from isocost.verbs.plan.program import programme_around, programme_beside
+from isocost.verbs.plan.saved import chosen_of_file, chosen_of_plan, chosen_of_values
+from isocost.verbs.program.answer import ProgramResult
+from isocost.verbs.tco.answer import YEARS, Tco
+from isocost.verbs.tco.answer import tco as ways_to_pay
+from isocost.verbs.tco.wait import wait_asked
 
 Given = str | Path | Mapping[str, object] | Scenario | None
 

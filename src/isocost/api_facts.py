@@ -6,12 +6,12 @@ import datetime
 from pathlib import Path
 
 from isocost.catalog import Catalog, load_catalog
-from isocost.report import catalogs
-from isocost.report.catalogs import Check, Entry, Listing
-from isocost.report.models import ModelSummary
-from isocost.report.stacks import StackEntry
 from isocost.scenario.question import default_seq_len
 from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
+from isocost.verbs.catalog import answer as catalogs
+from isocost.verbs.catalog.answer import Check, Entry, Listing
+from isocost.verbs.catalog.stacks import StackEntry
+from isocost.verbs.model.answer import ModelSummary
 from isocost.workload.architecture import Architecture
 
 

@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from isocost.api import Given, ask
-from isocost.calibrate.evidence import measured
-from isocost.calibrate.refit import GROUPS, left_out_groups
-from isocost.calibrate.runs import read_runs
-from isocost.calibrate.site import SiteCalibration
-from isocost.calibrate.site_file import refuse_to_replace
-from isocost.cases import Case
+from isocost.calibration.refit import GROUPS, left_out_groups
 from isocost.catalog import load_catalog
-from isocost.constants import shipped
 from isocost.errors import InputError, Problem, nearest
-from isocost.report.calibration import Calibration, own_runs, proposed
-from isocost.report.examine import Diagnosis
-from isocost.report.examine import diagnose as read_and_judge
-from isocost.report.leave_out import LeaveOut
-from isocost.report.plans import Plan
-from isocost.report.saved import chosen_of_file, chosen_of_plan
+from isocost.evidence.measured import measured
+from isocost.evidence.runs import read_runs
+from isocost.perf.case import Case
+from isocost.perf.constants import shipped
+from isocost.perf.site import SiteCalibration
+from isocost.perf.site_file import refuse_to_replace
 from isocost.scenario import Scenario, load_tables, scenario_tables
+from isocost.verbs.calibrate.answer import Calibration, own_runs, proposed
+from isocost.verbs.doctor.examine import Diagnosis
+from isocost.verbs.doctor.examine import diagnose as read_and_judge
+from isocost.verbs.plan.answer import Plan
+from isocost.verbs.plan.saved import chosen_of_file, chosen_of_plan
+from isocost.verbs.validate.leave_out import LeaveOut
 
 
 def validate(runs: str | Path | None = None) -> Any:
@@ -40,7 +40,7 @@ def validate(runs: str | Path | None = None) -> Any:
         >>> len(found.runs) > 3000
         True
     """
-    return import_module("isocost.validation").validate(runs)
+    return import_module("isocost.verbs.validate.ask").validate(runs)
 
 
 def left_out(
@@ -70,7 +70,7 @@ def left_out(
         raise InputError([Problem("--leave-out", "is not a group", by, ", ".join(GROUPS), nearest(by, GROUPS))])
     if calibrated < 0:
         raise InputError([Problem("--calibrated", "is not a number of runs", calibrated, "a whole number from 1")])
-    shipped_runs = import_module("isocost.validation").shipped_runs
+    shipped_runs = import_module("isocost.verbs.validate.ask").shipped_runs
     evidence = measured(read_runs(shipped_runs() if runs is None else runs).runs, load_catalog())
     groups = left_out_groups(evidence, by, shipped(), only=only, calibrated=calibrated, say=say)
     return LeaveOut(by=by, calibrated=calibrated, groups=tuple(groups))

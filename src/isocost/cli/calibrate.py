@@ -47,7 +47,7 @@ def calibrate(
 ) -> None:
     """Fit your own stack and site on a handful of your runs: error before and after, and what to measure next."""
     from isocost import api_measured
-    from isocost.report.result import render
+    from isocost.render.result import render
 
     form = chosen_format(format, None)
     logs = _pairs(log or [], scenario or [])

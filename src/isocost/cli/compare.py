@@ -19,7 +19,7 @@ def compare(
 ) -> None:
     """Compare two offers for one run (days, dollars, what makes the difference), or a plan with the run's log."""
     from isocost import api
-    from isocost.report.result import render
+    from isocost.render.result import render
 
     form = chosen_format(format, output)
     with progress("comparing", quiet=quiet):

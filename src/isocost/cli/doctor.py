@@ -60,9 +60,9 @@ def doctor(
     **options: object,
 ) -> None:
     """Read a log or a trace: step time, where the time went; with the run's scenario: MFU, and what would raise it."""
-    from isocost.report.examine import diagnose
-    from isocost.report.result import render
+    from isocost.render.result import render
     from isocost.scenario import KEYS
+    from isocost.verbs.doctor.examine import diagnose
 
     output, quiet = context.params["output"], context.params["quiet"]
     form = chosen_format(context.params["format"], output)

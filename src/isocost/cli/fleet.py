@@ -36,7 +36,7 @@ def fleet(
     until = "52 weeks"
     """
     from isocost import api
-    from isocost.report.result import render
+    from isocost.render.result import render
 
     form = chosen_format(format, output)
     with progress("planning", quiet=quiet):

@@ -54,9 +54,9 @@ def frontier(
 
     '-o next.toml' writes the recommended model as a scenario for 'isocost plan next.toml'.
     """
-    from isocost.report.frontier_question import ask_file  # not isocost.api: it reads in all that other verbs need
-    from isocost.report.result import render
+    from isocost.render.result import render
     from isocost.scenario import KEYS
+    from isocost.verbs.frontier.question import ask_file  # not isocost.api: it reads in all that other verbs need
 
     output, quiet = context.params["output"], context.params["quiet"]
     as_scenario = context.params["format"] is None and output is not None and output.endswith(".toml")

@@ -28,7 +28,7 @@ def program(
 ) -> None:
     """Show the bill of the whole programme around a plan: small runs, failed runs, post-training, people."""
     from isocost import api
-    from isocost.report.result import render
+    from isocost.render.result import render
     from isocost.scenario import KEYS
 
     output, quiet = context.params["output"], context.params["quiet"]

@@ -21,8 +21,8 @@ scaling = typer.Typer(
 @scaling.command("list", epilog="Example: isocost scaling list")
 def scaling_list(format: flags.Format = None, output: flags.Output = None, quiet: flags.Quiet = False) -> None:
     """List the shipped laws, with their reach and grade."""
-    from isocost.report import scaling as report
-    from isocost.report.result import render
+    from isocost.render.result import render
+    from isocost.verbs.scaling import answer as report
 
     form = chosen_format(format, output)
     emit(render(report.listing(), form), output, quiet=quiet)
@@ -36,8 +36,8 @@ def scaling_show(
     quiet: flags.Quiet = False,
 ) -> None:
     """Show one law: parameters with their uncertainty, corpus, range of validity, source."""
-    from isocost.report import scaling as report
-    from isocost.report.result import render
+    from isocost.render.result import render
+    from isocost.verbs.scaling import answer as report
 
     form = chosen_format(format, output)
     emit(render(report.entry(law), form), output, quiet=quiet)
@@ -52,8 +52,8 @@ def scaling_fit(
     quiet: flags.Quiet = False,
 ) -> None:
     """Fit E + A/N^alpha + B/D^beta to your own runs; '-o my_law.toml' writes the law for '--law my_law.toml'."""
-    from isocost.report import scaling as report
-    from isocost.report.result import render
+    from isocost.render.result import render
+    from isocost.verbs.scaling import answer as report
 
     as_law = format is None and output is not None and output.endswith(".toml")
     form = "table" if as_law else chosen_format(format, output)
@@ -85,8 +85,8 @@ def scaling_optimum(
     quiet: flags.Quiet = False,
 ) -> None:
     """Say how large a model on how many tokens makes the least loss for an amount of arithmetic."""
-    from isocost.report.optimum import best
-    from isocost.report.result import render
+    from isocost.render.result import render
+    from isocost.verbs.scaling.optimum import best
 
     form = chosen_format(format, output)
     places = {name: f"--{name.replace('_', '-')}" for name in ("flop", "law", "data", "serve", "serving_cost")}

@@ -39,7 +39,7 @@ def tco(
     """Show every way to pay for the chosen plan, where owning breaks even, whether to wait, energy and carbon."""
     from isocost import api
     from isocost.errors import InputError, Problem
-    from isocost.report.result import render
+    from isocost.render.result import render
 
     form = chosen_format(format, output)
     try:

@@ -25,7 +25,7 @@ from isocost.version import __version__
 
 if TYPE_CHECKING:
     from isocost.catalog import Catalog
-    from isocost.report.result import Renders
+    from isocost.render.result import Renders
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 app = typer.Typer(
@@ -61,7 +61,7 @@ def _main(
 
 
 def _show(result: Renders, form: str, output: str | None, quiet: bool) -> None:
-    from isocost.report.result import render
+    from isocost.render.result import render
 
     emit(render(result, form), output, quiet=quiet)
 
@@ -75,8 +75,8 @@ def _catalogue(files: str | None) -> Catalog:
 def _answer(context: typer.Context, verb: str) -> None:
     """Ask with the options of a command line, print the answer, and leave with 4 when there is no plan."""
     from isocost import api
-    from isocost.report.gates import failures, read_gates
     from isocost.scenario import KEYS
+    from isocost.verbs.plan.gates import failures, read_gates
 
     given = context.params
     form = chosen_format(given["format"], given["output"])

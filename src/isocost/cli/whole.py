@@ -33,7 +33,7 @@ def goodput(
 ) -> None:
     """Show where the time of the chosen plan goes: every loss a bucket, and how often to save."""
     from isocost import api
-    from isocost.report.result import render
+    from isocost.render.result import render
 
     form = chosen_format(format, output)
     with progress("searching", quiet=quiet):

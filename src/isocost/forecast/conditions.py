@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from isocost.draws import Distribution
-from isocost.goodput.facility import Facility
-from isocost.goodput.gamma import Gamma
 from isocost.num import Num
+from isocost.reliability.facility import Facility
+from isocost.stats.distributions import Distribution
+from isocost.stats.gamma import Gamma
 
 DRAWS = 1000
 OWNED_SITES = ("colocation", "build")

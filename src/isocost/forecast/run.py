@@ -6,29 +6,31 @@ shape (n,) one call gives (k, n).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from isocost.catalog.prices import distribution_of
+from isocost.catalog.reliability import Reliability, Spread, load_reliability
 from isocost.catalog.store import Catalog
-from isocost.costs import distribution_of
-from isocost.draws import Distribution, Fixed, Row, SplitLognormal
 from isocost.errors import InputError, Problem
 from isocost.forecast.conditions import Conditions
-from isocost.forecast.luck import with_luck
 from isocost.forecast.spot import CALM, SPOT_FACTS, preempted, spot_facts, spot_interval_s
-from isocost.goodput.buckets import GoodputBreakdown
-from isocost.goodput.causes import DAY_S, Draws, rate_prior
-from isocost.goodput.engine import goodput
-from isocost.goodput.facts import Reliability, Spread, load_reliability
-from isocost.goodput.gamma import Gamma
-from isocost.goodput.plan import Planned, from_plan
 from isocost.laws.checkpoint import checkpoint_bytes
 from isocost.money.bill import Bill, BillInputs, bill
 from isocost.money.energy import EnergyInputs, energy_use
 from isocost.money.terms import OWNED, SPOT, terms_of
 from isocost.num import Num
+from isocost.reliability.buckets import BUCKETS, GoodputBreakdown
+from isocost.reliability.causes import DAY_S, Draws, rate_prior
+from isocost.reliability.closed_form import goodput
+from isocost.reliability.defaults import Planned, from_plan
+from isocost.reliability.inputs import GoodputInputs
+from isocost.reliability.monte_carlo import simulate
+from isocost.stats.distributions import Distribution, Fixed, Row, SplitLognormal
+from isocost.stats.gamma import Gamma
 
 FAILURES = "failures per node-day"
 # Facts of cost: the input, and kind and id in the catalogue.
@@ -295,3 +297,17 @@ def _bill(
             raised_usd=c.raised_usd,
         )
     )
+
+
+# Of all draws together. With thousands of stops a run they average out, and to draw them is slow.
+MOST_STOPS = 3_000_000
+
+
+def with_luck(inputs: GoodputInputs, expected: GoodputBreakdown, runs: int, seed: int) -> GoodputBreakdown:
+    """Return what became of each of so many runs where ``expected`` is what can be expected of each."""
+    stops = np.broadcast_to(expected.interruptions + expected.planned_stops, (runs,))
+    if not float(np.sum(stops)) <= MOST_STOPS:
+        return expected
+    columns = simulate(inputs, runs, seed).columns
+    names = ("wall_s", "interruptions", "planned_stops", *BUCKETS)
+    return dataclasses.replace(expected, **{name: columns[name] for name in names})

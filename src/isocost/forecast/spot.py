@@ -12,12 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from isocost.goodput.engine import best_interval_s
-from isocost.goodput.facts import Spread, load_reliability
-from isocost.goodput.inputs import GoodputInputs
-from isocost.goodput.spot import preemption
+from isocost.catalog.reliability import Spread, load_reliability
 from isocost.money.check import HOUR_S
 from isocost.num import Num
+from isocost.reliability.closed_form import best_interval_s
+from isocost.reliability.inputs import GoodputInputs
+from isocost.reliability.spot import preemption
 
 CALM: Final = "calm"
 CONTENDED: Final = "contended"

@@ -3,7 +3,7 @@
 All widths are of the whole model; the laws divide by the parallel degrees. Bytes per value are arguments, because
 they are what
 kernels and recipes differ in: see ``Recompute``, ``AttentionMemory`` and ``MemoryRecipe`` in
-``isocost.memory_recipes``.
+``isocost.catalog.memory_recipes``.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Logs and traces of runs as they were: steps, statistics, where the time went."""
 
-from isocost.measure.collectives import Collective
-from isocost.measure.efficiency import Definition
-from isocost.measure.events import Event
-from isocost.measure.log import read_log
-from isocost.measure.records import Mark, Reading, StepRecord, Steps
-from isocost.measure.summary import Interval, RunSummary, summarise
-from isocost.measure.trace import RankTrace, TraceSummary, read_trace
+from isocost.measure.logs.efficiency import Definition
+from isocost.measure.logs.events import Event
+from isocost.measure.logs.log import read_log
+from isocost.measure.logs.records import Mark, Reading, StepRecord, Steps
+from isocost.measure.logs.summary import Interval, RunSummary, summarise
+from isocost.measure.traces.collectives import Collective
+from isocost.measure.traces.trace import RankTrace, TraceSummary, read_trace
 
 __all__ = [
     "Collective",

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from isocost.catalog import Catalog
-from isocost.costs import BUILD, COLOCATION, block_limits, owned_distributions, owned_facts
-from isocost.draws import Distribution, Fixed, draw, interval
+from isocost.catalog.prices import BUILD, COLOCATION, block_limits, owned_distributions, owned_facts
+from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem
 from isocost.forecast import Conditions
 from isocost.forecast.run import FAILURES, node_rate
 from isocost.forecast.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
-from isocost.goodput.facility import Facility
-from isocost.goodput.facts import load_reliability
 from isocost.money.own import OwnedInputs, owned_cost
+from isocost.reliability.facility import Facility
 from isocost.scenario.record import Scenario
 from isocost.scenario.settings import Settings
 from isocost.scenario.supply import Note
+from isocost.stats.distributions import Distribution, Fixed, draw, interval
 from isocost.units import show
 
 # Utilisation of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.

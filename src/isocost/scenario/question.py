@@ -6,19 +6,19 @@ import datetime
 from dataclasses import dataclass
 from typing import Final
 
-from isocost.calibrate.site import SiteCalibration, fingerprint
-from isocost.calibrate.site_file import load_calibration
 from isocost.catalog import Accelerator, Catalog, Offer, peak
-from isocost.constants import shipped
-from isocost.draws import Distribution, Fixed, SplitLognormal
+from isocost.catalog.stacks import Recipe, recipe
 from isocost.errors import InputError, Problem
 from isocost.money.terms import CAPACITY_BLOCK, SPOT
-from isocost.recipes import Recipe, recipe
+from isocost.perf.constants import shipped
+from isocost.perf.site import SiteCalibration, fingerprint
+from isocost.perf.site_file import load_calibration
 from isocost.scenario.conditions import conditions_of, note_conditions, note_spot, owned_price, within_a_block
 from isocost.scenario.record import LAYOUT_KEYS, Scenario
 from isocost.scenario.supply import Note, supplied
 from isocost.scenario.switches import Switched, switched
 from isocost.search.question import OWNED, Option, Question
+from isocost.stats.distributions import Distribution, Fixed, SplitLognormal
 from isocost.units import show
 from isocost.workload.architecture import Architecture
 

@@ -14,13 +14,12 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from isocost.catalog import Catalog, load_catalog
 from isocost.catalog.records import TERMS, TRAINING_PRECISIONS
+from isocost.catalog.stacks import ATTENTION_KERNELS
 from isocost.errors import DataError, InputError, Problem
 from isocost.laws.pipeline import SCHEDULES
-from isocost.recipes import ATTENTION_KERNELS
 from isocost.scenario import values
-from isocost.scenario.room import room_problems
 from isocost.scenario.settings import Settings, settings
-from isocost.scenario.supply import supply_problems
+from isocost.scenario.supply import room_problems, supply_problems
 from isocost.scenario.values import ALIASES, Context, Model, choice, choices, count, quantity, reads
 from isocost.workload.architecture import Architecture
 

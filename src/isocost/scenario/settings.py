@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from isocost.draws import Distribution, Fixed, Pert, SplitLognormal
+from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem, nearest
 from isocost.forecast.conditions import OWNED_SITES
-from isocost.goodput.facility import COOLING, STANDBY, availability_frac
-from isocost.goodput.facts import load_reliability
-from isocost.goodput.plan import SAVES
-from isocost.goodput.posterior import Event, Posterior, narrow, read_events
 from isocost.money.own import BOUNDS
+from isocost.reliability.defaults import SAVES
+from isocost.reliability.facility import COOLING, STANDBY, availability_frac
+from isocost.reliability.posterior import Event, Posterior, narrow, read_events
 from isocost.scenario.training import read_experts, read_family, read_laws, read_price, read_quality
 from isocost.scenario.values import MAX_PLACE, Context, Reader, whole
+from isocost.stats.distributions import Distribution, Fixed, Pert, SplitLognormal
 from isocost.units import parse, show
 
 AUTO: Final = "auto"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from isocost import recipes
-from isocost.recipes import Recipe
+from isocost.catalog import stacks as recipes
+from isocost.catalog.stacks import Recipe
 from isocost.scenario.record import Scenario
 
 # Key of a scenario -> field of a recipe ("" where recipes have none), and what it decides.

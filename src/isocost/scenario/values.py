@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from isocost.calibrate.site_file import load_calibration
 from isocost.catalog import Catalog
+from isocost.catalog.stacks import recipe
 from isocost.errors import DataError, InputError, Problem, nearest
-from isocost.recipes import recipe
+from isocost.perf.site_file import load_calibration
 from isocost.units import parse
 from isocost.workload.architecture import Architecture
 from isocost.workload.hf import CONFIG_NAME, load_config

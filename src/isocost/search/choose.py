@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from isocost.search.describe import candidates, shares
+from isocost.search.candidates import candidates, shares
+from isocost.search.evaluator import Index
 from isocost.search.pool import Pool, ceiling, ordered
 from isocost.search.question import DAY_S, Alternative, Candidate, Loser
-from isocost.search.tables import Index
 
 GIB = 2.0**30
 # Memory binds when a layout that needs at most half as much again would be faster by more than the model can be wrong

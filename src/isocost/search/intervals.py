@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.case_memory import peak_range
-from isocost.cases import Case
 from isocost.laws.intervals import combined_ratio
 from isocost.laws.memory import FIT_SIGMA
+from isocost.perf.case import Case
+from isocost.perf.intervals import Band
+from isocost.perf.predict import peak_range
+from isocost.search.forecasts import Whole
 from isocost.search.question import Interval, Spread
-from isocost.search.whole import Whole
-from isocost.uncertain import Band
 
 NORMAL_90 = 1.6449  # standard deviations to either end of the middle 90 % of a normal error
 

@@ -8,23 +8,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from isocost.cases import Case
 from isocost.catalog.records import peak
 from isocost.catalog.store import Catalog
-from isocost.constants import Constant
 from isocost.errors import InputError, Problem
 from isocost.forecast import Outlook
-from isocost.layouts import Layouts, default_axes, legal_layouts
+from isocost.perf.case import Case
+from isocost.perf.constants import Constant
+from isocost.perf.layouts import Layouts, default_axes, legal_layouts
 from isocost.search import choose
-from isocost.search.bill import Site, site
-from isocost.search.describe import candidates
-from isocost.search.evaluate import evaluate
-from isocost.search.notes import assumptions, not_modelled, with_batch
-from isocost.search.outlook import as_forecast, forecast
+from isocost.search.assumptions import assumptions, not_modelled, with_batch
+from isocost.search.candidates import candidates
+from isocost.search.chosen import as_forecast, forecast
+from isocost.search.chunks import evaluate
+from isocost.search.evaluator import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
 from isocost.search.question import Alternative, Answer, Candidate, Question
-from isocost.search.tables import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
-from isocost.search.ways_out import ways_out
+from isocost.search.relaxations import ways_out
+from isocost.search.site import Site, site
 
 # Schedules that a stack ships; the search proposes no other. Any may be fixed by name.
 PLAIN = ("none", "1f1b", "interleaved")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from isocost.catalog.store import Catalog
 from isocost.laws.memory import FIT_SIGMA, fits_probability
-from isocost.search.bill import Site, cost_usd_per_s
-from isocost.search.evaluate import Evaluated
+from isocost.search.chunks import Evaluated
+from isocost.search.evaluator import Floats, Index, Tables
+from isocost.search.forecasts import Whole, whole_runs
 from isocost.search.question import Question
-from isocost.search.tables import Floats, Index, Tables
-from isocost.search.whole import Whole, whole_runs
+from isocost.search.site import Site, cost_usd_per_s
 
 Codes = NDArray[np.int8]
 

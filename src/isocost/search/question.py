@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from isocost.calibrate.site import SiteCalibration
 from isocost.catalog.records import Accelerator, Fabric, Fact
-from isocost.evaluate.step import StepTime
+from isocost.catalog.stacks import Recipe
 from isocost.forecast import Conditions, Outlook
 from isocost.laws.memory import MemoryBreakdown
-from isocost.recipes import Recipe
-from isocost.uncertain import Certainty
+from isocost.perf.intervals import Certainty
+from isocost.perf.site import SiteCalibration
+from isocost.perf.step import StepTime
 from isocost.workload.architecture import Architecture
 
 DAY_S = 86400.0

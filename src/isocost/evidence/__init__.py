@@ -1,0 +1,1 @@
+"""Measured runs: read, checked, completed where a source is silent, scored."""

@@ -1,0 +1,1 @@
+"""Logs of runs: steps, steady step times, pauses, stops."""

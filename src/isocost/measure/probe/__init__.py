@@ -1,0 +1,1 @@
+"""A probe of one GPU: real architectures trained for some steps, as rows of evidence."""

@@ -1,0 +1,1 @@
+"""Traces of a profiler: kernels, collectives, and each rank's share of the step."""

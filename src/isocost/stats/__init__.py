@@ -1,0 +1,1 @@
+"""Draws, attribution and least squares; knows no GPU."""

@@ -1,0 +1,1 @@
+"""Constants of the user's own stack and site: ``isocost calibrate``."""

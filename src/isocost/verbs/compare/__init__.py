@@ -1,0 +1,1 @@
+"""Two offers for one run side by side: ``isocost compare``."""

@@ -1,0 +1,1 @@
+"""What to train for a budget, a deadline and data: ``isocost frontier``."""

@@ -1,0 +1,1 @@
+"""Where the time of a run goes, and how often to save: ``isocost goodput``."""

@@ -1,0 +1,1 @@
+"""Which accelerator, GPU count and layout: ``isocost plan``, ``estimate`` and ``explain``."""

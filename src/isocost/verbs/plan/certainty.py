@@ -1,0 +1,85 @@
+"""How sure a plan is: what nobody has measured about it, how far such predictions were off, what would narrow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocost.perf.intervals import CALIBRATED, Certainty
+from isocost.render.document import Section
+from isocost.search.question import Candidate, Question
+from isocost.units import show
+from isocost.verbs.words import between
+
+_KINDS = {"dense": "dense models", "moe": "mixtures of experts"}
+
+
+def how_sure(c: Candidate, question: Question) -> Section:
+    """Return the section on the chosen layout."""
+    return Section(title="How sure", body=tuple(_lines(c, question)))
+
+
+def _lines(c: Candidate, question: Question) -> list[str]:
+    band, certainty = c.certainty.band, c.certainty
+    pairs = zip(certainty.classes, certainty.meaning, strict=True)
+    low, high = (f"{factor - 1:+.0%}" for factor in (band.low, band.high))
+    lines = [
+        f"class: {'; '.join(f'{name} ({meaning})' for name, meaning in pairs)}",
+        f"step time {low} to {high} in 9 cases of 10: {_because(certainty)}",
+        f"would narrow it: {'; '.join(certainty.narrowed_by)}",
+    ]
+    peak = f"peak memory {between(c.intervals['peak_bytes'], 'B')}: the spread of its predictions"
+    if question.recipe_assumed:
+        peak += (
+            ", and the other memory recipes of these stacks, as none was named; the probability of fitting is that of "
+            f"{question.recipe.id}"
+        )
+    lines.append(peak)
+    if c.cost_usd is not None:
+        lines.append(
+            "days and cost: draws of step time, rates of failure, recovery, bring-up and prices, each on its own; the "
+            "chosen plan with the luck of its stops"
+            if question.conditions is not None
+            else "cost: the range of prices and the interval of the step time, as independent factors"
+        )
+    lines += broken_at_the_end(c, question)
+    return lines
+
+
+def _because(certainty: Certainty) -> str:
+    if CALIBRATED in certainty.classes:
+        return f"what {certainty.rows:,} runs of your own leave open about this layout"
+    return (
+        f"as far as predictions of {_KINDS[certainty.kind]} of this class were off, on {certainty.rows:,} runs that "
+        "the fit had not seen"
+    )
+
+
+def broken_at_the_end(c: Candidate, question: Question) -> list[str]:
+    """Return the limits that the predicted run meets and the far end of its interval does not."""
+    found = []
+    run = c.intervals["run_s"]
+    if question.deadline_s is not None and c.run_s <= question.deadline_s < run.high:
+        found.append(f"deadline: met as predicted, missed at the far end ({show(run.high, 's')})")
+    if question.budget_usd is not None and c.cost_usd and c.cost_usd.median <= question.budget_usd < c.cost_usd.high:
+        found.append(f"budget: met as predicted, exceeded at the far end ({show(c.cost_usd.high, 'USD')})")
+    return found
+
+
+def certainty_dict(c: Candidate, question: Question) -> dict[str, Any]:
+    """Return the same as plain values."""
+    certainty = c.certainty
+    return {
+        "classes": [
+            {"name": name, "meaning": meaning, "narrowed_by": narrowed_by}
+            for name, meaning, narrowed_by in zip(
+                certainty.classes, certainty.meaning, certainty.narrowed_by, strict=True
+            )
+        ],
+        "kind": certainty.kind,
+        "rows": certainty.rows,
+        "interval_frac": 0.9,
+        "step_s_low_ratio": certainty.band.low,
+        "step_s_high_ratio": certainty.band.high,
+        "memory_recipe_assumed": question.recipe_assumed,
+        "missed_at_the_far_end": broken_at_the_end(c, question),
+    }

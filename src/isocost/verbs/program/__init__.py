@@ -1,0 +1,1 @@
+"""The bill of the whole program around a plan: ``isocost program``."""

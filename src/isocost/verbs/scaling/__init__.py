@@ -1,0 +1,1 @@
+"""Laws of loss, and the fit of your own: ``isocost scaling``."""
