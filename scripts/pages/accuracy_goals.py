@@ -47,7 +47,7 @@ def goals_table(study: Study) -> Table:
 
 
 def goals(study: Study) -> Iterator[Goal]:
-    """The goals, fitted and left out."""
+    """Return the goals, fitted and left out."""
     fitted, seen = "fitted", "source left out"
     yield from _errors(study, "dense", fitted, lambda run, case: not is_moe(run, case), 0.03, 0.045)
     yield from _unseen(study, "dense", seen, ("new site", DENSE), 0.06, 0.09)

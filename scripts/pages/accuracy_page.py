@@ -65,7 +65,7 @@ def page(study: Study) -> str:
 
 
 def short(study: Study) -> str:
-    """The table of the README."""
+    """Return the table of the README."""
     head = (
         "median / mean error of the step time",
         "rows",
@@ -176,7 +176,7 @@ def _blank(assumed: Mapping[str, str]) -> list[str]:
 
 
 def author(source: str) -> str:
-    """A citation in short: up to its year or first comma."""
+    """Return a citation in short: up to its year or first comma."""
     return source.split(",")[0].split("(")[0].strip()
 
 

@@ -90,7 +90,7 @@ class Study:
         return found.step
 
     def unseen(self, left_out: str, kind: str, group: str = score.TOTAL) -> Line | None:
-        """The line of one group when it was left out."""
+        """Return the line of one group when it was left out."""
         lines = (x for x in self.left_out if (x.left_out, x.kind) == (left_out, kind) and x.group.startswith(group))
         return next(lines, None)
 

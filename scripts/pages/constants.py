@@ -48,7 +48,7 @@ def constants_page(study: Study) -> str:
 
 
 def carriers(study: Study, known: Mapping[str, Constant]) -> dict[str, Counter[str]]:
-    """Runs of each source that each constant is a factor of."""
+    """Return runs of each source that each constant is a factor of."""
     found: dict[str, Counter[str]] = {name: Counter() for name in known}
     for run, case in zip(study.runs, study.cases, strict=True):
         levels = levels_of(case)

@@ -111,7 +111,7 @@ def _quantiles(values: object) -> Quantiles:
 
 
 def _per_wall(run: Simulated, days: float, *names: str) -> Quantiles:
-    """Counts in so many days on the wall clock: the run itself is a little longer."""
+    """Return counts in so many days on the wall clock: the run itself is a little longer."""
     total = sum((run.columns[name] for name in names), start=np.zeros(run.runs))
     return _quantiles(total / run.columns["wall_s"] * days * DAY_S)
 

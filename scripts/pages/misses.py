@@ -48,7 +48,7 @@ def causes() -> tuple[Cause, ...]:
 
 
 def causes_of(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> dict[str, Cause]:
-    """The first cause that fits each predicted run, by id; runs without one are absent."""
+    """Return the first cause that fits each predicted run, by id; runs without one are absent."""
     checked = {name: frozenset(check(runs, predicted)) for name, check in CHECKS.items()}
     found = {}
     for run in runs:

@@ -109,7 +109,7 @@ class WholeRuns:
         return tuple(row.run.model for row in self.rows if row.miss and not row.why)
 
     def markdown(self) -> str:
-        """The table, what was left out, and the reason of every miss."""
+        """Return the table, what was left out, and the reason of every miss."""
         head = [
             "| run | accelerator | published, GPU-h | predicted, GPU-h | 90 % interval | predicted / published |",
             "|---|---|---:|---:|---:|---:|",

@@ -114,7 +114,7 @@ def calibrated(
 
 
 def _goal(plan: str | Path | Plan, own: SiteCalibration) -> Case:
-    """The case of a plan, which must be of a stack and a chip of the user's runs."""
+    """Return the case of a plan, which must be of a stack and a chip of the user's runs."""
     if isinstance(plan, Plan):
         case = chosen_of_plan(plan).case
     elif Path(plan).suffix == ".json":

@@ -54,7 +54,7 @@ def weights(groups: Sequence[str]) -> Array:
 
 
 def pruned(idx: Index, keep: Sequence[str]) -> Index:
-    """The index with only the constants in ``keep``."""
+    """Return the index with only the constants in ``keep``."""
     place = {name: i for i, name in enumerate(keep)}
     moved = np.array([place.get(name, len(keep)) for name in idx.names] + [len(keep)])
     old = np.array([idx.names.index(name) for name in keep])
@@ -83,12 +83,12 @@ class Problem:
         return np.sign(error) * size * np.sqrt(self.weight), slope * np.sqrt(self.weight)
 
     def residuals(self, logs: Array) -> Array:
-        """What the fit squares and sums."""
+        """Return what the fit squares and sums."""
         robust, _ = self.robust(self.error(self.idx.coefficients(logs)))
         return np.concatenate([robust, (logs - self.idx.prior) / self.idx.sd])
 
     def jacobian(self, logs: Array) -> Array:
-        """Derivatives of the residuals by the constants."""
+        """Return derivatives of the residuals by the constants."""
         _, slope = self.robust(self.error(self.idx.coefficients(logs)))
         n = slope.size
         out = np.zeros((n + logs.size, logs.size))
@@ -100,7 +100,7 @@ class Problem:
 def fit(
     columns: Columns, measured_s: Array, weight: Array, idx: Index, start: Array | None = None, steps: int = 40
 ) -> Array:
-    """Logs of the constants that explain the measured steps best, given the priors."""
+    """Return the logs of the constants that explain the measured steps best, given the priors."""
     from scipy.optimize import least_squares  # only the fit of all runs needs it: it is no dependency of the package
 
     problem = Problem(columns=columns, measured_s=measured_s, weight=weight, idx=idx)

@@ -33,7 +33,7 @@ class Linear:
         return np.concatenate([self._robust(logs)[0], (logs - idx.prior) / idx.sd])
 
     def jacobian(self, logs: Array) -> Array:
-        """Derivatives of the residuals."""
+        """Return derivatives of the residuals."""
         return np.vstack([self._robust(logs)[1][:, None] * self.slope, np.diag(1.0 / self.problem.idx.sd)])
 
 

@@ -22,17 +22,17 @@ WARM_STEPS = 8
 
 
 def by_source(run: Run, case: Case) -> str:
-    """The lab: everything one source measured."""
+    """Return the lab: everything one source measured."""
     return run.source or ""
 
 
 def by_stack(run: Run, case: Case) -> str:
-    """The software recipe."""
+    """Return the software recipe."""
     return case.recipe.id
 
 
 def by_chip(run: Run, case: Case) -> str:
-    """The accelerator."""
+    """Return the accelerator."""
     return case.accelerator.id
 
 
@@ -47,7 +47,7 @@ def by_shape(run: Run, case: Case) -> str:
 
 
 def _fold(key: str) -> str:
-    """A fold that depends on the key only, on every machine."""
+    """Return a fold that depends on the key only, on every machine."""
     return str(zlib.crc32(key.encode()) % FOLDS)
 
 
@@ -68,7 +68,7 @@ def left_out(
 
 
 def without(evidence: Evidence, held: NDArray[np.bool_], known: Mapping[str, float]) -> dict[str, float]:
-    """Logs of the constants fitted without the rows ``held``, from the constants of all rows."""
+    """Return the logs of the constants fitted without the rows ``held``, from the constants of all rows."""
     rest = evidence.rows(~held)
     idx = index(rest.cases)
     first = np.array([known.get(name, prior) for name, prior in zip(idx.names, idx.prior, strict=True)])

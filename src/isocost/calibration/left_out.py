@@ -91,7 +91,7 @@ def quantile(values: Array, weight: Array, share: float) -> float:
 
 
 def layout_key(run: Run) -> Hashable:
-    """What rows that differ by layout only have in common."""
+    """Return what rows that differ by layout only have in common."""
     return score.comparable(
         source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
         global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision, release=run.release,
@@ -153,7 +153,7 @@ def _lines(
 
 
 def left_out_csv(lines: Sequence[Line]) -> str:
-    """The lines as CSV; a blank is unknown."""
+    """Return the lines as CSV; a blank is unknown."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(f.name for f in fields(Line))
@@ -169,7 +169,7 @@ def _cell(value: object) -> object:
 
 
 def read_left_out(text: str) -> tuple[Line, ...]:
-    """The lines that ``left_out_csv`` wrote."""
+    """Return the lines that ``left_out_csv`` wrote."""
     rows = csv.DictReader(io.StringIO(text))
     return tuple(Line(**{f.name: _value(str(f.type), row[f.name]) for f in fields(Line)}) for row in rows)
 
@@ -183,5 +183,5 @@ def _value(kind: str, cell: str) -> Any:
 
 
 def shipped_left_out() -> tuple[Line, ...]:
-    """The lines shipped with the package."""
+    """Return the lines shipped with the package."""
     return read_left_out(resources.files("isocost").joinpath("data/left_out.csv").read_text(encoding="utf-8"))

@@ -121,7 +121,7 @@ def candidates(plan: Case) -> Iterator[Case]:
 
 
 def _small(plan: Case, model: Architecture, seq_len: int, pp: int, vp: int, dp: int) -> Case | None:
-    """The plan with these values, or None where they make no layout."""
+    """Return the plan with these values, or None where they make no layout."""
     ranks = plan.tp * plan.cp * dp
     experts = max((block.experts for block in model.blocks), default=0)
     ep = min(plan.ep, ranks)
@@ -138,7 +138,7 @@ def _small(plan: Case, model: Architecture, seq_len: int, pp: int, vp: int, dp: 
 
 
 def cut(model: Architecture, layers: int) -> Architecture:
-    """The model with so many blocks in all, of each kind in proportion and at least one."""
+    """Return the model with so many blocks in all, of each kind in proportion and at least one."""
     blocks = [
         replace(block, count=max(round(block.count * layers / model.layers), 1)) for block in model.blocks
     ]  # fmt: skip
@@ -149,7 +149,7 @@ def cut(model: Architecture, layers: int) -> Architecture:
 
 
 def differs(plan: Case, case: Case) -> str:
-    """What a run is, as its layout, and where it differs from the plan's."""
+    """Return what a run is, as its layout, and where it differs from the plan's."""
     words = []
     if case.architecture.layers != plan.architecture.layers:
         words.append(f"{case.architecture.layers} of {plan.architecture.layers} blocks")

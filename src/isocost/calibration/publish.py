@@ -52,7 +52,7 @@ def fitted(evidence: Evidence) -> tuple[Index, Array]:
 
 
 def constants_text(evidence: Evidence, idx: Index, logs: Array) -> str:
-    """The constants as TOML."""
+    """Return the constants as TOML."""
     spread = posterior_sd(evidence.columns, evidence.measured_s, weights(evidence.groups), idx, logs)
     used = np.zeros(len(idx.names) + 1, int)
     for places in idx.uses.values():

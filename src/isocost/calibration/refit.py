@@ -130,7 +130,7 @@ def _calibrated(mine: Evidence, logs: Mapping[str, float], before: Array, count:
 
 
 def spread_rows(runs: Sequence[Run], count: int, seed: int) -> list[int]:
-    """A random draw of rows that differ: one of each model, size and layout before a second of any."""
+    """Return a random draw of rows that differ: one of each model, size and layout before a second of any."""
     order = np.random.default_rng(seed).permutation(len(runs))
     seen: dict[tuple[object, ...], int] = {}
     ranked = []

@@ -86,7 +86,7 @@ def _place(row: Unused, source: str) -> str:
 
 
 def usable(runs: Sequence[Run], catalog: Catalog) -> tuple[list[Run], list[Case], list[Unused]]:
-    """Runs with a step time and a complete case, their cases, and the runs that are neither."""
+    """Return runs with a step time and a complete case, their cases, and the runs that are neither."""
     used, cases, unused = [], [], []
     for run, found in zip(runs, assume_all(runs, catalog), strict=True):
         if run.outcome == "oom" or not run.step_s:
@@ -165,7 +165,7 @@ def _checks(
 
 
 def _constants(problem: Problem, logs: Array, covariance: Array) -> dict[str, Constant]:
-    """The multipliers as constants; a row carries one when its step moves with it."""
+    """Return the multipliers as constants; a row carries one when its step moves with it."""
     idx = problem.idx
     rows = (np.abs(sensitivity(problem.columns, idx, logs)) > CARRIES).sum(axis=0)
     after = np.sqrt(np.diag(covariance))
@@ -180,13 +180,13 @@ def _scaled(problem: Problem, strength: float) -> Problem:
 
 
 def _layouts(cases: Sequence[Case]) -> NDArray[np.int64]:
-    """Number of each case's configuration: a repeat of a run must not vouch for it."""
+    """Return the number of each case's configuration: a repeat of a run must not vouch for it."""
     seen: dict[str, int] = {}
     return np.array([seen.setdefault(repr(case), len(seen)) for case in cases])
 
 
 def _strength(full: Problem, layouts: NDArray[np.int64], before: Array) -> tuple[float, Array | None]:
-    """The strength with the least mean error on layouts left out, and the log errors there; the first wins a tie."""
+    """Return the strength with the least mean error on layouts left out, and its log errors there; the first wins a tie."""
     count = int(layouts.max()) + 1
     if count < LEAST_LAYOUTS:
         return BLIND_STRENGTH, None

@@ -39,7 +39,7 @@ class Recompute:
     stash_ffn: float = 0.0  # values of feed-forward width kept instead
 
     def every(self, share: float) -> Recompute:
-        """This policy on a share of the blocks (every n-th: 1 / n)."""
+        """Return this policy on a share of the blocks (every n-th: 1 / n)."""
         return dataclasses.replace(self, share=share)
 
 
@@ -153,12 +153,12 @@ class MemoryRecipe:
     grade: str
 
     def recompute(self, name: str) -> Recompute:
-        """The policy that none, selective, full or a key of ``RECOMPUTE`` means in this stack."""
+        """Return the policy that none, selective, full or a key of ``RECOMPUTE`` means in this stack."""
         return _look_up(RECOMPUTE, self.selective if name == "selective" else name, "recompute")
 
 
 def attention_memory(kernel: str) -> AttentionMemory:
-    """The row of ``ATTENTION`` called ``kernel``; raises ``InputError`` with the nearest spelling."""
+    """Return the row of ``ATTENTION`` called ``kernel``; raises ``InputError`` with the nearest spelling."""
     return _look_up(ATTENTION, kernel, "attention_kernel")
 
 
@@ -221,7 +221,7 @@ def _faults(place: str, name: str, kind: str, value: object) -> list[Problem]:
 
 
 def memory_recipe(name: str) -> MemoryRecipe:
-    """The memory recipe called ``name``; raises ``InputError`` with the nearest spelling."""
+    """Return the memory recipe called ``name``; raises ``InputError`` with the nearest spelling."""
     return _look_up(memory_recipes(), name, "memory recipe")
 
 

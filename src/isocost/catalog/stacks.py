@@ -67,7 +67,7 @@ def recipes() -> dict[str, Recipe]:
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe called ``name``; raises ``InputError`` with the nearest spelling."""
+    """Return the recipe called ``name``; raises ``InputError`` with the nearest spelling."""
     known = recipes()
     if name not in known:
         problem = Problem(
@@ -88,7 +88,7 @@ def switched(
     cuda_graphs: bool | None = None,
     gradient_precision: str | None = None,
 ) -> Recipe:
-    """The recipe with these switches; None leaves one as it is.
+    """Return the recipe with these switches; None leaves one as it is.
 
     A stack that was measured compiled, or not, has a recipe of its own for that, which is then the one to change.
     """
@@ -104,7 +104,7 @@ def switched(
 
 
 def recipe_of(stack: str | None, version: str | None, year: int | None, accelerator: str | None) -> Recipe | None:
-    """The recipe that a stack, its version and a year point to; None if the stack is not known."""
+    """Return the recipe that a stack, its version and a year point to; None if the stack is not known."""
     if stack == "maxtext":
         return recipe("maxtext-tpu" if (accelerator or "").startswith("tpu") else "maxtext-gpu")
     named = [r for r in recipes().values() if any((version or "").startswith(beginning) for beginning in r.match)]

@@ -42,7 +42,7 @@ USUAL_SHARDING = {"megatron": "zero1", "torch-fsdp": "zero3", "torchtitan": "zer
 
 
 def architecture_of(run: Run) -> Architecture:
-    """The architecture a row describes. MLA ranks, which the format has no columns for, are those of DeepSeek-V3."""
+    """Return the architecture a row describes; MLA ranks, which have no columns, are those of DeepSeek-V3."""
     heads, width, ffn_hidden, layers = run.heads or 1, run.head_dim or 1, run.ffn_hidden or 1, run.layers or 1
     attention = run.attention or "full"
     gated = run.ffn_gated is not False
@@ -100,7 +100,7 @@ def _site(run: Run) -> str:
 
 
 def assume_all(runs: Sequence[Run], catalog: Catalog) -> list[Assumed | Unsupported]:
-    """The complete case of every run, or why there is none."""
+    """Return the complete case of every run, or why there is none."""
     found = [_assume(run, catalog) for run in runs]
     blank = {row: x for row, (run, x) in enumerate(zip(runs, found, strict=True))
              if isinstance(x, Assumed) and run.recompute is None}  # fmt: skip
@@ -113,12 +113,12 @@ def assume_all(runs: Sequence[Run], catalog: Catalog) -> list[Assumed | Unsuppor
 
 
 def assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
-    """The complete case of a run, or why there is none; for many runs ``assume_all`` is faster."""
+    """Return the complete case of a run, or why there is none; for many runs ``assume_all`` is faster."""
     return assume_all([run], catalog)[0]
 
 
 def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
-    """The case with every blank filled but the recompute policy."""
+    """Return the case with every blank filled but the recompute policy."""
     reason = _why_not(run, catalog)
     if reason:
         return Unsupported(reason=reason)
@@ -167,7 +167,7 @@ def _why_not(run: Run, catalog: Catalog) -> str:
 
 
 def _fill(run: Run, assumed: dict[str, str], column: str, value: object, rule: str) -> object:
-    """What the run says, or the value by a rule, which is noted."""
+    """Return what the run says, or the value by a rule, which is noted."""
     given = getattr(run, column)
     if given is not None:
         return given
@@ -176,7 +176,7 @@ def _fill(run: Run, assumed: dict[str, str], column: str, value: object, rule: s
 
 
 def _stack(run: Run, assumed: dict[str, str]) -> tuple[Recipe, bool]:
-    """The stack with its switches as the run had them, and whether its tensor parallelism is asynchronous."""
+    """Return the stack with its switches as the run had them, and whether its tensor parallelism is asynchronous."""
     stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, run.accelerator)
     if stack is None:
         stack = recipe("megatron-core")
@@ -204,7 +204,7 @@ def _virtual_stages(layers: int, pp: int, assumed: dict[str, str]) -> int:
 
 
 def _nic_bytes_per_s(run: Run, acc: Accelerator, assumed: dict[str, str]) -> float:
-    """The network of a GPU: the run's, or what is usual for its chip."""
+    """Return the network of a GPU: the run's, or what is usual for its chip."""
     if run.scale_out_gbit_per_gpu:
         return run.scale_out_gbit_per_gpu * 1e9 / 8.0
     usual = acc.nic_bytes_per_s or acc.scaleup_bytes_per_s / 8.0

@@ -30,7 +30,7 @@ class Column:
     low_open: bool = False  # the lower bound itself is excluded
 
     def allowed(self) -> str:
-        """What a cell may hold, in words, for messages and for the documentation."""
+        """Return what a cell may hold, in words, for messages and for the documentation."""
         if self.kind == "bool":
             return "true or false"
         if self.values:
@@ -217,7 +217,7 @@ COMPLETE_NEEDS: tuple[str, ...] = (
 
 
 def format_page() -> str:
-    """The documentation page of the format, in markdown."""
+    """Return the documentation page of the format, in markdown."""
     lines = [
         "# The evidence format",
         "",

@@ -54,7 +54,7 @@ def _layout(run: Run) -> Iterator[Contradiction]:
 
 
 def _groups(run: Run) -> Iterator[Contradiction]:
-    """Groups of ranks: experts and shards."""
+    """Return the groups of ranks: experts and shards."""
     if run.ep is not None and run.ep > 1 and run.tp is not None and run.dp is not None:
         ranks = run.tp * (run.cp or 1) * run.dp
         if ranks % run.ep:
@@ -81,7 +81,7 @@ def _batch(run: Run) -> Iterator[Contradiction]:
 
 
 def _data_parallel(run: Run) -> int:
-    """The data-parallel degree, given or left over by the others; 0 where it cannot be known."""
+    """Return the data-parallel degree, given or left over by the others; 0 where it cannot be known."""
     if run.dp is not None:
         return run.dp
     if run.gpus is None or run.tp is None or run.pp is None:

@@ -38,7 +38,7 @@ def corrections() -> tuple[Correction, ...]:
 
 
 def corrected(run: Run) -> tuple[Run, dict[str, str]]:
-    """The run with wrong labels replaced, and for each what was replaced and where the reason stands."""
+    """Return the run with wrong labels replaced, and for each what was replaced and where the reason stands."""
     notes: dict[str, str] = {}
     for c in corrections():
         if c.fits(run):

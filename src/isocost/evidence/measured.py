@@ -30,7 +30,7 @@ class Evidence:
         return [f"{run.source}|{run.accelerator}" for run in self.runs]
 
     def rows(self, keep: NDArray[np.bool_]) -> Evidence:
-        """The rows where ``keep`` holds."""
+        """Return the rows where ``keep`` holds."""
         return ready(
             [r for r, k in zip(self.runs, keep, strict=True) if k],
             [c for c, k in zip(self.cases, keep, strict=True) if k],

@@ -15,7 +15,7 @@ from isocost.workload.architecture import Architecture, Block
 
 
 def run_of(case: Case, *, id: str, **measured: Any) -> Run:
-    """The row of a case; ``measured`` are the columns of what was measured, and where it was."""
+    """Return the row of a case; ``measured`` are the columns of what was measured, and where it was."""
     stack = recipe(case.recipe.id)
     by_bytes = {size: name for name, size in GRADIENT_BYTES.items()}
     return Run(
@@ -34,13 +34,13 @@ def run_of(case: Case, *, id: str, **measured: Any) -> Run:
 
 
 def _changed(case: Case, name: str) -> Any:
-    """A switch of the stack where it is not that of the recipe."""
+    """Return a switch of the stack where it is not that of the recipe."""
     value = getattr(case.recipe, name)
     return None if value == getattr(recipe(case.recipe.id), name) else value
 
 
 def _shape(model: Architecture) -> dict[str, Any]:
-    """The columns of a model. What they have no room for is as ``architecture_of`` has it."""
+    """Return the columns of a model. What they have no room for is as ``architecture_of`` has it."""
     dense = [block for block in model.blocks if not block.experts]
     routed = [block for block in model.blocks if block.experts]
     first = model.blocks[0]
@@ -61,7 +61,7 @@ def _shape(model: Architecture) -> dict[str, Any]:
 
 
 def _attention(blocks: Sequence[Block]) -> str:
-    """The kind of attention; of a sliding window its width and how many such blocks there are to a full one."""
+    """Return the kind of attention; of a sliding window its width and how many such blocks there are to a full one."""
     if any(block.kv_lora_rank for block in blocks):
         return "mla"
     near = [block for block in blocks if block.window]
@@ -75,7 +75,7 @@ def _attention(blocks: Sequence[Block]) -> str:
 
 
 def runs_csv(runs: Sequence[Run]) -> str:
-    """The rows as a file of the format: columns that any row has, and those that a file must have."""
+    """Return the rows as a file of the format: columns that any row has, and those that a file must have."""
     names = [
         c.name for c in COLUMNS if c.name in REQUIRED or any(getattr(run, c.name) is not None for run in runs)
     ]  # fmt: skip

@@ -279,7 +279,7 @@ def _run(line: int, header: list[str], memos: list[_Memo | None], cells: list[st
 
 
 def _broken(line: int, header: list[str], cells: list[str], fault: str) -> InvalidRow:
-    """A row without the right cells: named by its id where that is still in its place."""
+    """Return a row without the right cells: named by its id where that is still in its place."""
     at = header.index("id")
     missing = header[len(cells)] if 0 < len(cells) < len(header) else ""
     return InvalidRow(line=line, id=cells[at].strip() if at < len(cells) else "", column=missing, reason=fault)
@@ -292,7 +292,7 @@ def _invalid(line: int, name: str, bad: list[tuple[str, str]]) -> InvalidRow:
 
 
 def _checked(run: Run, first_line: Mapping[str, int], peaks: Peaks | None) -> Run | InvalidRow:
-    """The run, or why it contradicts itself or another row."""
+    """Return the run, or why it contradicts itself or another row."""
     bad = [(c.column, c.reason) for c in contradictions(run, peaks)]
     if run.id in first_line:
         bad.insert(0, ("id", f"is the same as on line {first_line[run.id]}"))

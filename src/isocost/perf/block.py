@@ -92,7 +92,7 @@ def product_s(gemm: Gemm, c: Coefficients, m: Num, n: Num, k: Num, *, out_bytes:
 
 
 def _sustained(machine: Machine, c: Coefficients) -> Machine:
-    """The machine at the matrix rates it keeps up through a step."""
+    """Return the machine at the matrix rates it keeps up through a step."""
     frac = op.sustained_frac(
         at_reference_frac=c.sustained_frac, relative_power=machine.relative_power, power_exponent=c.power_exponent
     )

@@ -68,7 +68,7 @@ def generation(accelerator_id: str) -> str:
 
 
 def levels_of(case: Case) -> dict[str, str]:
-    """The levels at which constants may differ, for this case."""
+    """Return the levels at which constants may differ, for this case."""
     rate = "16bit" if case.precision in SIXTEEN_BIT else case.precision
     chip = case.accelerator.id
     return {

@@ -25,7 +25,7 @@ class Ring:
 
 
 def ring(members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Ring:
-    """The ring over ``members`` ranks ``stride`` apart."""
+    """Return the ring over ``members`` ranks ``stride`` apart."""
     return Ring(
         members=members,
         bandwidth_bytes_per_s=group_bandwidth_bytes_per_s(

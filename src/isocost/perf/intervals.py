@@ -104,12 +104,12 @@ def classes_of(case: Case, facts: Mapping[str, Any] | None = None) -> tuple[str,
 
 
 def class_of(case: Case, facts: Mapping[str, Any] | None = None) -> str:
-    """The class of a case: the widest thing about it that no measured run of the fit has."""
+    """Return the class of a case: the widest thing about it that no measured run of the fit has."""
     return classes_of(case, facts)[0]
 
 
 def certainty_of(case: Case, calibration: OwnRuns | None = None) -> Certainty:
-    """The classes of a case and the interval of its step time: the widest of theirs, so that no surprise narrows it.
+    """Return the classes of a case and the interval of its step: the widest of theirs, so that no surprise narrows it.
 
     With a calibration on the same stack and chip it is the user's own: from how far the runs left the multipliers open.
     """
@@ -134,7 +134,7 @@ def _uncalibrated(case: Case) -> Certainty:
 
 
 def band_of(case: Case) -> Band:
-    """The interval of a case's step time around its prediction."""
+    """Return the interval of a case's step time around its prediction."""
     return certainty_of(case).band
 
 

@@ -198,7 +198,7 @@ def _weight(axes: Axes, *names: str) -> int:
 
 
 def _degrees(architecture: Architecture, axes: Axes, seq_len: int, global_batch_seqs: int, domain: int) -> _Rows:
-    """Combinations of gpus, tp, pp and cp; dp is what is left."""
+    """Return combinations of gpus, tp, pp and cp; dp is what is left."""
     grid = np.meshgrid(*(_ints(getattr(axes, n)) for n in ("gpus", "tp", "pp", "cp")), indexing="ij")
     gpus, tp, pp, cp = (np.ascontiguousarray(part.ravel()) for part in grid)
     ranks = tp * pp * cp
@@ -257,7 +257,7 @@ def _join_experts(rows: _Rows, architecture: Architecture, axes: Axes) -> None:
 
 
 def _pair_rules(layers: int, pp: int, vp: int, schedule: str) -> Iterator[tuple[str, bool]]:
-    """What a schedule asks of pp and vp."""
+    """Return what a schedule asks of pp and vp."""
     chunks = 2 if schedule in TWO_CHUNKS else vp
     yield "a schedule needs pp > 1", schedule != "none" and pp == 1
     yield "pp > 1 needs a schedule", schedule == "none" and pp > 1
@@ -324,7 +324,7 @@ def _join_shardings(rows: _Rows, axes: Axes) -> None:
 
 
 def small_axis(layouts: Layouts, names: tuple[str, ...]) -> tuple[dict[str, Ints], NDArray[np.intp]]:
-    """Unique combinations of some columns, and the place of every layout's own among them."""
+    """Return unique combinations of some columns, and the place of every layout's own among them."""
     code = np.zeros(len(layouts), np.int64)
     size = 1
     for name in names:

@@ -61,7 +61,7 @@ class MemoryColumns:
 
 
 def kind_columns(block: Block) -> dict[str, float]:
-    """A kind of block as numbers."""
+    """Return a kind of block as numbers."""
     return {
         "count": block.count,
         "heads": block.heads,
@@ -230,13 +230,13 @@ def _memory(cases: Sequence[Case], definitions: Sequence[str]) -> MemoryPolicy:
 
 
 def _row(cls: type[T], rows: Sequence[dict[str, float]]) -> T:
-    """Records of one row each as one record of columns."""
+    """Return records of one row each as one record of columns."""
     values: dict[str, Any] = {f.name: np.array([r[f.name] for r in rows], float) for f in fields(cls)}  # type: ignore[arg-type]
     return cls(**values)
 
 
 def _by_kind(cls: type[T], table: Sequence[list[dict[str, float]]]) -> T:
-    """The same of shape (kinds, rows); a row with fewer kinds gets more of its first, with count 0."""
+    """Return the same of shape (kinds, rows); a row with fewer kinds gets more of its first, with count 0."""
     depth = max(len(kinds) for kinds in table)
     full = [kinds + [{**kinds[0], "count": 0.0}] * (depth - len(kinds)) for kinds in table]
     values: dict[str, Any] = {
@@ -247,7 +247,7 @@ def _by_kind(cls: type[T], table: Sequence[list[dict[str, float]]]) -> T:
 
 
 def memory_columns(cases: Sequence[Case], definitions: Sequence[str] = ()) -> MemoryColumns:
-    """What the memory of the cases is made of.
+    """Return what the memory of the cases is made of.
 
     ``definitions`` say what is counted for each: allocated, reserved, in-use, or "" as the recipe does. Without them it
     is all that the chip holds, as it must be to compare with a capacity.

@@ -36,7 +36,7 @@ def capacity_bytes(memory_bytes: float) -> float:
 
 
 def counted(recipe: MemoryRecipe, definition: str) -> MemoryRecipe:
-    """The recipe as a definition counts: allocated, reserved or in-use (all that the chip holds); "" is its own."""
+    """Return the recipe as a definition counts: allocated, reserved or in-use (all the chip holds); "" is its own."""
     definition = {"in-use": "device"}.get(definition, definition)
     if not definition or definition == recipe.memory_definition:
         return recipe
@@ -50,7 +50,7 @@ def counted(recipe: MemoryRecipe, definition: str) -> MemoryRecipe:
 def block_choices(
     recipe: MemoryRecipe, recompute: str, attention_kernel: str, norm_kernel: str = "", precision: str = "bf16"
 ) -> dict[str, float]:
-    """A row of ``BlockPolicy``; ``norm_kernel`` where it is not the stack's own."""
+    """Return a row of ``BlockPolicy``; ``norm_kernel`` where it is not the stack's own."""
     norm = {"compiled": "fused"}.get(norm_kernel, norm_kernel)  # a compiled norm keeps its input only
     quantised = precision not in ("bf16", "fp16", "tf32", "fp32")
     attention = attention_memory(attention_kernel)
@@ -60,7 +60,7 @@ def block_choices(
 
 @cache
 def stage_choices(recipe: MemoryRecipe, sharding: str, definition: str = "in-use") -> dict[str, float]:
-    """A row of ``StagePolicy``."""
+    """Return a row of ``StagePolicy``."""
     return stage_coefficients(counted(recipe, definition), sharding)
 
 

@@ -40,7 +40,7 @@ class Index:
 
 
 def sensitivity(columns: Columns, idx: Index, logs: Array) -> Array:
-    """Derivative of the log of every row's step by the log of every constant.
+    """Return the derivative of the log of every row's step by the log of every constant.
 
     One evaluation a coefficient, not a constant: a row's step moves alike with each of its constants.
     """

@@ -113,15 +113,15 @@ class SiteCalibration:
         return case.recipe.id in self.stacks and case.accelerator.id in self.chips
 
     def of_user(self, cases: Sequence[Case]) -> list[Case]:
-        """The cases as the user's own, so that the multipliers apply where stack or chip are the user's."""
+        """Return the cases as the user's own, so that the multipliers apply where stack or chip are the user's."""
         return [replace(case, user=self.name) for case in cases]
 
     def merged(self, constants: Mapping[str, Constant]) -> dict[str, Constant]:
-        """The shipped constants with the user's own on top."""
+        """Return the shipped constants with the user's own on top."""
         return {**constants, **self.constants}
 
     def log_spread(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
-        """Standard deviation of the log of each case's step: of the constants, and of what they leave unexplained."""
+        """Return the standard deviation of the log of each step: of the constants, and of what they leave unexplained."""
         by_constant, covariance = self.linear(cases, constants)
         variance = np.einsum("ij,jk,ik->i", by_constant, covariance, by_constant)
         return np.asarray(np.sqrt(variance + self.spread**2))
@@ -140,7 +140,7 @@ class SiteCalibration:
         return np.exp(-spread), np.exp(spread)
 
     def linear(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> tuple[Array, Array]:
-        """Derivative of the log of each case's step by the log of each multiplier, and their covariance.
+        """Return the derivative of the log of each case's step by the log of each multiplier, and their covariance.
 
         Multipliers that the cases have and the user's runs have not (another chip, experts) come last, as unsure as
         before any run.
@@ -163,7 +163,7 @@ class SiteCalibration:
 
 
 def fingerprint(constants: Mapping[str, Constant]) -> str:
-    """A short name of a set of constants: a calibration is on top of one set and no other."""
+    """Return a short name of a set of constants: a calibration is on top of one set and no other."""
     text = "\n".join(f"{name}={constants[name].value!r}" for name in sorted(constants))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -171,7 +171,7 @@ def fingerprint(constants: Mapping[str, Constant]) -> str:
 def user_index(
     cases: Sequence[Case], constants: Mapping[str, Constant], *, names: Sequence[str] = (), strength: float = 1.0
 ) -> Index:
-    """The user's multipliers of these cases, on top of the shipped product; ``names`` fixes which and their order."""
+    """Return the user's multipliers of these cases, on top of the shipped product; ``names`` fixes their order."""
     plain = [coefficients_of(replace(case, user=""), dict(constants)) for case in cases]
     fixed = {name: np.log([row[name] for row in plain]) for name in plain[0]}
     levels = [levels_of(case) for case in cases]

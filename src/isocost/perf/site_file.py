@@ -31,13 +31,13 @@ _PAIRS: Final = ("before", "after", "left_out")
 
 
 def usable_name(text: str) -> str:
-    """A name for a calibration, from that of a file: it becomes part of the names of its constants."""
+    """Return a name for a calibration, from that of a file: it becomes part of the names of its constants."""
     words = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-._")
     return words[:40] or "mine"
 
 
 def calibration_toml(calibration: SiteCalibration) -> str:
-    """The calibration as TOML."""
+    """Return the calibration as TOML."""
     c = calibration
     low, high = c.band
     lines = [
@@ -238,7 +238,7 @@ def _errors(tables: Mapping[str, Any], key: str, place: str, problems: list[Prob
 def _constants(
     tables: Mapping[str, Any], place: str, problems: list[Problem]
 ) -> tuple[dict[str, Constant], list[object]]:
-    """The multipliers and the rows of their covariance."""
+    """Return the multipliers and the rows of their covariance."""
     table = tables.get("constant")
     if not isinstance(table, Mapping) or not table:
         problems.append(Problem(f"{place}: constant", "is missing: there is nothing to apply"))
@@ -273,7 +273,7 @@ def _constants(
 
 
 def _covariance(rows: list[object], place: str, problems: list[Problem]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The covariance of the multipliers: square, finite, symmetric, without negative spreads."""
+    """Return the covariance of the multipliers: square, finite, symmetric, without negative spreads."""
     try:
         matrix = np.array(rows, float)
     except (TypeError, ValueError):

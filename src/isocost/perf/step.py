@@ -109,13 +109,13 @@ def _under_schedule(block: BlockTimes, tail: Tail, c: Coefficients) -> tuple[Pha
 
 
 def beside_s(compute_s: Num, traffic_s: Num, interference: Num) -> Num:
-    """What compute waits for traffic that runs beside it: its excess, and the slowdown of sharing the processor."""
+    """Return what compute waits for traffic beside it: its excess, and the slowdown of sharing the processor."""
     shared_s = compute_s * (1.0 + interference * np.minimum(safe_div(traffic_s, compute_s), 1.0))
     return np.maximum(shared_s, traffic_s) - compute_s
 
 
 def _pipeline_s(model: Model, split: Split, tail: Tail, machine: Machine, nic: Num, c: Coefficients) -> Num:
-    """What a step waits for activations and their gradients between pipeline stages."""
+    """Return what a step waits for activations and their gradients between pipeline stages."""
     tokens = split.micro_batch * model.seq_len / split.cp
     # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or
     # without.
@@ -139,7 +139,7 @@ def _data_parallel_s(
     policy: Policy,
     c: Coefficients,
 ) -> Num:
-    """What a step waits for gradients and sharded weights.
+    """Return what a step waits for gradients and sharded weights.
 
     ``paced`` is the share of the model's blocks on the rank, ``dense`` and ``experts`` the parameters that it holds.
     """
@@ -172,7 +172,7 @@ def _replicas_exposed_s(
     policy: Policy,
     c: Coefficients,
 ) -> Num:
-    """What a step waits for the replicas of states that are sharded over fewer ranks than there are (HSDP).
+    """Return what a step waits for the replicas of states that are sharded over fewer ranks than there are (HSDP).
 
     Each rank all-reduces its share of the gradients with the ranks that hold the same share, after every backward pass
     that scatters them. It hides behind that pass as the traffic of plain data parallelism does.
@@ -184,7 +184,7 @@ def _replicas_exposed_s(
 
 
 def _behind_s(traffic_s: Num, hidden_s: Num, c: Coefficients) -> Num:
-    """What shows of gradient traffic behind a backward pass: what does not fit, and a fitted share in any case."""
+    """Return what shows of gradient traffic behind a backward pass: what does not fit, and a fitted share."""
     return np.maximum(c.dp_exposed * traffic_s, traffic_s - hidden_s)
 
 
@@ -198,7 +198,7 @@ def _gather_exposed_s(
     policy: Policy,
     c: Coefficients,
 ) -> Num:
-    """What one micro-batch of ZeRO-3 waits for its gathers and scatters, all blocks."""
+    """Return what one micro-batch of ZeRO-3 waits for its gathers and scatters, all blocks."""
     params = (block.dense_params + block.expert_params + 2.0 * block.end_params) / model.layers
 
     over = ring(tail.shard_group, split.tp, machine, nic)

@@ -28,7 +28,7 @@ NOT_MODELLED = (
 
 
 def not_modelled(question: Question) -> tuple[str, ...]:
-    """What the answer to a question leaves out."""
+    """Return what the answer to a question leaves out."""
     c = question.conditions
     if c is None:
         return (*INTERRUPTIONS, *NOT_MODELLED)
@@ -41,7 +41,7 @@ def not_modelled(question: Question) -> tuple[str, ...]:
 
 
 def with_batch(question: Question) -> tuple[Question, Assumption | None]:
-    """The question with a global batch; where it states none, from the critical-batch law."""
+    """Return the question with a global batch; where it states none, from the critical-batch law."""
     if question.global_batch_seqs is not None:
         return question, None
     count = parameter_count(question.architecture)

@@ -119,6 +119,6 @@ def shares(time: StepTime) -> dict[str, float]:
 
 
 def largest_cause(time: StepTime) -> str:
-    """The cause with the largest share."""
+    """Return the cause with the largest share."""
     by_cause = shares(time)
     return max(by_cause, key=lambda cause: by_cause[cause])

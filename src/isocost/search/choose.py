@@ -23,7 +23,7 @@ MOST_NEAR = 20_000
 
 
 def choose(pool: Pool, best: Index) -> int | None:
-    """The cheapest of the champions that meets every limit; of equals the faster."""
+    """Return the cheapest of the champions that meets every limit; of equals the faster."""
     meeting = best[pool.limit[best] == 0]
     return int(ordered(pool, meeting)[0]) if len(meeting) else None
 
@@ -75,7 +75,7 @@ def describe_alternatives(chosen: Candidate, near: list[Candidate], cost: list[f
 
 
 def differences(a: Candidate, b: Candidate) -> dict[str, tuple[object, object]]:
-    """What is different in two plans: name to (a, b)."""
+    """Return what is different in two plans: name to (a, b)."""
     names = (*MATERIAL, "vp", "dp", "micro_batch", "sequence_parallel", "schedule")
     pairs: dict[str, tuple[object, object]] = {name: (getattr(a, name), getattr(b, name)) for name in names}
     pairs = {"option": (a.option.label, b.option.label), **pairs}
@@ -83,7 +83,7 @@ def differences(a: Candidate, b: Candidate) -> dict[str, tuple[object, object]]:
 
 
 def binding(pool: Pool, row: int, chosen: Candidate) -> tuple[Candidate, str]:
-    """The chosen plan with what binds it, and the sentence that says why."""
+    """Return the chosen plan with what binds it, and the sentence that says why."""
     result = pool.results[pool.place(row)[0]]
     t = result.tables
     most = NEAR_MEMORY * ceiling(pool.question, t)
@@ -124,7 +124,7 @@ def losers(pool: Pool, best: Index, chosen: int | None, refused: dict[str, str])
 
 
 def _nearest(pool: Pool, rows: Index, chosen: int | None) -> tuple[int, str]:
-    """The best plan of an option that lost, and why it lost: the one limit that keeps it out, or its cost."""
+    """Return the best plan of an option that lost, and why it lost: the one limit that keeps it out, or its cost."""
     q = pool.question
     if np.isnan(pool.cost[rows]).all():
         return int(rows[np.argmin(pool.run_s[rows])]), "not priced: add an offer to your own catalogue file"

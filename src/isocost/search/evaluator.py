@@ -83,7 +83,7 @@ class Gather(Generic[T]):
         self._table: Floats = np.array(varying).reshape(len(varying), size)
 
     def take(self, index: Index) -> T:
-        """The record at these places of the small axis."""
+        """Return the record at these places of the small axis."""
         # A column at a time: each is freed as soon as its law is done, which a row of a block of all would not be.
         rows = iter([np.take(column, index, mode="clip") for column in self._table])
         values = (next(rows) if constant is None else constant for constant in self._constant)
@@ -118,7 +118,7 @@ def nic_bytes_per_s(option: Option) -> float:
 
 
 def base_case(question: Question, option: Option, precision: str, nic: float) -> Case:
-    """A case of this option and precision, its layout the simplest: to be replaced by any other."""
+    """Return a case of this option and precision, its layout the simplest: to be replaced by any other."""
     recipe = question.recipe
     user = question.calibration.name if question.calibration else ""
     return Case(
@@ -132,13 +132,13 @@ def base_case(question: Question, option: Option, precision: str, nic: float) ->
 
 
 def with_layout(case: Case, row: Mapping[str, Any]) -> Case:
-    """The case with a layout of ``Layouts.row``: states are sharded over all data- and context-parallel ranks."""
+    """Return the case with a layout of ``Layouts.row``: states are sharded over all dp x cp ranks."""
     values = {name: value for name, value in row.items() if name != "gpus"}
     return replace(case, shard_group=row["dp"] * row["cp"], **values)
 
 
 def _numbers(record: T) -> T:
-    """A record of one row as numbers; (kinds, 1) columns stay columns."""
+    """Return a record of one row as numbers; (kinds, 1) columns stay columns."""
     return _rebuilt(record, (float(leaf[0]) if leaf.shape == (1,) else leaf for leaf in _leaves(record)))
 
 
@@ -153,7 +153,7 @@ class SmallAxes:
 
 
 def small_axes(layouts: Layouts) -> SmallAxes:
-    """The small axes of a set of layouts; the same for every option and precision."""
+    """Return the small axes of a set of layouts; the same for every option and precision."""
     blocks, block = small_axis(layouts, BLOCK_AXIS)
     stages, stage = small_axis(layouts, STAGE_AXIS)
     return SmallAxes(blocks=blocks, block=block, stages=stages, stage=stage)
@@ -178,7 +178,7 @@ class Tables:
     sharding_domain: int = 0  # states are sharded within so many accelerators and replicated beyond; 0: over all ranks
 
     def _tail(self, rows: Rows, stage: _StageSide, split: Split) -> Tail:
-        """The tail of these layouts, what depends on dp filled in."""
+        """Return the tail of these layouts, what depends on dp filled in."""
         dp = self.layouts.dp[rows].astype(float)
         micro_batches = self.case.global_batch_seqs / (dp * split.micro_batch)
         group = dp * split.cp
@@ -230,7 +230,7 @@ def tables(case: Case, option: Option, layouts: Layouts, axes: SmallAxes, consta
 
 
 def _split(blocks: Mapping[str, Ints]) -> Split:
-    """The block axis as columns."""
+    """Return the block axis as columns."""
     tp, cp, ep, micro_batch, parallel = (
         blocks[name].astype(float) for name in ("tp", "cp", "ep", "micro_batch", "sequence_parallel")
     )
@@ -240,7 +240,7 @@ def _split(blocks: Mapping[str, Ints]) -> Split:
 
 
 def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageSide:
-    """The stage axis as columns: what a schedule and a sharding mean is looked up in a case of each."""
+    """Return the stage axis as columns: what a schedule and a sharding mean is looked up in a case of each."""
     by_schedule = columns([replace(case, schedule=name) for name in layouts.axes.schedule]).tail
     by_sharding = memory_columns([replace(case, sharding=name) for name in layouts.axes.sharding])
     base = columns([case]).tail

@@ -28,7 +28,7 @@ def with_time(band: Band, longer: Mapping[str, float], slower: Mapping[str, floa
 
 
 def widened(spread: Spread | None, band: Band) -> Spread | None:
-    """A quantity that is proportional to the time: its own spread and that of the time, as independent factors."""
+    """Return a quantity proportional to the time: its own spread and that of the time, as independent factors."""
     if spread is None or spread.low <= 0.0:  # what may cost nothing does so however long it takes
         return spread if spread is None else Spread(low=0.0, median=spread.median, high=spread.high * band.high)
     low = combined_ratio(first=spread.low / spread.median, second=band.low)
@@ -73,5 +73,5 @@ def _band(values: NDArray[np.float64]) -> Band:
 
 
 def scaled(band: Band, median: float) -> Spread:
-    """A figure by its median and its interval as factors."""
+    """Return a figure by its median and its interval as factors."""
     return Spread(low=median * band.low, median=median, high=median * band.high)

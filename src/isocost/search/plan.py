@@ -83,7 +83,7 @@ def _layouts(question: Question, counts: tuple[int, ...], domain: int) -> Layout
 
 
 def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]) -> Answer:
-    """The cheapest plan that meets every limit, and all that a reader needs to judge it; no input or output."""
+    """Return the cheapest plan that meets every limit, and all that a reader needs to judge it; no input or output."""
     started = time.perf_counter()
     asked, batch_note = with_batch(question)
     searcher = Searcher(catalog, constants)
@@ -124,7 +124,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
 
 
 def estimate(question: Question, catalog: Catalog, constants: Mapping[str, Constant]) -> Candidate:
-    """The layout that ``question.fixed`` says; what it leaves open is the cheapest that fits, or the smallest."""
+    """Return the layout of ``question.fixed``; what it leaves open is the cheapest that fits, or the smallest."""
     asked, _ = with_batch(question)
     searcher = Searcher(catalog, constants)
     everything = searcher.pool(asked)
@@ -145,7 +145,7 @@ def _by_fault(illegal: Mapping[str, int], question: Question) -> list[str]:
 
 
 def case_of(question: Question, candidate: Candidate) -> Case:
-    """The case of a candidate, for whoever evaluates it again (explain)."""
+    """Return the case of a candidate, for whoever evaluates it again (explain)."""
     asked, _ = with_batch(question)
     nic = nic_bytes_per_s(candidate.option)
     case = base_case(asked, candidate.option, candidate.precision, nic)

@@ -47,7 +47,7 @@ class Pool:
         return len(self.gpus)
 
     def place(self, row: int) -> tuple[int, int]:
-        """Number of the result, and of the layout in it."""
+        """Return the number of the result, and of the layout in it."""
         result = int(np.searchsorted(self.start, row, side="right")) - 1
         return result, row - int(self.start[result])
 
@@ -66,7 +66,7 @@ class Pool:
 
 
 def fit_ceiling_bytes(capacity_bytes: float, probability: float) -> float:
-    """The largest predicted peak that fits with this probability: ``fits_probability`` solved by halving."""
+    """Return the largest predicted peak that fits with this probability: ``fits_probability`` solved by halving."""
     low, high = capacity_bytes * math.exp(-6.0 * FIT_SIGMA), capacity_bytes * math.exp(6.0 * FIT_SIGMA)
     for _ in range(60):
         middle = math.sqrt(low * high)
@@ -76,7 +76,7 @@ def fit_ceiling_bytes(capacity_bytes: float, probability: float) -> float:
 
 
 def ceiling(question: Question, tables: Tables) -> float:
-    """The largest predicted peak that is allowed on an option."""
+    """Return the largest predicted peak that is allowed on an option."""
     return fit_ceiling_bytes(tables.capacity_bytes, question.fit_probability)
 
 
@@ -140,7 +140,7 @@ def _whole_columns(
 
 
 def champions(p: Pool) -> Index:
-    """The fastest layout that fits, of each option, precision and GPU count: at one count, the cheapest too."""
+    """Return the fastest layout that fits, of each option, precision and GPU count: at one count, the cheapest too."""
     best = []
     for result, start in zip(p.results, p.start.tolist(), strict=True):
         gpus = result.tables.layouts.gpus  # in ascending order: the first axis of the layouts

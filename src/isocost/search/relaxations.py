@@ -27,7 +27,7 @@ ADVICE = {
 
 
 def ways_out(pool: Pool, search: Search) -> tuple[str, ...]:
-    """The nearest relaxations, most useful first; ``search`` evaluates another question."""
+    """Return the nearest relaxations, most useful first; ``search`` evaluates another question."""
     if not len(pool):
         return _legal_counts(pool, search)
     if not pool.meets(without="power").any() and (pool.limit == 1).all():
@@ -94,7 +94,7 @@ def _advice(name: str, pool: Pool, row: int) -> str:
 
 
 def _grown(question: Question) -> Question:
-    """The question with more GPUs than it allows, in steps of a node."""
+    """Return the question with more GPUs than it allows, in steps of a node."""
     most = max(question.gpu_counts)
     step = max(8, most * (MOST_GROWTH - 1) // MOST_COUNTS // 8 * 8)
     first = (most // step + 1) * step
@@ -121,7 +121,7 @@ def _looser(pool: Pool, search: Search) -> tuple[str, ...]:
 
 
 def _least(pool: Pool, limit: str, values: Floats, best: Index) -> float | None:
-    """The least value of a limited quantity among rows that meet every other limit."""
+    """Return the least value of a limited quantity among rows that meet every other limit."""
     rows = best[pool.meets(without=limit)[best]]
     return float(values[rows].min()) if rows.size and np.isfinite(values[rows].min()) else None
 

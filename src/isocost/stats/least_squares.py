@@ -23,16 +23,16 @@ class Squares(Protocol):
     """Residuals whose squares are to be least, and their derivatives."""
 
     def residuals(self, logs: Array) -> Array:
-        """What is squared and summed."""
+        """Return what is squared and summed."""
         ...
 
     def jacobian(self, logs: Array) -> Array:
-        """Derivatives of the residuals by the logs."""
+        """Return derivatives of the residuals by the logs."""
         ...
 
 
 def descend(squares: Squares, start: Array) -> Array:
-    """Logs of the constants at the least sum of squares (Levenberg-Marquardt)."""
+    """Return the logs of the constants at the least sum of squares (Levenberg-Marquardt)."""
     logs, damping = start, 1e-3
     residuals = squares.residuals(logs)
     cost = float(residuals @ residuals)

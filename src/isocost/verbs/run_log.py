@@ -72,7 +72,7 @@ def read_timed(path: str) -> Timed:
 
 
 def disagreements(log: Timed, case: Case, of: str) -> list[Problem]:
-    """What the log says of its run and ``of`` says otherwise: then it is a log of another run."""
+    """Return what the log says of its run and ``of`` says otherwise: then it is a log of another run."""
     facts, model = log.reading.facts, case.architecture
     said: dict[str, float] = {
         "gpus": case.gpus, "tp": case.tp, "pp": case.pp, "cp": case.cp, "ep": case.ep,
@@ -180,7 +180,7 @@ def _measured(log: Timed) -> dict[str, Any]:
 
 
 def _printed(found: Interval | None) -> float | None:
-    """The median with the seven digits that a log can hold."""
+    """Return the median with the seven digits that a log can hold."""
     return None if found is None else float(f"{found.p50:.7g}")
 
 

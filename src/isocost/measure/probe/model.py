@@ -25,14 +25,14 @@ TINY = 1e-12  # keeps the scale of a tensor of zeros finite
 
 
 def quantised(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """A tensor in fp8 with one scale, and the factor that undoes the scale."""
+    """Return a tensor in fp8 with one scale, and the factor that undoes the scale."""
     factor = x.abs().amax().float().clamp(min=TINY) / torch.finfo(dtype).max
     limit = torch.finfo(dtype).max
     return (x.float() / factor).clamp(-limit, limit).to(dtype), factor
 
 
 def _product(a: Tensor, a_factor: Tensor, b: Tensor, b_factor: Tensor) -> Tensor:
-    """``a @ b`` of fp8 matrices; the device wants the second one column by column."""
+    """Return ``a @ b`` of fp8 matrices; the device wants the second one column by column."""
     columns = b.t().contiguous().t()
     return torch._scaled_mm(a.contiguous(), columns, scale_a=a_factor, scale_b=b_factor, out_dtype=DTYPE)
 
@@ -42,7 +42,7 @@ class Fp8Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        """The product, scaled as it comes."""
+        """Return the product, scaled as it comes."""
         x8, x_factor = quantised(x, FORWARD_FP8)
         w8, w_factor = quantised(weight, FORWARD_FP8)
         ctx.save_for_backward(x8, x_factor, w8, w_factor)
@@ -150,7 +150,7 @@ class FeedForward(nn.Module):
         self.down = Linear(width, hidden, bias=plain, fp8=fp8)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The feed-forward network."""
+        """Return the feed-forward network."""
         y = self.up(x)
         if self.plain:
             return self.down(functional.gelu(y, approximate="tanh"))
@@ -205,7 +205,7 @@ class Block(nn.Module):
         return x + self.ffn(self.ffn_norm(x))
 
     def forward(self, x: Tensor, table: Tensor | None) -> Tensor:
-        """A block, run again in the backward pass where it is recomputed."""
+        """Return a block, run again in the backward pass where it is recomputed."""
         return checkpoint(self._once, x, table, use_reentrant=False) if self.recompute else self._once(x, table)
 
 
@@ -253,7 +253,7 @@ class Decoder(nn.Module):
 
 
 def build(case: Case, device: str) -> Decoder:
-    """The model on the device, compiled block by block where the case says so."""
+    """Return the model on the device, compiled block by block where the case says so."""
     with torch.device(device):
         model = Decoder(case)
     if case.setting.compiled:

@@ -195,7 +195,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 def reduced(shape: Shape, memory_bytes: float, *, at_most: int = 0) -> Shape | Skip:
-    """The shape at full width with as many layers as the states leave room for, or why it is skipped."""
+    """Return the shape at full width with as many layers as the states leave room for, or why it is skipped."""
     room = STATE_SHARE * memory_bytes / STATE_BYTES_PER_PARAM
     longest = max(setting.seq_len for setting in SETTINGS) // shape.seq_divisor
     layers = min(shape.layers, at_most or shape.layers)
@@ -215,7 +215,7 @@ def reduced(shape: Shape, memory_bytes: float, *, at_most: int = 0) -> Shape | S
 def plan(
     names: tuple[str, ...], memory_bytes: float, *, quick: bool = False, no_fp8: str = ""
 ) -> tuple[list[Case], list[Skip]]:
-    """Configurations in the order of measurement, and what is skipped; ``no_fp8`` says why fp8 cannot run."""
+    """Return the configurations in order of measurement, and what is skipped; ``no_fp8`` says why fp8 cannot run."""
     skipped: list[Skip] = []
     shapes: list[Shape] = []
     for name in names:
@@ -237,7 +237,7 @@ def plan(
 
 
 def find(name: str) -> Shape:
-    """A shape by name; KeyError if there is none."""
+    """Return a shape by name; KeyError if there is none."""
     return (SHAPES | TINY_SHAPES)[name]
 
 

@@ -208,7 +208,7 @@ def _measure_all(
 
 
 def _measure_one(case: Case, site: Site, options: Options, left: Callable[[], float]) -> Measurement | str:
-    """What was measured, or why nothing was. An error's traceback holds the model, so it must not outlive this call."""
+    """Return what was measured, or why nothing was; an error's traceback holds the model, so it ends with this call."""
     from isocost.measure.probe import timing
 
     idle = timing.device_is_idle(site.device_type)

@@ -63,7 +63,7 @@ def attention_kernel(device: str, wanted: str) -> str:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """What the device and the software are; two runs that differ in it do not share a file."""
+    """Return what the device and the software are; two runs that differ in it do not share a file."""
     name, driver = "cpu", ""
     if device == "cuda":
         name = torch.cuda.get_device_name()
@@ -167,7 +167,7 @@ def _timed(step: Callable[[], None], count: int, device: str) -> list[float]:
 
 
 def _affordable(steps: int, step_s: float, left_s: float) -> int:
-    """Steps that the budget leaves time for; BudgetSpentError if they are too few."""
+    """Return steps that the budget leaves time for; BudgetSpentError if they are too few."""
     count = steps if math.isinf(left_s) else min(steps, int(left_s / step_s))
     if count < min(steps, LEAST_STEPS):
         raise BudgetSpentError
@@ -181,7 +181,7 @@ def _peaks(device: str) -> tuple[int, int]:
 
 
 def _smi(fields: tuple[str, ...]) -> dict[str, str]:
-    """What nvidia-smi says of the device that is in use; empty where it is absent or does not know."""
+    """Return what nvidia-smi says of the device that is in use; empty where it is absent or does not know."""
     program = shutil.which("nvidia-smi")
     identity = getattr(torch.cuda.get_device_properties(0), "uuid", None)
     if program is None or identity is None:

@@ -86,7 +86,7 @@ class Calibration(Result):
         )
 
     def toml(self) -> str:
-        """The calibration as the file that ``--calibration`` reads."""
+        """Return the calibration as the file that ``--calibration`` reads."""
         return calibration_toml(self.calibration)
 
     def save(self, path: str | Path) -> None:
@@ -94,7 +94,7 @@ class Calibration(Result):
         save(self.calibration, path)
 
     def runs_csv(self) -> str:
-        """The runs as a file of the evidence format, logs among them: to keep, to add to, to calibrate on again."""
+        """Return the runs as a file of the evidence format, logs among them: to keep, and to calibrate on again."""
         return runs_csv(self.runs)
 
     def rows(self) -> Table:
@@ -193,7 +193,7 @@ def own_runs(runs: str | Path | None, logs: Sequence[tuple[str | Path, Given]], 
 
 
 def _distinct(rows: Sequence[Run]) -> list[Run]:
-    """The rows, each with an id of its own: two logs may have one name."""
+    """Return the rows, each with an id of its own: two logs may have one name."""
     taken: set[str] = set()
     found: list[Run] = []
     for row in rows:
@@ -205,7 +205,7 @@ def _distinct(rows: Sequence[Run]) -> list[Run]:
 
 
 def proposed(own: Own, plan: tuple[str, Case] | None) -> Calibration:
-    """The calibration, and what to measure next for ``plan``: the user's largest run where there is none."""
+    """Return the calibration, and what to measure next for ``plan``: the user's largest run where there is none."""
     site = own.site
     if plan is None:
         k = max(range(len(site.cases)), key=lambda i: (site.cases[i].gpus, site.checks[i].measured_s))

@@ -86,7 +86,7 @@ def _short(value: object) -> str:
 
 
 def switches(recipe: Recipe) -> tuple[Switch, ...]:
-    """The switches of a stack that decide time."""
+    """Return the switches of a stack that decide time."""
     overlap = {"tp_overlap": False}  # of no recipe: stacks leave it off unless told
     values = {name: getattr(recipe, name, overlap.get(name)) for name in MEANING}
     return tuple(

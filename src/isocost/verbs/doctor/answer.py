@@ -109,7 +109,7 @@ def _step_s(examined: Examination | None) -> float:
 
 
 def _waits(examined: Examination | None, run: MeasuredRun) -> dict[str, Wait]:
-    """Waits for data, as a log prints them or a trace shows them, and for slower ranks, of which only traces tell."""
+    """Return waits for data, as a log or a trace shows them, and for slower ranks, of which only traces tell."""
     found = {}
     trace = examined.trace if isinstance(examined, RunExamination) else examined
     if isinstance(trace, TraceExamination) and (parts := measured_parts(run, trace.summary)):
@@ -228,7 +228,7 @@ class PrescribedRun(Result):
         return found + self._other_definition(summary)
 
     def _other_definition(self, summary: RunSummary) -> list[str]:
-        """What the log means by MFU, where it prints another than that of the definition here."""
+        """Return what the log means by MFU, where it prints another than that of the definition here."""
         if summary.printed_mfu is None:
             return []
         printed, mfu = summary.printed_mfu.p50, self.run.mfu_at(self.run.measured_s)

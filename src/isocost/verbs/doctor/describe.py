@@ -122,7 +122,7 @@ class Describer:
         )  # fmt: skip
 
     def changes(self, variant: int, layout: int) -> dict[str, tuple[str, str]]:
-        """What differs from the run, by key of a scenario: as run, here."""
+        """Return what differs from the run, by key of a scenario: as run, here."""
         before, after = self.near.layouts.row(self.near.own), self.near.layouts.row(layout)
         names = dict.fromkeys(name for columns in LAYOUT.values() for name in columns)
         moved = {name: (str(before[name]), str(after[name])) for name in names if before[name] != after[name]}
@@ -150,7 +150,7 @@ def _times(days: float | None, usd_per_day: float | None) -> float | None:
 
 
 def _risk(levers: tuple[str, ...]) -> tuple[str, str]:
-    """The worst risk of the changes, and what each that has one does."""
+    """Return the worst risk of the changes, and what each that has one does."""
     found = [RISK[name] for name in levers if name in RISK]
     worst = next((word for word in (SEMANTICS, NUMERICS) if word in {risk for risk, _ in found}), NONE)
     return worst, "; ".join(note for _, note in found) or SAME[1]

@@ -85,7 +85,7 @@ class Doctor:
         )  # fmt: skip
 
     def _worthless_alone(self, singles: tuple[Prescription, ...], shares: Mapping[str, float]) -> tuple[str, ...]:
-        """Changes with a share of the gain above the noise that alone do not fit or gain nothing above it."""
+        """Return the changes with a share of the gain above the noise that alone do not fit or gain nothing."""
         gains = {p.levers[0]: p.gain_frac for p in singles if p.fits}
         floor = NOISE_FRAC * self.run.measured_s
         return tuple(name for name, s in shares.items() if s >= floor and gains.get(name, 0.0) < NOISE_FRAC)
@@ -95,7 +95,7 @@ class Doctor:
         return (*moved, *(option.lever for option in self.near.variants[variant].chosen))
 
     def _singles(self) -> tuple[tuple[Prescription, ...], tuple[str, ...]]:
-        """The best setting of each lever of the layout alone, each switch alone, and the levers that move nothing."""
+        """Return the best setting of each lever alone, each switch alone, and the levers that move nothing."""
         found = []
         for lever in LAYOUT:
             rows = self._alone(lever)
@@ -114,13 +114,13 @@ class Doctor:
         return np.flatnonzero(self.moves[lever] & ~np.logical_or.reduce(others))
 
     def _fastest(self, variant: int, rows: NDArray[np.intp]) -> int:
-        """The fastest of these layouts that fits; the fastest of all where none does."""
+        """Return the fastest of these layouts that fits; the fastest of all where none does."""
         step = self.near.variants[variant].as_long_s[rows]
         fits = self.near.variants[variant].peak_bytes[rows] <= self.ceiling
         return int(rows[np.argmin(np.where(fits, step, np.inf) if fits.any() else step)])
 
     def _best(self, beyond: frozenset[str]) -> tuple[int, int] | None:
-        """The fastest combination that fits, without the changes that add next to nothing to it."""
+        """Return the fastest combination that fits, without the changes that add next to nothing to it."""
         best: tuple[float, int, int] | None = None
         for number, variant in enumerate(self.near.variants):
             if any(option.lever in BEYOND and option.lever not in beyond for option in variant.chosen):
@@ -150,7 +150,7 @@ class Doctor:
             variant, layout = v, k
 
     def _place(self, levers: frozenset[str], variant: int, layout: int) -> tuple[int, int] | None:
-        """The combination with these of the changes only; None where it is not legal or does not fit."""
+        """Return the combination with these of the changes only; None where it is not legal or does not fit."""
         near = self.near
         target = {lever: words for lever, words in near.variants[variant].changes.items() if lever in levers}
         number = next((n for n, other in enumerate(near.variants) if other.changes == target), None)
@@ -188,7 +188,7 @@ class Doctor:
         return self.describer.described(variant, layout, self._levers(variant, layout))
 
     def _cliffs(self) -> tuple[str, ...]:
-        """Settings of one lever of the layout that would be faster and do not fit safely."""
+        """Return settings of one lever of the layout that would be faster and do not fit safely."""
         found = []
         own, here = self.near.own, self.near.variants[0]
         for lever in LAYOUT:
@@ -213,7 +213,7 @@ class Doctor:
 
 
 def _worth_trying(best: Prescription | None, singles: tuple[Prescription, ...]) -> tuple[Prescription, ...]:
-    """What saves more than its trial costs: the best combination and single changes, that of most value first.
+    """Return what saves more than its trial costs: the best combination and single changes, that of most value first.
 
     Where no combination gains, only what is predicted to gain by itself, such as lower precision.
     """

@@ -76,7 +76,7 @@ class Neighbourhood:
         return len(self.layouts) * len(self.variants)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column of the layouts, choices as places in their axis."""
+        """Return a column of the layouts, choices as places in their axis."""
         return np.asarray(getattr(self.layouts, name))
 
     def moved(self, lever: str) -> NDArray[np.bool_]:

@@ -161,7 +161,7 @@ def measured_run(
 
 
 def _check(question: Question) -> None:
-    """A run is on one kind of accelerator, in one number, at one precision."""
+    """Refuse more than one: a run is on one kind of accelerator, in one number, at one precision."""
     counts = {"on": question.options, "gpus": question.gpu_counts, "precision": question.precisions}
     problems = [
         Problem(name, f"has {len(values)} values: a run has one", fix=f"give the {name} of the run")
@@ -233,7 +233,7 @@ class Calibrated:
 
 
 def calibrate(run: MeasuredRun) -> Calibrated:
-    """The model calibrated on one run, its measured waits apart."""
+    """Return the model calibrated on one run, its measured waits apart."""
     return replace(calibrate_time(run.time, run.measured_s - run.waits_s), waits_s=run.waits_s)
 
 

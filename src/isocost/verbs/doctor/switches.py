@@ -156,7 +156,7 @@ def _bf16_gradients(case: Case) -> Case:
 
 
 def compiled_twin(recipe: Recipe) -> Recipe | None:
-    """The recipe of the same stack that was measured compiled; None where there is none, or the recipe is compiled."""
+    """Return the recipe of the same stack that was measured compiled; None without one, or if this one is."""
     twins = [other for other in recipes().values() if other.stack == recipe.stack and other.compiled]
     return None if recipe.compiled else max(twins, key=lambda other: (other.until, other.since), default=None)
 
@@ -174,7 +174,7 @@ def allowed(case: Case) -> bool:
 
 
 def held(run: Case, chosen: Sequence[Option], constants: Mapping[str, Constant]) -> dict[str, Constant]:
-    """The constants with which a changed case differs from the run only in what its levers move."""
+    """Return the constants with which a changed case differs from the run only in what its levers move."""
     found, before = dict(constants), levels_of(run)
     for option in chosen:
         if option.lever not in MOVES:

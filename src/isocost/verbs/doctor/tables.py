@@ -20,7 +20,7 @@ SHOWN_TRIALS: Final = 5
 
 
 def words(found: Prescription) -> str:
-    """The changes as one clause: drop TP 8 to 1 and shard with FSDP, compile, micro-batch 6."""
+    """Return the changes as one clause: drop TP 8 to 1 and shard with FSDP, compile, micro-batch 6."""
     said = [_PHRASES[lever](found.changes) for lever in found.levers]
     if "tp" in found.levers and "sharding" in found.levers:
         sharding = said.pop(found.levers.index("sharding"))
@@ -92,7 +92,7 @@ _PHRASES: Final[Mapping[str, Callable[[Changes], str]]] = {
 
 
 def dollars(usd: float | None) -> str:
-    """An amount in three digits or so."""
+    """Return an amount in three digits or so."""
     if usd is None:
         return "-"
     sign, size = "-" if usd < 0.0 else "", abs(usd)
@@ -102,7 +102,7 @@ def dollars(usd: float | None) -> str:
 
 
 def days(value: float | None) -> str:
-    """A length in days, in three digits or so."""
+    """Return a length in days, in three digits or so."""
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 100.0 else 1 if abs(value) >= 10.0 else 2
@@ -110,7 +110,7 @@ def days(value: float | None) -> str:
 
 
 def tokens(count: float) -> str:
-    """A number of tokens."""
+    """Return a number of tokens."""
     return f"{count / 1e12:,.3g} T" if count >= 1e12 else f"{count / 1e9:,.3g} B"
 
 
@@ -156,7 +156,7 @@ def waterfall_table(drops: tuple[Drop, ...]) -> Table:
 
 
 def levers_table(found: tuple[Prescription, ...]) -> Table:
-    """Return changes with what they are worth, one a row."""
+    """Return the changes with what they are worth, one a row."""
     columns = (
         Column(head="change", key="change", value=words, left=True),
         Column(head="step, s", key="step_s", value=lambda p: p.step_s, show=lambda value: f"{value:,.4g}"),

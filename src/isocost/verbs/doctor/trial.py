@@ -48,7 +48,7 @@ def _facts() -> Mapping[str, Any]:
 
 
 def timed_steps(step_noise_frac: float | None) -> int:
-    """Steps after which the means of two runs are known apart to the noise floor, with 90 % confidence."""
+    """Return steps after which the means of two runs are known apart to the noise floor, with 90 % confidence."""
     facts = _facts()["steps"]
     spread = facts["noise_frac"] if step_noise_frac is None else step_noise_frac
     enough = math.ceil((NINETY * math.sqrt(2.0) * spread / NOISE_FRAC) ** 2)
@@ -58,7 +58,7 @@ def timed_steps(step_noise_frac: float | None) -> int:
 def trial_of(
     effort: str, *, step_s: float, gpus: int, usd_per_gpu_s: float | None, step_noise_frac: float | None = None
 ) -> Trial | None:
-    """The trial of a change on all GPUs of the run; None where its own machines cannot try it."""
+    """Return the trial of a change on all GPUs of the run; None where its own machines cannot try it."""
     attempts = _facts()["attempts"].get(effort)
     if attempts is None:
         return None
@@ -74,7 +74,7 @@ def trial_of(
 
 
 def outcome(*, ratio: float, sd: float, fits_probability: float) -> Outcome:
-    """What to expect of a change to ``ratio`` of the step time: its median, with ``sd`` that of its logarithm.
+    """Return what to expect of a change to ``ratio`` of the step time: its median, with ``sd`` that of its logarithm.
 
     It is kept where it fits and takes less than 1 / (1 + noise) of the run's step; the mean of 1 - ratio there is that
     of a log-normal variable cut off, as in the price of an option.

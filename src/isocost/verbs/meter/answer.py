@@ -325,7 +325,7 @@ def _need_figures(chosen: Mapping[str, Any], place: str) -> None:
 
 
 def _progress(log: Timed, chosen: Chosen) -> Progress:
-    """Steps by their numbers: the first line of a log that prints every tenth step is of ten."""
+    """Return steps by their numbers: the first line of a log that prints every tenth step is of ten."""
     numbers = np.unique(log.reading.records.column("step"))
     if not len(numbers):
         raise InputError([Problem(log.path, "has no line of a step: it does not say how far the run is")])
@@ -359,7 +359,7 @@ def _parts(planned: Mapping[str, float], log: Timed, progress: Progress) -> tupl
 
 
 def _forecast(chosen: Chosen, step_s: float, progress: Progress) -> Outlook | None:
-    """The steps left, with the cluster that is there and the step that was measured."""
+    """Return the steps left, with the cluster that is there and the step that was measured."""
     if not progress.left:
         return None
     question = replace(chosen.question, tokens=progress.tokens_left)

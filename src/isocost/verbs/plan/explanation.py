@@ -165,7 +165,7 @@ def _of_memory(chosen: Chosen) -> tuple[str, Node]:
 
 
 def _of_cost(chosen: Chosen) -> tuple[str, Node]:
-    """The whole run over the draws of the plan, and every term of it with all inputs at their medians."""
+    """Return the whole run over the draws of the plan, and every term of it with all inputs at their medians."""
     step_s = _scalar(step_times([chosen.case], chosen.constants).total_s) * chosen.pace
     conditions = chosen.question.conditions
     if conditions is None or chosen.option.median_usd_per_s is None:

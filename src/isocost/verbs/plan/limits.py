@@ -12,12 +12,12 @@ from isocost.verbs.plan.forecast import money
 
 
 def unlimited(question: Question) -> Question:
-    """The question without its limits: an estimate is of one layout, whatever they are."""
+    """Return the question without its limits: an estimate is of one layout, whatever they are."""
     return replace(question, deadline_s=None, budget_usd=None, power_w=None)
 
 
 def judged(answer: Answer, asked: Question) -> Answer:
-    """The answer with the limits of the question that was asked, for its chances to say."""
+    """Return the answer with the limits of the question that was asked, for its chances to say."""
     late, dear = asked.deadline_s, asked.budget_usd
     question = replace(answer.question, deadline_s=late, budget_usd=dear, power_w=asked.power_w)
     outlook = answer.outlook and replace(answer.outlook, deadline_s=late, budget_usd=dear)
@@ -25,7 +25,7 @@ def judged(answer: Answer, asked: Question) -> Answer:
 
 
 def limits_dict(answer: Answer) -> dict[str, Any]:
-    """The chances of deadline and budget, and whether the power cap holds; None where it cannot be said."""
+    """Return the chances of deadline and budget, and whether the power cap holds; None where it cannot be said."""
     chosen, cap, o = answer.chosen, answer.question.power_w, answer.outlook
     power = None if chosen is None else chosen.power_w
     return {
@@ -36,7 +36,7 @@ def limits_dict(answer: Answer) -> dict[str, Any]:
 
 
 def limits_section(answer: Answer) -> tuple[Section, ...]:
-    """The limits of the scenario that an estimate did not keep, but judges."""
+    """Return the limits of the scenario that an estimate did not keep, but judges."""
     q, chosen, found = answer.question, answer.chosen, limits_dict(answer)
     if chosen is None:
         return ()

@@ -61,7 +61,7 @@ class Validation:
         }
 
     def table(self) -> str:
-        """The accuracy tables, then why rows were not used: rows of one reason together, most first."""
+        """Return the accuracy tables, then why rows were not used: rows of one reason together, most first."""
         notes = [f"warning: {text}" for text in self.warnings]
         return "\n".join([accuracy_text(self.scores), *notes, *self._unused()]).rstrip() + "\n"
 
@@ -80,7 +80,7 @@ class Validation:
         return lines
 
     def markdown(self) -> str:
-        """The accuracy tables as markdown."""
+        """Return the accuracy tables as markdown."""
         return accuracy_markdown(self.scores)
 
     def csv(self) -> str:

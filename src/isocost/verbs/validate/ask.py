@@ -24,7 +24,7 @@ EVEN_ODDS = 0.5
 
 
 def shipped_runs() -> Path:
-    """The evidence shipped with the project: inside the package when installed, at the top of a checkout else."""
+    """Return the evidence of the project: inside the package when installed, at the top of a checkout else."""
     package = Path(__file__).parents[2]
     places = (package / "data" / "training_runs.csv", package.parents[1] / "evidence" / "training_runs.csv")
     for place in places:

@@ -31,7 +31,7 @@ class Table:
         return "\n".join([self.title, "", printed[0], "-" * len(printed[0]), *printed[1:]])
 
     def markdown(self) -> str:
-        """A pipe table under a heading."""
+        """Return a pipe table under a heading."""
         rule = ["---", *("---:" if self._figures(column) else "---" for column in range(1, len(self.head)))]
         lines = [self.head, rule, *[[cell.replace("|", "\\|") for cell in row] for row in self.rows]]
         return "\n".join([f"### {self.title}", "", *("| " + " | ".join(line) + " |" for line in lines)])
@@ -41,7 +41,7 @@ class Table:
 
 
 def accuracy_tables(scores: Scores) -> tuple[Table, ...]:
-    """The tables that have rows: step time, its largest misses, then the rest; labels with most rows first."""
+    """Return the tables that have rows: step time, its largest misses, then the rest; labels with most rows first."""
     step = sorted(scores.step, key=lambda a: (a.label != TOTAL, -a.n, -a.rows))
     memory = sorted(scores.memory, key=lambda a: (a.label != TOTAL, -a.n))
     regret = sorted(scores.regret, key=lambda r: (r.label != TOTAL, -r.rows))
