@@ -186,7 +186,7 @@ def _layouts(cases: Sequence[Case]) -> NDArray[np.int64]:
 
 
 def _strength(full: Problem, layouts: NDArray[np.int64], before: Array) -> tuple[float, Array | None]:
-    """Return the strength with the least mean error on layouts left out, and its log errors there; the first wins a tie."""
+    """Return the strength with the least mean error on layouts left out, and its errors there; of equals the first."""
     count = int(layouts.max()) + 1
     if count < LEAST_LAYOUTS:
         return BLIND_STRENGTH, None

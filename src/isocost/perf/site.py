@@ -121,7 +121,7 @@ class SiteCalibration:
         return {**constants, **self.constants}
 
     def log_spread(self, cases: Sequence[Case], constants: Mapping[str, Constant]) -> Array:
-        """Return the standard deviation of the log of each step: of the constants, and of what they leave unexplained."""
+        """Return the standard deviation of the log of each step: of the constants, and of what they do not explain."""
         by_constant, covariance = self.linear(cases, constants)
         variance = np.einsum("ij,jk,ik->i", by_constant, covariance, by_constant)
         return np.asarray(np.sqrt(variance + self.spread**2))
