@@ -16,7 +16,7 @@ from isocost.evidence import score
 from isocost.evidence.run import Run
 from isocost.perf.case import Case
 from isocost.verbs.validate.answer import Row, Validation
-from isocost.verbs.validate.ask import validate
+from isocost.verbs.validate.predicted import validated
 from pages.misses import Cause, Predicted, causes_of
 
 Floats = NDArray[np.float64]
@@ -102,7 +102,7 @@ def is_moe(run: Run, case: Case) -> bool:
 
 def study(left_out: Sequence[Line] | None = None) -> Study:
     """Predict the shipped runs and explain their misses."""
-    validation = validate()
+    validation = validated()
     rows = {row.id: row for row in validation.rows if row.status == score.OK}
     runs = [run for run in validation.runs if run.id in rows and run.complete and run.outcome != "oom" and run.step_s]
     chosen = [rows[run.id] for run in runs]

@@ -30,7 +30,7 @@ from isocost.verbs.doctor.neighbourhood import Neighbourhood, neighbourhood
 from isocost.verbs.doctor.pairs import ALL, SEVERAL, Tested, as_toml, study
 from isocost.verbs.doctor.run import MeasuredRun, calibrate, measured_run
 from isocost.verbs.doctor.trial import NOISE_FRAC
-from isocost.verbs.validate.ask import shipped_runs
+from isocost.verbs.validate.predicted import shipped_runs
 from isocost.workload.params import parameter_count
 
 ROOT = Path(__file__).parents[2]

@@ -31,7 +31,7 @@ def answer() -> str:
 def calibration_answer() -> str:
     """Return what calibrating on the example runs prints, as an indented block."""
     os.chdir(ROOT)
-    text = isocost.calibrated("examples/my_runs.csv", name="my_site").table()
+    text = isocost.calibrate("examples/my_runs.csv", name="my_site").table()
     return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
 
 

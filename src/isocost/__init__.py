@@ -1,66 +1,65 @@
-"""isocost: what a training run needs in time, memory and money, and why."""
+"""isocost: what a training run needs in time, memory and money, and why.
+
+Every verb of the command line is a function of the same name: ``isocost.plan``, ``isocost.goodput``, ...
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from isocost.verbs.registry import VERBS
 from isocost.version import __version__
 
 if TYPE_CHECKING:
-    from isocost.api import compare, estimate, explain, fleet_of, frontier, goodput_of, plan, program, tco
-    from isocost.api_facts import catalog_check, catalog_list, catalog_show, load_model, model_summary
-    from isocost.api_measured import calibrated, diagnose, left_out, validate
     from isocost.catalog import Accelerator, Catalog, Fabric, Offer, load_catalog
     from isocost.errors import CalibrationError, DataError, InputError, IsocostError, Problem
     from isocost.scenario import Scenario, load_scenario, scenario_toml
     from isocost.search.question import Answer, Candidate
     from isocost.units import parse, show
+    from isocost.verbs.calibrate.ask import calibrate
+    from isocost.verbs.catalog.ask import catalog_check, catalog_list, catalog_show
+    from isocost.verbs.compare.ask import compare
+    from isocost.verbs.doctor.ask import doctor
+    from isocost.verbs.fleet.ask import fleet
+    from isocost.verbs.frontier.ask import frontier
+    from isocost.verbs.goodput.ask import goodput
     from isocost.verbs.model.answer import ModelSummary
+    from isocost.verbs.model.ask import load_model, model
     from isocost.verbs.plan.answer import Plan
+    from isocost.verbs.plan.ask import estimate, plan
+    from isocost.verbs.plan.explain import explain
+    from isocost.verbs.program.ask import program
+    from isocost.verbs.scaling.ask import scaling_fit, scaling_list, scaling_optimum, scaling_show
+    from isocost.verbs.tco.ask import tco
+    from isocost.verbs.validate.ask import leave_out, validate
     from isocost.workload.architecture import Architecture, Block
 
 # Where each public name lives. They are imported when first used, so that ``isocost --help`` comes at once.
-_HOMES = {
-    "calibrated": "api_measured",
-    "catalog_check": "api_facts",
-    "catalog_list": "api_facts",
-    "catalog_show": "api_facts",
-    "compare": "api",
-    "diagnose": "api_measured",
-    "estimate": "api",
-    "explain": "api",
-    "fleet_of": "api",
-    "frontier": "api",
-    "goodput_of": "api",
-    "left_out": "api_measured",
-    "load_model": "api_facts",
-    "model_summary": "api_facts",
-    "plan": "api",
-    "program": "api",
-    "tco": "api",
-    "validate": "api_measured",
-    "Accelerator": "catalog",
-    "Catalog": "catalog",
-    "Fabric": "catalog",
-    "Offer": "catalog",
-    "load_catalog": "catalog",
-    "CalibrationError": "errors",
-    "DataError": "errors",
-    "InputError": "errors",
-    "IsocostError": "errors",
-    "Problem": "errors",
-    "ModelSummary": "verbs.model.answer",
-    "Plan": "verbs.plan.answer",
-    "Scenario": "scenario",
-    "load_scenario": "scenario",
-    "scenario_toml": "scenario",
-    "Answer": "search.question",
-    "Candidate": "search.question",
-    "parse": "units",
-    "show": "units",
-    "Architecture": "workload.architecture",
-    "Block": "workload.architecture",
+_HOMES = {verb.function: verb.module for verb in VERBS} | {
+    "leave_out": "isocost.verbs.validate.ask",
+    "load_model": "isocost.verbs.model.ask",
+    "Accelerator": "isocost.catalog",
+    "Catalog": "isocost.catalog",
+    "Fabric": "isocost.catalog",
+    "Offer": "isocost.catalog",
+    "load_catalog": "isocost.catalog",
+    "CalibrationError": "isocost.errors",
+    "DataError": "isocost.errors",
+    "InputError": "isocost.errors",
+    "IsocostError": "isocost.errors",
+    "Problem": "isocost.errors",
+    "ModelSummary": "isocost.verbs.model.answer",
+    "Plan": "isocost.verbs.plan.answer",
+    "Scenario": "isocost.scenario",
+    "load_scenario": "isocost.scenario",
+    "scenario_toml": "isocost.scenario",
+    "Answer": "isocost.search.question",
+    "Candidate": "isocost.search.question",
+    "parse": "isocost.units",
+    "show": "isocost.units",
+    "Architecture": "isocost.workload.architecture",
+    "Block": "isocost.workload.architecture",
 }
 
 __all__ = [
@@ -81,25 +80,29 @@ __all__ = [
     "Problem",
     "Scenario",
     "__version__",
-    "calibrated",
+    "calibrate",
     "catalog_check",
     "catalog_list",
     "catalog_show",
     "compare",
-    "diagnose",
+    "doctor",
     "estimate",
     "explain",
-    "fleet_of",
+    "fleet",
     "frontier",
-    "goodput_of",
-    "left_out",
+    "goodput",
+    "leave_out",
     "load_catalog",
     "load_model",
     "load_scenario",
-    "model_summary",
+    "model",
     "parse",
     "plan",
     "program",
+    "scaling_fit",
+    "scaling_list",
+    "scaling_optimum",
+    "scaling_show",
     "scenario_toml",
     "show",
     "tco",
@@ -110,7 +113,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'isocost' has no attribute {name!r}")
-    return getattr(import_module(f"isocost.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -130,8 +130,8 @@ def test_bad_rows_are_named_and_the_good_ones_used(tmp_path: Path) -> None:
         {**rows[1], "id": "none", "step_s": ""},
         {**rows[1], "id": "unsure", "complete": "false"},
     ]
-    mixed = isocost.calibrated(_write(tmp_path / "mixed.csv", [*rows, *bad]), name="x")
-    good = isocost.calibrated(EXAMPLE, name="x")
+    mixed = isocost.calibrate(_write(tmp_path / "mixed.csv", [*rows, *bad]), name="x")
+    good = isocost.calibrate(EXAMPLE, name="x")
     found = {row.id: (row.line, row.column) for row in mixed.calibration.unused}
     assert found == {
         "layout": (8, "gpus"), rows[0]["id"]: (9, "id"), "chip": (10, "accelerator"), "fast": (11, "step_s"),
@@ -320,6 +320,6 @@ def test_unknown_groups_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_format() -> None:
     """The answer has every format."""
-    answer = isocost.calibrated(EXAMPLE)
+    answer = isocost.calibrate(EXAMPLE)
     for form in ("table", "json", "csv", "md", "html"):
         assert "run-1" in render(answer, form), form

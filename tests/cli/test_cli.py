@@ -16,6 +16,7 @@ import pytest
 
 import isocost
 from isocost.cli import output, run
+from isocost.render import file
 
 ROOT = Path(__file__).parents[2]
 EDGES = ROOT / "tests" / "edges"
@@ -113,7 +114,7 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     path.write_text("old", encoding="utf-8")
     path.chmod(0o640)
     with pytest.raises(UnicodeEncodeError):
-        output._replace(path, "half \ud800")
+        file._replace(path, "half \ud800")
     assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["plan.json"]
     assert run(["model", "gpt2", "-o", str(path)]) == 0
@@ -146,7 +147,7 @@ def test_a_defect_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def broken(*_: object) -> None:
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr("isocost.api_facts.model_summary", broken)
+    monkeypatch.setattr("isocost.verbs.model.ask.load_model", broken)
     monkeypatch.delenv("ISOCOST_DEBUG", raising=False)
     assert run(["model", "gpt2"]) == 3
     err = capsys.readouterr().err
@@ -161,7 +162,7 @@ def test_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isocost.api_facts.model_summary", interrupted)
+    monkeypatch.setattr("isocost.verbs.model.ask.load_model", interrupted)
     assert run(["model", "gpt2"]) == 130
     assert capsys.readouterr().err.strip() == "isocost: interrupted"
 
@@ -170,17 +171,17 @@ def test_a_signal_leaves_no_traceback() -> None:
     """SIGINT in the middle of a search, which here never ends by itself, leaves with 130 and one line."""
     code = """
 import sys
-from isocost import api
+from isocost.verbs.plan import ask
 from isocost.cli import main
 
-search = api.search
+search = ask.search
 
 def over_and_over(*question):
     print("searching", flush=True)
     while True:
         search(*question)
 
-api.search = over_and_over
+ask.search = over_and_over
 sys.argv = ["isocost", "plan", "examples/llama-3.1-70b.toml"]
 main()
 """

@@ -113,7 +113,7 @@ def test_the_fault_of_a_flag_comes_first(fixed: dict[str, object], first: str) -
 def test_a_calibration_says_what_it_does_not_cover(tmp_path: Path) -> None:
     """The note of the calibration names the chips and the stack of the question that the runs were not of."""
     path = tmp_path / "mine.toml"
-    own = isocost.calibrated(ROOT / "examples" / "my_runs.csv", path)
+    own = isocost.calibrate(ROOT / "examples" / "my_runs.csv", output=path)
     assert isinstance(own, Calibration)
     asked = {key: value for key, value in SMALL.items() if key not in ("stack", "on")} | {"calibration": str(path)}
 

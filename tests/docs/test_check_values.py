@@ -15,7 +15,7 @@ KWH_J = 3.6e6
 
 
 def _params() -> float:
-    return float(isocost.model_summary(GPT3, 2048).to_dict()["params"])
+    return float(isocost.model(GPT3, 2048).to_dict()["params"])
 
 
 def test_training_gpt3() -> None:
@@ -26,7 +26,7 @@ def test_training_gpt3() -> None:
 
 def test_the_operators_agree_with_six_and_two() -> None:
     """The FLOPs counted by operator are 6 N and 2 N a token and a few per cent of attention scores above them."""
-    counted = isocost.model_summary(GPT3, 2048).to_dict()["flop_per_token"]["full"]
+    counted = isocost.model(GPT3, 2048).to_dict()["flop_per_token"]["full"]
     assert 1.0 < counted["train_total"] / (TRAIN_FLOP * _params()) < 1.03
     assert 1.0 < counted["forward"]["total"] / (SERVE_FLOP * _params()) < 1.03
 
@@ -44,7 +44,7 @@ def test_serving_gpt3() -> None:
 
 def test_optimizer_state_of_gpt3() -> None:
     """Two moments in fp32 are 8 bytes a parameter beyond the weights: over 1 TB for 175 B parameters."""
-    state = isocost.model_summary(GPT3, 2048).to_dict()["state_bytes"]
+    state = isocost.model(GPT3, 2048).to_dict()["state_bytes"]
     moments = state["first_moment"] + state["second_moment"]
     assert moments == 8 * _params()
     assert moments > 1e12

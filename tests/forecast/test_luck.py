@@ -30,7 +30,7 @@ SURE = Conditions(node_rate=Gamma(shape=1e9, node_days=1e9 / 4e-3), facility=Fac
 @pytest.fixture(scope="module")
 def report() -> isocost.verbs.goodput.answer.GoodputReport:
     """Return what goodput says of the example."""
-    return isocost.goodput_of(EXAMPLE, checkpoint_interval="auto")
+    return isocost.goodput(EXAMPLE, checkpoint_interval="auto")
 
 
 def test_single_runs_are_as_long_as_expected_on_average() -> None:

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import isocost
 from isocost.catalog import load_catalog
 from isocost.errors import InputError
 from isocost.scenario import KEYS, load_scenario, load_tables, read_scenario, scenario_tables, scenario_toml
 from isocost.scenario.question import GPU_COUNTS, default_seq_len, question_of
 from isocost.scenario.settings import TABLES
+from isocost.verbs.options import COMMANDS
 from isocost.workload.params import parameter_count
 from isocost.workload.presets import preset
 
@@ -151,10 +153,7 @@ def test_odd_values_survive_the_round_trip() -> None:
 
 def test_keys_are_the_same_everywhere() -> None:
     """A flag exists for every key of a scenario that fits on a command line."""
-    from isocost.cli import verbs
-
-    others = {"context", "scenario", "format", "output", "quiet", "return", "max_cost", "max_days", "fail_if"}
-    flags = set(verbs.plan.__annotations__) - others
+    flags = {name for group in COMMANDS[isocost.plan].groups for name in group}
     assert flags == set(KEYS) - {"title", "architecture", *TABLES}
 
 

@@ -9,7 +9,6 @@ import json
 import pytest
 
 import isocost
-from isocost.api_facts import catalog_list, catalog_show
 from isocost.catalog.memory_recipes import MemoryRecipe
 from isocost.catalog.stacks import recipe, recipes
 from isocost.cli import run
@@ -18,6 +17,7 @@ from isocost.scenario import KEYS, read_scenario, scenario_tables
 from isocost.scenario.question import question_of
 from isocost.scenario.switches import SWITCHES
 from isocost.search.evaluator import base_case
+from isocost.verbs.catalog.ask import catalog_list, catalog_show
 from isocost.verbs.catalog.stacks import MEMORY_MEANING, switches
 
 BASE = {"model": "llama-3.1-8b", "tokens": "1 T", "gpus": 64, "on": "h100-sxm5-80gb", "global_batch": 256}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isocost import api
+import isocost
 from isocost.perf.constants import shipped
 from isocost.perf.predict import predict
 from isocost.search.plan import case_of
@@ -22,7 +22,7 @@ LARGE: dict[str, object] = {
 
 def needs(**changes: object) -> tuple[Plan, Needs]:
     """Return an estimate and what it needs."""
-    plan = api.estimate({**LARGE, **changes})
+    plan = isocost.estimate({**LARGE, **changes})
     assert plan.answer.chosen is not None
     return plan, plan.needs(plan.answer.chosen)
 
@@ -114,7 +114,7 @@ def test_storage_is_that_of_the_goodput_report(large: tuple[Plan, Needs]) -> Non
     storage, chosen = found.storage, plan.answer.chosen
     assert storage is not None
     assert chosen is not None
-    report = api.goodput_of({**LARGE})
+    report = isocost.goodput({**LARGE})
     assert storage.write_bytes_per_s == pytest.approx(report.needed_write_bytes_per_s, rel=1e-6)
     assert storage.read_bytes_per_s == pytest.approx(4 * chosen.tokens_per_s_per_gpu * 512)
     assert storage.data_bytes == pytest.approx(4e12)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isocost import api
 from isocost.errors import InputError
+from isocost.verbs.plan.ask import planned
 
 SMALL: dict[str, Any] = {
     "model": "llama-3.1-8b", "tokens": "100 B", "seq_len": 4096, "global_batch": 512, "stack": "megatron-core",
@@ -19,7 +19,7 @@ DAY = datetime.date(2027, 1, 4)
 
 def ask(**changes: Any) -> Any:
     """Return a plan made on a fixed day."""
-    return api.ask("plan", {**SMALL, **changes}, {}, today=DAY, tornado=False)
+    return planned({**SMALL, **changes}, {}, today=DAY, tornado=False)
 
 
 @pytest.mark.parametrize("deadline", ["60 d", "2027-03-05"])
@@ -42,7 +42,7 @@ def test_larger_counts_than_can_be_had_are_left_out() -> None:
     """Of 64, 128 and 256 GPUs, 200 leave two; where every default count is too large, all that there is is tried."""
     assert ask(purchase={"available": 200}).answer.question.gpu_counts == (64, 128)
     few = {key: value for key, value in SMALL.items() if key != "gpus"}
-    plan = api.ask("plan", {**few, "purchase": {"available": 32}}, {}, today=DAY, tornado=False)
+    plan = planned({**few, "purchase": {"available": 32}}, {}, today=DAY, tornado=False)
     assert plan.answer.question.gpu_counts == (32,)
 
 

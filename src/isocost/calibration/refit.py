@@ -68,7 +68,7 @@ def left_out_groups(
     wrong = [label for label in only if label not in known]
     if wrong:
         raise InputError(
-            [Problem("--only", f"is no {by} of the runs", w, ", ".join(known), nearest(w, known)) for w in wrong]
+            [Problem("only", f"is no {by} of the runs", w, ", ".join(known), nearest(w, known)) for w in wrong]
         )
     if find_spec("scipy") is None:  # no dependency of the package: only fits of all runs need it
         fix = "install it beside isocost: pip install scipy (isocost[fit] brings it)"

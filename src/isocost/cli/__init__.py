@@ -36,9 +36,9 @@ def run(arguments: Sequence[str]) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        from isocost.cli.verbs import app
+        from isocost.cli.app import app_for
 
-        code = app(args=list(arguments), prog_name="isocost", standalone_mode=False)
+        code = app_for(arguments)(args=list(arguments), prog_name="isocost", standalone_mode=False)
         return _left(code if isinstance(code, int) else DONE)
     except typer.Exit as leave:
         return _left(int(leave.exit_code))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from isocost.errors import InputError, Problem, nearest
+from isocost.render.file import write_whole
 
 FORMATS: Final = ("table", "json", "csv", "md", "html")
 _BY_SUFFIX: Final = {".json": "json", ".csv": "csv", ".md": "md", ".html": "html", ".txt": "table"}
@@ -34,7 +34,7 @@ def emit(text: str, output: str | None, *, quiet: bool = False) -> None:
     if output in (None, "-"):
         _print(text)
         return
-    write_whole(Path(str(output)), text)
+    write_whole(str(output), text, "-o")
     if not quiet and sys.stderr.isatty():
         print(f"isocost: wrote {output}", file=sys.stderr)
 
@@ -54,43 +54,6 @@ def bold_lead(text: str) -> str:
         return text
     first, newline, rest = text.partition("\n")
     return text if first.startswith(("{", "[", "<", "|")) else f"\033[1m{first}\033[0m{newline}{rest}"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it there, so that nobody ever reads half of it."""
-    try:
-        target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_text(text, encoding="utf-8")  # a device or a pipe cannot be replaced
-            return
-        if target.is_dir():
-            raise IsADirectoryError(0, "is a directory")
-        _replace(target, text)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        problem = Problem("-o", f"cannot be written: {reason}", str(path), fix="name a file in a folder you can write")
-        raise InputError([problem]) from None
-
-
-def _replace(target: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:50]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextlib.contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ import numpy as np
 from isocost.errors import InputError, Problem, nearest
 from isocost.perf.constants import Constant
 from isocost.perf.site import USER, Errors, SiteCalibration
+from isocost.render.file import write_whole
 
 SCHEMA_VERSION: Final = 1
 KIND: Final = "isocost calibration"
@@ -106,26 +105,18 @@ def refuse_to_replace(path: str | Path) -> None:
     try:
         taken = target.exists() and not is_calibration(target)
     except (OSError, ValueError) as error:
-        raise InputError([Problem("-o", f"cannot be written: {error}", str(path))]) from None
+        raise InputError([Problem("output", f"cannot be written: {error}", str(path))]) from None
     if taken:
         fix = "name another file, or remove it first"
-        raise InputError([Problem("-o", "exists and is not a calibration: it is left as it is", str(path), fix=fix)])
+        raise InputError(
+            [Problem("output", "exists and is not a calibration: it is left as it is", str(path), fix=fix)]
+        )
 
 
 def save(calibration: SiteCalibration, path: str | Path) -> None:
-    """Write a calibration beside its place and rename it there; only another calibration is replaced."""
+    """Write a calibration as a file that is whole or not there; only another calibration is replaced."""
     refuse_to_replace(path)
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(calibration_toml(calibration), encoding="utf-8")
-        os.replace(part, target)
-    except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError, ValueError):
-            part.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error)
-        fix = "name a file in a folder you can write"
-        raise InputError([Problem("-o", f"cannot be written: {reason}", str(path), fix=fix)]) from None
+    write_whole(path, calibration_toml(calibration), "output")
 
 
 def load_calibration(path: str | Path) -> SiteCalibration:

@@ -56,7 +56,7 @@ def _case(**changes: object) -> Case:
 def test_a_log_is_a_row(tmp_path: Path) -> None:
     """The row has the steady step of the log, the layout and recipe of the scenario, and where it comes from."""
     log = _log(tmp_path / "train.log", 2.125)
-    found = isocost.calibrated(logs=[(log, RUN)])
+    found = isocost.calibrate(log=log, scenario=RUN)
     (row,) = found.runs
     assert (row.id, row.source, row.step_s) == ("train", "train.log", 2.125)
     assert (row.recipe, row.accelerator, row.gpus, row.dp) == ("megatron-core", "h100-sxm5-80gb", 8, 8)
@@ -72,7 +72,7 @@ def test_memory_comes_along(tmp_path: Path) -> None:
     tokens = 16384 * 8  # a step of 2 s on 8 GPUs is 8,192 tokens/s/GPU
     lines = [torchtitan(step).replace("1,000", f"{tokens // 16:,}") for step in range(1, 31)]
     path.write_text("".join(lines), encoding="utf-8")
-    (row,) = isocost.calibrated(logs=[(path, RUN)]).runs
+    (row,) = isocost.calibrate(log=path, scenario=RUN).runs
     assert row.peak_mem_gb == pytest.approx(24.1 * 2**30 / 1e9, rel=1e-6)
     assert (row.memory_definition, row.published_mfu) == ("reserved", 0.229)
 
@@ -125,7 +125,9 @@ def test_everything_that_is_missing_at_once(tmp_path: Path) -> None:
     """A scenario that leaves the run open is refused, with each of the open keys and what to write."""
     log = _log(tmp_path / "train.log", 2.0)
     with pytest.raises(InputError) as caught:
-        isocost.calibrated(logs=[(log, {"model": "qwen3-30b-a3b", "on": "h100-sxm5-80gb", "gpus": [8, 16], "pp": 2})])
+        isocost.calibrate(
+            log=log, scenario={"model": "qwen3-30b-a3b", "on": "h100-sxm5-80gb", "gpus": [8, 16], "pp": 2}
+        )
     wrong = {problem.path.removeprefix("scenario: "): problem.message for problem in caught.value.problems}
     missing = ("stack", "precision", "seq_len", "global_batch", "tp", "cp", "micro_batch", "recompute", "sharding",
                "vp", "schedule", "ep")  # fmt: skip
@@ -141,7 +143,7 @@ def test_a_log_of_another_run_is_refused(tmp_path: Path) -> None:
     head = "using world size: 16\n  num_layers ................ 80\n"
     log.write_text(head + "".join(megatron(step, 2.0) for step in range(1, 31)), encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        isocost.calibrated(logs=[(log, RUN)])
+        isocost.calibrate(log=log, scenario=RUN)
     assert [problem.message for problem in caught.value.problems] == [
         "is of another run: gpus is 16 in it and 8 in scenario",
         "is of another run: layers is 80 in it and 32 in scenario",
@@ -151,7 +153,7 @@ def test_a_log_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_a_step_faster_than_the_chip_is_refused(tmp_path: Path) -> None:
     """A step time that the peak of the chip does not allow is no evidence."""
     with pytest.raises(InputError, match=r"fast\.log: step_s is 0\.2 s"):
-        isocost.calibrated(logs=[(_log(tmp_path / "fast.log", 0.2), RUN)])
+        isocost.calibrate(log=_log(tmp_path / "fast.log", 0.2), scenario=RUN)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +180,8 @@ def test_logs_and_scenarios_go_in_pairs(arguments: list[str], said: str, capsys:
 def test_two_logs_of_one_name_are_two_rows(tmp_path: Path) -> None:
     """Rows keep an id of their own."""
     (tmp_path / "x").mkdir()
-    logs = [(_log(tmp_path / "train.log", 2.0), RUN), (_log(tmp_path / "x" / "train.log", 2.1), RUN)]
-    found = isocost.calibrated(logs=logs)
+    logs = [_log(tmp_path / "train.log", 2.0), _log(tmp_path / "x" / "train.log", 2.1)]
+    found = isocost.calibrate(log=logs, scenario=RUN)
     assert [(row.id, row.step_s) for row in found.runs] == [("train", 2.0), ("train-2", 2.1)]
 
 
@@ -189,7 +191,7 @@ def test_what_the_format_cannot_hold_is_said(tmp_path: Path) -> None:
     block = dataclasses.replace(case.architecture.blocks[0], v_head_dim=256)
     table = {**dataclasses.asdict(case.architecture), "blocks": [dataclasses.asdict(block)]}
     scenario = {key: value for key, value in RUN.items() if key != "model"} | {"architecture": table}
-    found = isocost.calibrated(logs=[(_log(tmp_path / "train.log", 2.1), scenario)])
+    found = isocost.calibrate(log=_log(tmp_path / "train.log", 2.1), scenario=scenario)
     assert len(found.warnings) == 1
     assert found.warnings[0].startswith(
         "train: the evidence format has no column for something of llama-3.1-8b: its row"

@@ -129,7 +129,7 @@ def test_goodput_sums_to_the_wall_clock(capsys: pytest.CaptureFixture[str]) -> N
     assert saves["interval_s"] == pytest.approx(saves["exact_interval_s"], rel=1e-9)
     assert saves["young_interval_s"] == pytest.approx(saves["exact_interval_s"], rel=0.05)
     assert saves["needed_write_bytes_per_s"] == pytest.approx(saves["state_bytes"] / saves["interval_s"], rel=1e-12)
-    given = isocost.goodput_of(path, checkpoint_interval="60 min")
+    given = isocost.goodput(path, checkpoint_interval="60 min")
     assert float(given.closed.interval_s) == parse("60 min", "s")
     assert float(given.closed.lost_work_s) > 5 * best["buckets"]["lost_work_s"]
 
@@ -139,8 +139,8 @@ def test_own_events_change_the_goodput(tmp_path: Path) -> None:
     events = tmp_path / "events.csv"
     events.write_text("start,end,node,cause\n2026-03-02T04:10,2026-03-02T05:00,n17,gpu\n", encoding="utf-8")
     path = EXAMPLES / "llama-3.1-405b.toml"
-    plain = isocost.goodput_of(path)
-    own = isocost.goodput_of(path, events=events, watched_nodes="64", watched="365 d")
+    plain = isocost.goodput(path)
+    own = isocost.goodput(path, events=events, watched_nodes="64", watched="365 d")
     assert float(own.closed.goodput) > float(plain.closed.goodput)
     with pytest.raises(InputError, match="watched_nodes"):
-        isocost.goodput_of(path, events=events)
+        isocost.goodput(path, events=events)

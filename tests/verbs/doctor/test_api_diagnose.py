@@ -33,9 +33,9 @@ def test_the_same_as_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureF
     printed = json.loads(capsys.readouterr().out)
     assert printed["measured"]["mfu"] > 0.3
     for scenario in (toml, RUN, isocost.load_scenario(toml)):
-        found = json.loads(render(isocost.diagnose(log, scenario=scenario), "json"))
+        found = json.loads(render(isocost.doctor(log, scenario=scenario), "json"))
         assert {**found, "input": None} == {**printed, "input": None}
-    changed = isocost.diagnose(log, scenario=toml, recompute="full").to_dict()
+    changed = isocost.doctor(log, scenario=toml, recompute="full").to_dict()
     assert changed["measured"]["predicted_step_s"] > printed["measured"]["predicted_step_s"]
 
 
@@ -43,15 +43,15 @@ def test_without_a_scenario(tmp_path: Path) -> None:
     """A log alone gives its step time; columns of a table may be a mapping."""
     log, table = tmp_path / "train.log", tmp_path / "own.csv"
     log.write_text(LOGS["torchtitan"][1], encoding="utf-8")
-    assert isocost.diagnose(log).to_dict()["measured"]["step_s"].p50 == pytest.approx(2.0, rel=1e-6)
+    assert isocost.doctor(log).to_dict()["measured"]["step_s"].p50 == pytest.approx(2.0, rel=1e-6)
     table.write_text("it,dt\n" + "".join(f"{step},1500\n" for step in range(1, 40)), encoding="utf-8")
-    found = isocost.diagnose(table, columns={"step": "it", "step_ms": "dt"}).to_dict()
+    found = isocost.doctor(table, columns={"step": "it", "step_ms": "dt"}).to_dict()
     assert found["measured"]["step_s"].p50 == 1.5
 
 
 def test_a_step_time_does_instead(tmp_path: Path) -> None:
     """Seconds as a number and as text are the same run; nothing to read at all is an error."""
-    number, text = (isocost.diagnose(scenario=RUN, step_time=given).to_dict() for given in (2.4, "2.4 s"))
+    number, text = (isocost.doctor(scenario=RUN, step_time=given).to_dict() for given in (2.4, "2.4 s"))
     assert number["measured"]["mfu"] == text["measured"]["mfu"]
     with pytest.raises(InputError, match="nothing to read"):
-        isocost.diagnose(scenario=RUN)
+        isocost.doctor(scenario=RUN)

@@ -28,7 +28,7 @@ from isocost.verbs.doctor.run import PARTS, MeasuredRun, Wait, calibrate, measur
 from isocost.verbs.doctor.switches import MOVES, Option, held, left_open, options
 from isocost.verbs.doctor.tables import days, dollars, words
 from isocost.verbs.doctor.trial import NOISE_FRAC, outcome, timed_steps, trial_of
-from isocost.verbs.validate.ask import shipped_runs
+from isocost.verbs.validate.predicted import shipped_runs
 
 ROOT = Path(__file__).parents[3]
 SMALL: Mapping[str, object] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from isocost import api
+import isocost
 from isocost.cli import run
 from isocost.errors import InputError
 from isocost.units import parse
@@ -35,13 +35,13 @@ def small(**changes: Any) -> FleetResult:
     for key, value in changes.items():
         kind, name = {"w": "workload", "o": "offer"}[key[0]], key[2:]
         tables[kind][0][name] = value
-    return api.fleet_of(tables)
+    return isocost.fleet(tables)
 
 
 @pytest.fixture(scope="module")
 def year() -> FleetResult:
     """Return the answer to the shipped example."""
-    return api.fleet_of(EXAMPLES / "year.toml")
+    return isocost.fleet(EXAMPLES / "year.toml")
 
 
 def test_the_example_adds_up(year: FleetResult) -> None:
@@ -67,7 +67,7 @@ def test_every_workload_keeps_its_window(year: FleetResult) -> None:
 def test_runs_are_those_of_the_planner(year: FleetResult) -> None:
     """The large run is as long as isocost plan has it on so many GPUs, kept with the confidence of the fleet."""
     row = next(w for w in year.to_dict()["workloads"] if w["workload"] == "large run")
-    plan = api.plan(
+    plan = isocost.plan(
         EXAMPLES.parent / "llama-3.1-70b.toml", on=[year.supplies[1].accelerator], gpus=row["gpus_of_a_run"],
         deadline="1000 d", confidence="80 %",
     )  # fmt: skip
@@ -83,7 +83,7 @@ def test_a_run_is_as_long_as_an_estimate_has_it(term: str) -> None:
     """At the median a run takes what isocost estimate says on the same GPUs under the same term, to the second."""
     sized = small(o_term=term).answered.plan_of("sweep")
     assert sized is not None
-    plan = api.estimate({**RUN, "on": OFFER["accelerator"], "gpus": sized.gpus, "term": term})
+    plan = isocost.estimate({**RUN, "on": OFFER["accelerator"], "gpus": sized.gpus, "term": term})
     assert plan.answer.chosen is not None
     assert sized.first_s == pytest.approx(plan.answer.chosen.run_s, abs=1.0)
 
@@ -98,7 +98,7 @@ def test_what_binds_is_what_saves(year: FleetResult) -> None:
 
 def test_a_way_out_is_one(year: FleetResult) -> None:
     """What the short example cannot do it says, leaves with 4, and its first way out makes room when it is taken."""
-    short = api.fleet_of(EXAMPLES / "short.toml")
+    short = isocost.fleet(EXAMPLES / "short.toml")
     assert [d.name for d in short.answered.packing.left_out] == ["large run"]
     way = next(w for w in short.answered.ways_out if w.name == "large run: due after 224 d")
     assert way.instead.endswith(" d later")
@@ -109,7 +109,7 @@ def test_a_way_out_is_one(year: FleetResult) -> None:
 
 
 def _taken(text: str) -> bool:
-    return api.fleet_of(tomllib.loads(text)).feasible
+    return isocost.fleet(tomllib.loads(text)).feasible
 
 
 def test_exit_codes_and_formats(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_market_price_is_dated() -> None:
     """Without a price of its own an offer has that of the catalogue for its term, with source and date."""
     tables = copy.deepcopy(SMALL)
     del tables["offer"][0]["price"]
-    found = api.fleet_of(tables)
+    found = isocost.fleet(tables)
     catalog = found.answered.fleet.catalog
     reference = catalog.reference_offer("h100-sxm5-80gb", "on_demand")
     assert reference is not None
@@ -195,12 +195,12 @@ def test_a_chip_of_ones_own_can_be_offered(tmp_path: Path) -> None:
     file.write_text(f"[accelerator.own]\n{chip}{fact}", encoding="utf-8")
     tables = {**copy.deepcopy(SMALL), "catalog": str(file)}
     tables["offer"][0]["accelerator"] = "own"
-    found = api.fleet_of(tables)
+    found = isocost.fleet(tables)
     assert found.feasible
     assert found.supplies[0].accelerator == "own"
     tables["workload"][0]["run"] = {**RUN, "catalog": str(file)}
     with pytest.raises(InputError, match="catalog: is of one scenario alone"):
-        api.fleet_of(tables)
+        isocost.fleet(tables)
 
 
 def test_what_is_left_aside_is_said() -> None:
@@ -216,7 +216,7 @@ def test_a_service_holds_its_gpus_between_its_dates() -> None:
         {"name": "chat", "serve": "20 ktoken/s", "model": "llama-3.1-8b", "efficiency": "20 %", "from": "2 weeks",
          "until": "2027-03-01"},
     ]  # fmt: skip
-    weeks = api.fleet_of(tables).weeks
+    weeks = isocost.fleet(tables).weeks
     assert [w.need for w in weeks] == [0, 0, 8, 8, 8, 8, 8, 8]
 
 

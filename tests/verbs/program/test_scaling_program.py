@@ -11,7 +11,7 @@ import typer
 
 import isocost
 from isocost.cli import run
-from isocost.cli.verbs import app
+from isocost.cli.app import app_for
 from isocost.errors import InputError
 from isocost.forecast.program import YEAR_S
 from isocost.scenario.program import read_items
@@ -115,7 +115,7 @@ def test_mistakes_have_the_name_that_their_writer_used() -> None:
 )
 def test_every_flag_of_a_plan(verb: str, without: set[str]) -> None:
     """What a plan can be asked, a programme and a frontier can, but for gates and what they choose themselves."""
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = {name: typer.main.get_command(app_for([name])).commands[name] for name in (verb, "plan")}  # type: ignore[attr-defined]
     asked, plan = ({each.name for each in commands[name].params} for name in (verb, "plan"))
     assert plan - asked == {"max_cost", "max_days", "fail_if"} | without
 

@@ -33,7 +33,7 @@ def found() -> Tco:
 @pytest.fixture(scope="module")
 def small() -> Tco:
     """Return the ways to pay for an 8B run on 16 nodes, with a wait."""
-    return isocost.tco(SMALL, years=(3,), wait="6 months", regions=["us-tx", "no"])
+    return isocost.tco(SMALL, years=(3,), wait="6 months", region=["us-tx", "no"])
 
 
 def _way(answer: Tco, name: str) -> Way:
@@ -199,7 +199,7 @@ def test_energy_in_regions(small: Tco) -> None:
         assert float(place.used.carbon_kg) == pytest.approx(kwh * grams / 1000, rel=1e-9)
         assert float(place.used.energy_usd) == pytest.approx(float(place.used.energy_j) * place.usd_per_j[1], rel=1e-12)
     with pytest.raises(InputError, match="region: 'mars' has no electricity fact") as caught:
-        isocost.tco(SMALL, regions=["mars", "us-tx", "moon"])
+        isocost.tco(SMALL, region=["mars", "us-tx", "moon"])
     assert [problem.given for problem in caught.value.problems] == ["mars", "moon"]
 
 

@@ -81,9 +81,9 @@ def test_at_the_tie_both_cost_the_same() -> None:
 
 def test_what_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A wait of text, of no time, a chip without a price and the chip of the plan: errors with a fix, exit code 2."""
-    with pytest.raises(InputError, match="--wait") as caught:
+    with pytest.raises(InputError, match="wait") as caught:
         _waiting("h100-sxm5-80gb", wait="soon", late="-1 d")
-    assert [problem.path for problem in caught.value.problems] == ["--wait", "--late"]
+    assert [problem.path for problem in caught.value.problems] == ["wait", "late"]
     with pytest.raises(InputError, match="1 day to 10 years"):
         _waiting("h100-sxm5-80gb", wait="1 h")
     with pytest.raises(InputError, match="is the chip of the plan"):

@@ -10,7 +10,7 @@ import pytest
 
 from isocost.errors import InputError
 from isocost.verbs.validate.answer import Validation
-from isocost.verbs.validate.ask import validate
+from isocost.verbs.validate.predicted import validated
 
 EVIDENCE = Path(__file__).parents[3] / "evidence" / "training_runs.csv"
 
@@ -18,7 +18,7 @@ EVIDENCE = Path(__file__).parents[3] / "evidence" / "training_runs.csv"
 @cache
 def shipped() -> Validation:
     """The shipped evidence, validated once."""
-    return validate()
+    return validated()
 
 
 def lines(quantity: str) -> dict[str, dict[str, object]]:
@@ -93,7 +93,7 @@ def test_good_rows_are_used_beside_bad_ones(tmp_path: Path) -> None:
     stranger[cells.index("a100-sxm4-80gb")] = "a100-sxm9"
     file = tmp_path / "mine.csv"
     file.write_text("\n".join([head, good, ",".join(negative), ",".join(stranger)]) + "\n", encoding="utf-8")
-    found = {row.id: row for row in validate(file).rows}
+    found = {row.id: row for row in validated(file).rows}
     assert {key: row.status for key, row in found.items()} == {
         "vtrain24-single-0001": "ok", "negative": "invalid", "stranger": "unsupported",
     }  # fmt: skip
@@ -105,11 +105,11 @@ def test_good_rows_are_used_beside_bad_ones(tmp_path: Path) -> None:
 def test_a_file_that_is_no_table_is_one_error(tmp_path: Path) -> None:
     """A missing file and a file without the required columns raise InputError with the place."""
     with pytest.raises(InputError, match=r"nowhere\.csv"):
-        validate(tmp_path / "nowhere.csv")
+        validated(tmp_path / "nowhere.csv")
     empty = tmp_path / "empty.csv"
     empty.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(InputError, match="accelerator"):
-        validate(empty)
+        validated(empty)
 
 
 def test_csv_has_a_line_a_row() -> None:

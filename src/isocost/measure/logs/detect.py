@@ -46,7 +46,7 @@ def named(name: str, formats: Iterable[str]) -> str:
     if wanted in formats:
         return wanted
     close = nearest(wanted, formats)
-    raise InputError([Problem("--format-of", "is not a format that is read", name, ", ".join(formats), close)])
+    raise InputError([Problem("format_of", "is not a format that is read", name, ", ".join(formats), close)])
 
 
 def _unknown(source: Source, looked_at: str) -> Problem:

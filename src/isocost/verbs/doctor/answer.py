@@ -68,14 +68,14 @@ def prescribe(
     """Return what to change in a run: of a log or trace, or of a step time alone, and a scenario."""
     today = datetime.date.today()
     tables = load_tables(scenario) if scenario else {}
-    wrote = {key: f"{scenario}: {key}" for key in tables} | dict(places)
+    wrote = {key: f"{scenario}: {key}" for key in tables if key not in changes} | dict(places)
     if "model" in changes:
         tables.pop("architecture", None)
     if tokens_left is not None:
         tables.setdefault("tokens", tokens_left)
     checked, catalog = read_scenario({**tables, **changes}, wrote, today)
     question, _ = question_of(checked, catalog, today)
-    left = checked.tokens if tokens_left is None else float(parse(tokens_left, "token", "--tokens-left"))
+    left = checked.tokens if tokens_left is None else float(parse(tokens_left, "token", "tokens_left"))
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     step_s = _step_s(examined) if step_time is None else _given_s(step_time)
     found = measured_run(question, catalog, constants, step_s)
@@ -94,9 +94,9 @@ def prescribe(
 def _given_s(text: str) -> float:
     """Return a step time as the user wrote it: a number is in seconds."""
     plain = text.strip().replace(".", "", 1).isdigit()
-    step_s = float(parse(f"{text} s" if plain else text, "s", "--step-time"))
+    step_s = float(parse(f"{text} s" if plain else text, "s", "step_time"))
     if not step_s > 0.0:
-        raise InputError([Problem("--step-time", "is zero", text, "more than 0 s")])
+        raise InputError([Problem("step_time", "is zero", text, "more than 0 s")])
     return step_s
 
 
@@ -105,7 +105,7 @@ def _step_s(examined: Examination | None) -> float:
         return examined.summary.step_s.p50
     if isinstance(examined, TraceExamination) and examined.summary.step_s is not None:
         return examined.summary.step_s
-    raise InputError([Problem("--step-time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
+    raise InputError([Problem("step_time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
 
 
 def _waits(examined: Examination | None, run: MeasuredRun) -> dict[str, Wait]:

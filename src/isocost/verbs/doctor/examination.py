@@ -45,7 +45,7 @@ class Examination(Result):
 
     def events_csv(self) -> str:
         """Return pauses, restarts and slow periods, one a row; a trace has none."""
-        raise InputError([Problem("--events-out", "needs a log: a trace is too short for events")])
+        raise InputError([Problem("events_out", "needs a log: a trace is too short for events")])
 
     def values(self, given: Mapping[str, Any], measured: Mapping[str, Any], unknown: list[str]) -> dict[str, Any]:
         """Return the keys that every answer has."""

@@ -63,7 +63,7 @@ def _compared(
     """Return what changed from the first run to the second."""
     tokens = None if known is None else known[1]
     if tokens_left is not None:
-        tokens = float(parse(tokens_left, "token", "--tokens-left"))
+        tokens = float(parse(tokens_left, "token", "tokens_left"))
     old, new = (run if known is None else informed(run, known[0]) for run in runs)
     return compare_runs(old, new, tokens)
 
@@ -76,7 +76,7 @@ def _with_scenario(
     changes: Mapping[str, object],
 ) -> Examination | PrescribedRun | ReadRun:
     """Return what to change, with what the files measured; without it where the scenario is of another run."""
-    places = {key: f"--{key.replace('_', '-')}" for key in changes}
+    places: dict[str, str] = {}
     told: dict[str, float] = {}
     if examined is not None:
         given = (load_tables(scenario) if scenario else {}) | dict(changes)
@@ -96,7 +96,7 @@ def _question(
     """Return the question of a scenario and its tokens; flags override its keys."""
     today = datetime.date.today()
     tables = load_tables(scenario) if scenario else {}
-    places = {key: f"{scenario}: {key}" for key in tables} | {key: f"--{key.replace('_', '-')}" for key in changes}
+    places = {key: f"{scenario}: {key}" for key in tables if key not in changes}
     if "model" in changes:
         tables.pop("architecture", None)
     if tokens_left is not None:
@@ -122,7 +122,7 @@ def examine_runs(
     old = _read(against, kind, mapped)
     new = _read(files, kind, mapped)
     if old:
-        return (_one(old, "--against"), _one(new, "FILE"))
+        return (_one(old, "against"), _one(new, "FILE"))
     logs = [found for found in new if isinstance(found, LogExamination)]
     traces = [found for found in new if isinstance(found, RankTrace)]
     if len(logs) == len(new) == 2:
@@ -187,7 +187,7 @@ def _columns(given: str | None) -> dict[str, str] | None:
     if wrong or not pairs:
         raise InputError(
             [
-                Problem("--columns", "is not KEY=NAME", key, fix="for example step=it,step_ms=dt")
+                Problem("columns", "is not KEY=NAME", key, fix="for example step=it,step_ms=dt")
                 for key in wrong or [given]
             ]
         )

@@ -16,7 +16,7 @@ from isocost.perf.constants import shipped
 from isocost.scaling.law import Law, loss
 from isocost.scaling.serving import params_at_loss, tokens_to_reach
 from isocost.scaling.store import DEFAULT_LAW, find_law
-from isocost.scenario import Scenario, load_tables, read_scenario
+from isocost.scenario import Scenario, read_scenario
 from isocost.scenario.question import default_seq_len, question_of
 from isocost.scenario.settings import Settings, keys_of
 from isocost.scenario.training import Quality
@@ -58,14 +58,6 @@ def ask_frontier(
     except InputError as error:
         named = _places(places or {}, given)
         raise InputError([replace(p, path=named.get(p.path, p.path)) for p in error.problems]) from None
-
-
-def ask_file(
-    path: str | None, changes: Mapping[str, object], places: Mapping[str, str], own: Mapping[str, Any]
-) -> FrontierResult:
-    """Return what to train for the scenario of a file, or for none; see ``ask_frontier``."""
-    tables = {} if path is None else load_tables(path)
-    return ask_frontier(tables, changes, {key: f"{path}: {key}" for key in tables} | dict(places), **own)
 
 
 def _places(places: Mapping[str, str], given: Mapping[str, object]) -> dict[str, str]:

@@ -50,6 +50,12 @@ class Gates:
         return self.max_cost_usd is not None or self.max_run_s is not None or bool(self.fail_if)
 
 
+def gate(given: Mapping[str, Any]) -> Callable[[Plan], Sequence[str] | None]:
+    """Return the check that a command line asks for: why a plan fails, None where it passes."""
+    gates = read_gates(given["max_cost"], given["max_days"], given["fail_if"] or ())
+    return lambda plan: (failures(gates, plan) or None) if gates else None
+
+
 def read_gates(max_cost: str | None, max_days: str | None, fail_if: Sequence[str]) -> Gates:
     """Return the gates of a command line; one InputError lists everything wrong with them."""
     problems: list[Problem] = []
@@ -62,7 +68,7 @@ def read_gates(max_cost: str | None, max_days: str | None, fail_if: Sequence[str
             return None
 
     days = None if max_days is None else _days(max_days)
-    cost_usd, run_s = read(max_cost, "USD", "--max-cost"), read(days, "s", "--max-days")
+    cost_usd, run_s = read(max_cost, "USD", "max_cost"), read(days, "s", "max_days")
     trees = []
     for text in fail_if:
         try:
@@ -84,7 +90,7 @@ def _days(text: str) -> str:
 
 
 def _tree(text: str) -> ast.expr:
-    place = "--fail-if"
+    place = "fail_if"
     if len(text) > _MOST_CHARS:
         raise InputError([Problem(place, "is too long", text, f"at most {_MOST_CHARS} characters")])
     try:

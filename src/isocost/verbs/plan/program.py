@@ -10,39 +10,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocost.errors import InputError, Problem
 from isocost.forecast import outlook_of
-from isocost.forecast.program import Programme
+from isocost.forecast.program import Amount, MainRun, Programme, Staff, programme
+from isocost.laws.scaling import train_6nd_flop
+from isocost.scaling.shapes import law_params
 from isocost.scenario.program import Terms, terms_of
 from isocost.scenario.settings import Settings
 from isocost.search.forecasts import run_at
 from isocost.search.question import Spread
 from isocost.verbs.plan.saved import chosen_of_plan
-from isocost.verbs.program.answer import ProgramResult, program_of
 
 if TYPE_CHECKING:
     from isocost.verbs.plan.answer import Plan
 
 
-def programme_beside(plan: Plan) -> Programme | None:
+def program_beside(plan: Plan) -> Programme | None:
     """Return the programme around a priced plan; None where there is no price."""
     chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
     if chosen is None or chosen.cost_usd is None:
         return None
     table = plan.scenario.programme
     if table is None or conditions is None:
-        return program_of(plan, terms_of(None, "programme")).bill
+        return _bill(plan, terms_of(None, "programme"))
     if ("people" in table.values) != ("salary" in table.values):
         # Enough for the people who run the final run, which stay on its bill, not for those of a programme.
         values = {key: value for key, value in table.values.items() if key not in ("people", "salary")}
         table = Settings(given=table.given, values=values)
-    return programme_around(plan, terms_of(table, "programme")).bill
+    return program_around(plan, terms_of(table, "programme"))
 
 
-def programme_around(plan: Plan, terms: Terms) -> ProgramResult:
+def program_around(plan: Plan, terms: Terms) -> Programme | None:
     """Return the programme around a plan: what its lines hold by themselves is taken off the bill of the final run."""
     chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
     if chosen is None or chosen.cost_usd is None or conditions is None:
-        return program_of(plan, terms)
+        return _bill(plan, terms)
     people = 0.0 if terms.staffed else conditions.people
     found = chosen_of_plan(plan)
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
@@ -51,5 +53,32 @@ def programme_around(plan: Plan, terms: Terms) -> ProgramResult:
     assert outlook.cost_usd is not None
     low, median, high = np.quantile(outlook.cost_usd, (0.05, 0.5, 0.95)).tolist()
     final = replace(chosen, cost_usd=Spread(low=low, median=median, high=high))
-    around = program_of(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms)
-    return replace(around, plan=plan)
+    return _bill(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms)
+
+
+def _bill(plan: Plan, terms: Terms) -> Programme | None:
+    """Return the bill of the program around a plan; None where there is no plan."""
+    chosen = plan.answer.chosen
+    if chosen is None:
+        return None
+    if chosen.cost_usd is None:
+        raise InputError([Problem("on", "has no price", fix="choose another accelerator, or give a quote")])
+    question = plan.answer.question
+    cost = chosen.cost_usd
+    main = MainRun(
+        cost_usd=Amount(low=cost.low, median=cost.median, high=cost.high),
+        drawn_usd=None if plan.answer.outlook is None else plan.answer.outlook.cost_usd,
+        gpu_hours=chosen.gpu_hours,
+        flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
+        run_s=chosen.run_s,
+    )
+    return programme(main, terms.items, _staff(terms, main), terms.raised_usd)
+
+
+def _staff(terms: Terms, main: MainRun) -> Staff | None:
+    """Return the people, from the first item to the end of the final run, or of what follows for as long again."""
+    if not terms.people or terms.usd_per_year is None:
+        return None
+    ends = [item.begins for item in terms.items]
+    length = max(max(ends, default=0.0) + 1.0, 1.0) - min(min(ends, default=0.0), 0.0)
+    return Staff(people=terms.people, usd_per_year=terms.usd_per_year, length_s=length * main.run_s)

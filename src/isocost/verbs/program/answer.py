@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from isocost.errors import InputError, Problem
 from isocost.forecast.program import (
-    Amount,
-    MainRun,
     Programme,
-    Staff,
-    programme,
 )
-from isocost.laws.scaling import train_6nd_flop
 from isocost.render.cells import keyed
 from isocost.render.document import Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.scaling.shapes import law_params
-from isocost.scenario.program import Terms
 from isocost.units import show
 from isocost.verbs.plan.answer import Plan
 
@@ -100,31 +92,3 @@ class ProgramResult(Result):
         said = "means add up, percentiles do not; days count from the start of the final run"
         sections = (Section(title="Lines", body=(self.rows(), said)),) if self.bill is not None else ()
         return Report(lead=self.sentence, sections=(*sections, Section(title="Plan", body=(self.plan.sentence,))))
-
-
-def program_of(plan: Plan, terms: Terms) -> ProgramResult:
-    """Return the bill of the programme around a plan."""
-    chosen = plan.answer.chosen
-    if chosen is None:
-        return ProgramResult(plan=plan, bill=None)
-    if chosen.cost_usd is None:
-        raise InputError([Problem("on", "has no price", fix="choose another accelerator, or give a quote")])
-    question = plan.answer.question
-    cost = chosen.cost_usd
-    main = MainRun(
-        cost_usd=Amount(low=cost.low, median=cost.median, high=cost.high),
-        drawn_usd=None if plan.answer.outlook is None else plan.answer.outlook.cost_usd,
-        gpu_hours=chosen.gpu_hours,
-        flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
-        run_s=chosen.run_s,
-    )
-    return ProgramResult(plan=plan, bill=programme(main, terms.items, _staff(terms, main), terms.raised_usd))
-
-
-def _staff(terms: Terms, main: MainRun) -> Staff | None:
-    """Return the people, from the first item to the end of the final run, or of what follows for as long again."""
-    if not terms.people or terms.usd_per_year is None:
-        return None
-    ends = [item.begins for item in terms.items]
-    length = max(max(ends, default=0.0) + 1.0, 1.0) - min(min(ends, default=0.0), 0.0)
-    return Staff(people=terms.people, usd_per_year=terms.usd_per_year, length_s=length * main.run_s)

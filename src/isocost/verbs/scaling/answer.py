@@ -186,8 +186,8 @@ def entry(name: str) -> LawEntry:
     return LawEntry(law=find_law(name))
 
 
-def fitted(runs: str | Path, name: str = "my_law", place: str = "name") -> FitResult:
-    """Return the law fitted to the runs of a CSV file; ``place`` is where the user wrote the name."""
+def fitted(runs: str | Path, name: str = "my_law") -> FitResult:
+    """Return the law fitted to the runs of a CSV file."""
     if not _NAME.fullmatch(name):
-        raise InputError([Problem(place, "is not a name of a law", name, "letters, digits, '-' and '_'")])
+        raise InputError([Problem("name", "is not a name of a law", name, "letters, digits, '-' and '_'")])
     return FitResult(fit=fit(read_runs(runs), name=name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -190,17 +190,12 @@ def best(
     data: object = None,
     serve: object = None,
     serving_cost: object = None,
-    places: Mapping[str, str] | None = None,
 ) -> OptimumResult:
-    """Return what each of the laws says to train on an amount of arithmetic, within data, and when served.
-
-    ``places`` says where the user wrote each argument.
-    """
+    """Return what each of the laws says to train on an amount of arithmetic, within data, and when served."""
     try:
         return _best(flop, law, data, serve, serving_cost)
     except InputError as error:
-        wrote = dict(places or {})
-        named = wrote | ({"served_tokens": wrote["serve"]} if "serve" in wrote else {"served_tokens": "serve"})
+        named = {"served_tokens": "serve"}
         raise InputError([replace(p, path=named.get(p.path, p.path)) for p in error.problems]) from None
 
 

@@ -199,7 +199,7 @@ _WAYS_CSV: Final = (
 )
 
 
-def tco(
+def ways_to_pay(
     plan: Plan,
     years: Sequence[float] = YEARS,
     *,
@@ -208,9 +208,9 @@ def tco(
     ask_next: AskNext | None = None,
 ) -> Tco:
     """Return every way to pay for the chosen plan; ``ask_next`` plans the run on the chip to wait for."""
-    wrong = [Problem("--years", "is out of range", y, "0.1 to 30") for y in years if not 0.1 <= y <= 30.0]
+    wrong = [Problem("years", "is out of range", y, "0.1 to 30") for y in years if not 0.1 <= y <= 30.0]
     if wrong or not years:
-        raise InputError(wrong or [Problem("--years", "is empty", fix="write 1,3,5")])
+        raise InputError(wrong or [Problem("years", "is empty", fix="write 1,3,5")])
     found = chosen_of_plan(plan)
     chosen, conditions = plan.answer.chosen, found.question.conditions
     assert chosen is not None

@@ -38,7 +38,7 @@ class WaitAsked:
 def wait_asked(wait: object, late: object, chip: str | None) -> WaitAsked | None:
     """Return what the user says of the wait; nothing where the wait itself is left out."""
     if wait is None:
-        given = {"--late": late, "--next-chip": chip}
+        given = {"late": late, "next_chip": chip}
         found = [
             Problem(name, "is for --wait, which is missing", fix="add --wait '6 months'")
             for name in given
@@ -49,7 +49,7 @@ def wait_asked(wait: object, late: object, chip: str | None) -> WaitAsked | None
         return None
     problems: list[Problem] = []
     lengths = []
-    for name, value in (("--wait", wait), ("--late", late)):
+    for name, value in (("wait", wait), ("late", late)):
         try:
             lengths.append(None if value is None else parse(value, "s", name))
         except InputError as error:
@@ -134,7 +134,7 @@ def waiting(payer: Payer, asked: WaitAsked, ask_next: AskNext) -> Waiting:
     """Return training now against waiting, for the run of a payer."""
     found = [
         Problem(place, "is out of range", f"{value / DAY_S:g} d", "1 day to 10 years")
-        for place, value in (("--wait", asked.wait_s), ("--late", asked.late_s))
+        for place, value in (("wait", asked.wait_s), ("late", asked.late_s))
         if value is not None and not DAY_S <= value <= 3652.5 * DAY_S
     ]
     price = payer.price(ON_DEMAND)
@@ -172,12 +172,12 @@ def next_chip(payer: Payer, named: str | None, wall_s: float, ask_next: AskNext)
     ratio = _price_ratio(catalog, chip, after)
     if ratio is None:
         fix = "add an [[offer]] of it to your own catalogue file (--catalog)"
-        raise InputError([Problem("--next-chip", "has no on-demand price", after.id, fix=fix)])
+        raise InputError([Problem("next_chip", "has no on-demand price", after.id, fix=fix)])
     if after.id == chip.id:
-        raise InputError([Problem("--next-chip", "is the chip of the plan", after.id, fix="name another one")])
+        raise InputError([Problem("next_chip", "is the chip of the plan", after.id, fix="name another one")])
     plan = ask_next(after.id, int(payer.run.gpus))
     if plan.answer.outlook is None:
-        raise InputError([Problem("--next-chip", f"has no plan: {plan.sentence}", after.id)])
+        raise InputError([Problem("next_chip", f"has no plan: {plan.sentence}", after.id)])
     speedup = wall_s / float(np.median(plan.answer.outlook.wall_s))
     why = (
         f"{after.id} does this run {speedup:.2f} times as fast (isocost estimate on {payer.run.gpus:,.0f} of them), at "
@@ -194,7 +194,7 @@ def _named(catalog: Catalog, name: str) -> Accelerator:
     try:
         return catalog.accelerator(name)
     except InputError as error:
-        raise InputError([replace(problem, path="--next-chip") for problem in error.problems]) from None
+        raise InputError([replace(problem, path="next_chip") for problem in error.problems]) from None
 
 
 def _family(chip: Accelerator) -> tuple[str, str]:
@@ -229,7 +229,7 @@ def _beyond(catalog: Catalog, chip: Accelerator) -> NextChip:
     ratio = None if before is None else _price_ratio(catalog, before, chip)
     if before is None or ratio is None:
         message = f"is needed: the catalogue knows no priced generation before or after {chip.id}"
-        raise InputError([Problem("--next-chip", message, fix="name a chip that is priced on demand")])
+        raise InputError([Problem("next_chip", message, fix="name a chip that is priced on demand")])
     speedup = _rate(chip) / _rate(before)
     why = (
         f"the catalogue has none after {chip.id}: a step as large as that from {before.id} ({before.year} to "

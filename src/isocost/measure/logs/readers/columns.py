@@ -180,7 +180,7 @@ class ColumnMap:
 
     def __init__(self, given: Mapping[str, str] | None) -> None:
         problems = [
-            Problem("--columns", "is not something a step has", key, ", ".join(KEYS), nearest(key, KEYS))
+            Problem("columns", "is not something a step has", key, ", ".join(KEYS), nearest(key, KEYS))
             for key in given or {}
             if key not in KEYS
         ]
