@@ -162,7 +162,7 @@ def _run(
         flags = {
             name: option.flags_of(name)[0]
             for name, option in options.items()
-            if isinstance(option, Option) and given[name] not in (None, False)
+            if isinstance(option, Option) and (name in own or given[name] not in (None, False))
         }
         raise type(error)([replace(problem, path=_placed(problem.path, flags)) for problem in error.problems]) from None
     _deliver(answer, form, output, given, quiet)
@@ -193,9 +193,8 @@ def _deliver(answer: Any, form: str, output: str | None, given: Mapping[str, Any
     from isocost.render.result import render
 
     # An answer that is also a file for another verb (a scenario, a law) is written as that file.
-    as_file = (
-        given["format"] is None and output is not None and output.endswith(".toml") and hasattr(type(answer), "toml")
-    )
+    a_file = hasattr(type(answer), "toml")
+    as_file = a_file and given["format"] is None and output is not None and output.endswith(".toml")
     feasible = getattr(answer, "feasible", True)
     if as_file and feasible:
         emit(answer.toml, output, quiet=quiet)
