@@ -1,7 +1,7 @@
 """Legal parallel layouts as arrays, and the count of illegal ones by the first rule they break.
 
-A layout is (gpus, tp, pp, vp, cp, ep, dp, micro-batch, sequence parallelism, recompute, sharding, schedule) for a fixed
-global batch; dp follows from the others. Precision, like the accelerator, is not in it: layouts are the same for all.
+Layouts are those of a fixed global batch, on each count of GPUs. Precision, like the accelerator, is no axis of them:
+they are the same for all.
 The product of the axes is never written out: an axis is joined at a time, and what breaks a rule is dropped before the
 next one, with the number of members of the full product that it stands for.
 """
@@ -12,18 +12,18 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocost.laws.pipeline import SCHEDULES
+from isocost.perf.layout import AXES, CHOICES, COUNTS, RECOMPUTES, SHARDINGS, Layout
 from isocost.workload.architecture import Architecture
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
-RECOMPUTES = ("none", "selective", "full")
-SHARDINGS = ("none", "zero1", "zero2", "zero3")
 # Schedules whose ranks hold two chunks of the model, the first and the last ones on the first rank.
 TWO_CHUNKS = ("zb-v", "dualpipe")
 # Beyond these, published runs are rare, and every legal value may still be given by hand.
@@ -32,8 +32,6 @@ LARGEST_PP = 64
 LARGEST_VP = 20
 LARGEST_CP = 16
 LARGEST_MICRO_BATCH = 16
-
-BLOCK_AXIS = ("tp", "cp", "ep", "micro_batch", "sequence_parallel", "recompute")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +78,11 @@ class Layouts:
     def __len__(self) -> int:
         return len(self.gpus)
 
-    def row(self, index: int) -> dict[str, int | bool | str]:
-        """One layout as plain values."""
-        values: dict[str, int | bool | str] = {name: int(getattr(self, name)[index]) for name in NUMBERS}
-        for name in ("recompute", "sharding", "schedule"):
-            values[name] = str(getattr(self.axes, name)[getattr(self, name)[index]])
-        return values | {"sequence_parallel": bool(self.sequence_parallel[index])}
-
-
-NUMBERS = ("gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch")
-COLUMNS = (*NUMBERS, "sequence_parallel", "recompute", "sharding", "schedule")
+    def row(self, index: int) -> Layout:
+        """Return one layout."""
+        counts: dict[str, Any] = {name: int(getattr(self, name)[index]) for name in COUNTS}
+        choices = {name: getattr(self.axes, name)[getattr(self, name)[index]] for name in CHOICES}
+        return Layout(sequence_parallel=bool(self.sequence_parallel[index]), **counts, **choices)
 
 
 def default_axes(
@@ -182,7 +175,7 @@ def legal_layouts(
         ("sequence not divisible by cp x tp", (c["sequence_parallel"] > 0) & (seq_len % (c["cp"] * c["tp"]) != 0)),
     )
     rows.join("recompute", _ints(range(len(axes.recompute))))
-    columns = {name: rows.columns[name] for name in COLUMNS}
+    columns = {name: rows.columns[name] for name in ("gpus", *AXES)}
     for column in columns.values():
         column.flags.writeable = False
     return Layouts(axes=axes, illegal=MappingProxyType(rows.illegal), **columns)

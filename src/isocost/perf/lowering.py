@@ -102,14 +102,15 @@ def _model(case: Case) -> dict[str, float]:
 
 
 def _split(case: Case) -> dict[str, float]:
+    x = case.layout
     return {
-        "micro_batch": case.micro_batch,
-        "tp": case.tp,
-        "cp": case.cp,
-        "ep": case.ep,
+        "micro_batch": x.micro_batch,
+        "tp": x.tp,
+        "cp": x.cp,
+        "ep": x.ep,
         # Megatron-Core keeps experts whole on a rank as soon as there is expert parallelism.
-        "expert_tp": 1.0 if case.ep > 1 else case.tp,
-        "sequence_parallel": float(case.sequence_parallel),
+        "expert_tp": 1.0 if x.ep > 1 else x.tp,
+        "sequence_parallel": float(x.sequence_parallel),
     }
 
 
@@ -167,8 +168,8 @@ def _links(case: Case) -> dict[str, float]:
 
 def _policy(case: Case) -> dict[str, float]:
     kernel = ATTENTION_KERNELS[case.attention_kernel]
-    replay, replay_attention = REPLAY[case.recompute]
-    if case.recompute == "selective" and case.recipe.stack == "torchtitan":
+    replay, replay_attention = REPLAY[case.layout.recompute]
+    if case.layout.recompute == "selective" and case.recipe.stack == "torchtitan":
         replay, replay_attention = 0.5, 0.0
     return {
         "replay_frac": replay,
@@ -183,7 +184,7 @@ def _policy(case: Case) -> dict[str, float]:
 
 
 def _tails(cases: Sequence[Case]) -> Tail:
-    layers, pp, vp = np.array([(c.architecture.layers, c.pp, c.vp) for c in cases], float).T
+    layers, pp, vp = np.array([(c.architecture.layers, c.layout.pp, c.layout.vp) for c in cases], float).T
     fullest, last = paced_blocks(layers, pp, vp)
     ends = zip(cases, np.asarray(fullest), np.asarray(last), strict=True)
     return _row(Tail, [{**_tail(case), "layers_max": most, "layers_last": end} for case, most, end in ends])
@@ -191,15 +192,16 @@ def _tails(cases: Sequence[Case]) -> Tail:
 
 def _tail(case: Case) -> dict[str, float]:
     """All of it but the blocks of its stages."""
-    schedule = SCHEDULES[case.schedule]
+    x = case.layout
+    schedule = SCHEDULES[x.schedule]
     return {
-        "pp": case.pp,
-        "vp": case.vp,
-        "dp": case.dp,
-        "micro_batches": case.global_batch_seqs / (case.dp * case.micro_batch),
-        "zero1": float(case.sharding in ("zero1", "zero2", "zero3")),
-        "zero3": float(case.sharding == "zero3"),
-        "shard_group": case.shard_group,
+        "pp": x.pp,
+        "vp": x.vp,
+        "dp": x.dp,
+        "micro_batches": case.global_batch_seqs / (x.dp * x.micro_batch),
+        "zero1": float(x.sharding in ("zero1", "zero2", "zero3")),
+        "zero3": float(x.sharding == "zero3"),
+        "shard_group": x.sharded_over,
         "ramp_per_pp": schedule.ramp_per_pp,
         "forward_coef": schedule.forward_coef,
         "input_coef": schedule.input_coef,
@@ -214,7 +216,7 @@ def _tail(case: Case) -> dict[str, float]:
         "in_flight_per_stage": schedule.in_flight_per_stage,
         "in_flight_per_micro_batch": schedule.in_flight_per_micro_batch,
         "model_copies": schedule.model_copies,
-        "head_on_first": float(case.schedule in FOLDED),
+        "head_on_first": float(x.schedule in FOLDED),
     }
 
 
@@ -224,8 +226,8 @@ def _memory(cases: Sequence[Case], definitions: Sequence[str]) -> MemoryPolicy:
     for case, definition in zip(cases, definitions, strict=True):
         recipe = memory_recipe(case.recipe.memory)
         norm = "" if case.norm_kernel == case.recipe.norm_kernel else case.norm_kernel
-        blocks.append(block_choices(recipe, case.recompute, case.attention_kernel, norm, case.precision))
-        stages.append(stage_choices(recipe, case.sharding, definition))
+        blocks.append(block_choices(recipe, case.layout.recompute, case.attention_kernel, norm, case.precision))
+        stages.append(stage_choices(recipe, case.layout.sharding, definition))
     return MemoryPolicy(block=_row(BlockPolicy, blocks), stage=_row(StagePolicy, stages))
 
 

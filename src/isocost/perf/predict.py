@@ -91,13 +91,13 @@ def fit_probability(cases: Sequence[Case], sigma: float = FIT_SIGMA) -> NDArray[
 
 def resolve_recompute(cases: Sequence[Case], least_probability: float = LIKELIER) -> tuple[Case, ...]:
     """Each case with the fastest recompute policy open to it that fits; with the last where none does."""
-    chosen = [replace(case, recompute=POLICIES[-1]) for case in cases]
+    chosen = [case.with_axes(recompute=POLICIES[-1]) for case in cases]
     unsettled = set(range(len(chosen)))
     for policy in POLICIES[:-1]:
         rows = [row for row in sorted(unsettled) if policy != "offload" or _offloads(cases[row])]
         if not rows:
             continue
-        tried = [replace(cases[row], recompute=policy) for row in rows]
+        tried = [cases[row].with_axes(recompute=policy) for row in rows]
         fits = fit_probability(tried) >= least_probability
         settled = {row: case for row, case, good in zip(rows, tried, fits, strict=True) if good}
         for row, case in settled.items():

@@ -20,7 +20,8 @@ from isocost.perf.block import BlockTimes, block_times
 from isocost.perf.case import Case, coefficients_of
 from isocost.perf.columns import Coefficients, Machine, Model, Policy, Split, Tail
 from isocost.perf.constants import Constant
-from isocost.perf.layouts import BLOCK_AXIS, Ints, Layouts, small_axis
+from isocost.perf.layout import BLOCK_AXES, STAGE_AXES, Layout
+from isocost.perf.layouts import Ints, Layouts, small_axis
 from isocost.perf.lowering import columns, memory_columns
 from isocost.perf.lowering_memory import capacity_bytes
 from isocost.perf.peak import (
@@ -40,8 +41,6 @@ T = TypeVar("T")
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
 Rows = Index | slice
-
-STAGE_AXIS = ("pp", "vp", "schedule", "sharding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,16 +124,9 @@ def base_case(question: Question, option: Option, precision: str, nic: float) ->
         architecture=question.architecture, kind=question.kind, accelerator=option.accelerator, nic_bytes_per_s=nic,
         nic_latency_s=option.fabric.tiers[0].latency_s, site="", user=user, recipe=recipe, precision=precision,
         fp8_recipe="", attention_kernel=question.attention_kernel or recipe.attention_kernel,
-        norm_kernel=question.norm_kernel or recipe.norm_kernel, tp_overlap=question.tp_overlap, recompute="none",
-        sharding="none", seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1, micro_batch=1,
-        tp=1, pp=1, vp=1, cp=1, ep=1, dp=1, shard_group=1, sequence_parallel=False, schedule="none",
+        norm_kernel=question.norm_kernel or recipe.norm_kernel, tp_overlap=question.tp_overlap,
+        seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1, layout=Layout(),
     )  # fmt: skip
-
-
-def with_layout(case: Case, row: Mapping[str, Any]) -> Case:
-    """Return the case with a layout of ``Layouts.row``: states are sharded over all dp x cp ranks."""
-    values = {name: value for name, value in row.items() if name != "gpus"}
-    return replace(case, shard_group=row["dp"] * row["cp"], **values)
 
 
 def _numbers(record: T) -> T:
@@ -154,8 +146,8 @@ class SmallAxes:
 
 def small_axes(layouts: Layouts) -> SmallAxes:
     """Return the small axes of a set of layouts; the same for every option and precision."""
-    blocks, block = small_axis(layouts, BLOCK_AXIS)
-    stages, stage = small_axis(layouts, STAGE_AXIS)
+    blocks, block = small_axis(layouts, BLOCK_AXES)
+    stages, stage = small_axis(layouts, STAGE_AXES)
     return SmallAxes(blocks=blocks, block=block, stages=stages, stage=stage)
 
 
@@ -208,7 +200,7 @@ class Tables:
 
 def tables(case: Case, option: Option, layouts: Layouts, axes: SmallAxes, constants: Mapping[str, Constant]) -> Tables:
     """Prepare layouts for evaluation; ``case`` says everything but the layout."""
-    recomputes = [replace(case, recompute=name) for name in layouts.axes.recompute]
+    recomputes = [case.with_axes(recompute=name) for name in layouts.axes.recompute]
     one, by_recompute, memory = columns([case]), columns(recomputes), memory_columns(recomputes)
     kinds, model, machine = one.kinds, _numbers(one.model), _numbers(one.machine)
     c = Coefficients(**coefficients_of(case, dict(constants)))
@@ -241,8 +233,8 @@ def _split(blocks: Mapping[str, Ints]) -> Split:
 
 def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageSide:
     """Return the stage axis as columns: what a schedule and a sharding mean is looked up in a case of each."""
-    by_schedule = columns([replace(case, schedule=name) for name in layouts.axes.schedule]).tail
-    by_sharding = memory_columns([replace(case, sharding=name) for name in layouts.axes.sharding])
+    by_schedule = columns([case.with_axes(schedule=name) for name in layouts.axes.schedule]).tail
+    by_sharding = memory_columns([case.with_axes(sharding=name) for name in layouts.axes.sharding])
     base = columns([case]).tail
     schedule, sharding = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
     layers = float(case.architecture.layers)

@@ -114,7 +114,7 @@ def test_a_stack_without_tensor_parallelism_is_not_told_to_use_it() -> None:
     near = neighbourhood(run, calibrate(run), shipped(), 1e12)
     assert set(near.layouts.tp.tolist()) == set(near.layouts.cp.tolist()) == {1}
     assert "tp_overlap" not in {option.lever for option in options(run, 1e12)}
-    by_hand = replace(run, case=replace(run.case, tp=2, dp=4))
+    by_hand = replace(run, case=run.case.with_axes(tp=2, dp=4))
     assert set(neighbourhood(by_hand, calibrate(run), shipped(), 1e12).layouts.tp.tolist()) == {1, 2}
 
 

@@ -156,7 +156,7 @@ def measured_run(
     return MeasuredRun(
         question=replace(asked, global_batch_seqs=case.global_batch_seqs), case=case, measured_s=measured_s, time=time,
         peak_bytes=float(found.peak_bytes[0]), peak_flop_per_s=rate,
-        left_open=tuple(f"{key} {getattr(case, key)}" for key in keys if key not in question.fixed),
+        left_open=tuple(f"{key} {getattr(case.layout, key)}" for key in keys if key not in question.fixed),
     )  # fmt: skip
 
 
