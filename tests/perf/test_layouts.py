@@ -70,7 +70,7 @@ def test_every_member_of_the_product_is_accounted_for(arch) -> None:
         ({"pp": (2,), "vp": (20,), "schedule": ("interleaved",)}, "layers fewer than pp x vp"),
         ({"pp": (2,), "vp": (7,), "schedule": ("interleaved",)}, "layers do not divide into pp x vp chunks"),
         ({"pp": (2,), "schedule": ("zb-v",), "gpus": (128,)}, "fewer micro-batches than the schedule needs"),
-        ({"pp": (11,), "schedule": ("dualpipe",), "gpus": (11,)}, "DualPipe needs an even pp"),
+        ({"pp": (11,), "schedule": ("dualpipe",), "gpus": (11,)}, "the schedule needs an even pp"),
         ({"sharding": ("zero1",), "gpus": (1,)}, "nothing to shard over: dp x cp = 1"),
         ({"pp": (2,), "schedule": ("1f1b",), "sharding": ("zero3",)}, "zero2 and zero3 exclude pp > 1"),
         ({"sequence_parallel": (True,)}, "sequence parallelism needs tp > 1"),

@@ -17,12 +17,11 @@ from isocost.catalog.stacks import recipe
 from isocost.evidence.assume import Assumed, assume_all
 from isocost.evidence.run import Run
 from isocost.evidence.runs import read_runs
-from isocost.laws.memory import MemoryBreakdown
 from isocost.perf.case import Case
 from isocost.perf.layout import Layout
 from isocost.perf.lowering import memory_of
 from isocost.perf.lowering_memory import capacity_bytes, counted
-from isocost.perf.peak import stage_blocks
+from isocost.perf.peak import MemoryBreakdown, stage_blocks
 from isocost.perf.predict import fit_probability, peak_range, resolve_recompute
 from isocost.workload.architecture import Architecture, Block
 

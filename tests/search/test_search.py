@@ -46,8 +46,7 @@ def _one_by_one(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
     c = columns(cases)
     rows = [coefficients_of(case, CONSTANTS) for case in cases]
     k = Coefficients(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
-    blocks = block_times(c.kinds, c.model, c.split, c.machine, c.policy, k)
-    step = step_time(blocks, c.model, c.split, c.tail, c.machine, c.policy, k)
+    step = step_time(block_times(c, k), c, k)
     return np.asarray(memory_of(cases).total), np.asarray(step.total_s)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from isocost.catalog.records import Accelerator
 from isocost.catalog.stacks import Recipe
@@ -11,8 +11,6 @@ from isocost.perf.columns import Coefficients
 from isocost.perf.constants import Constant, product
 from isocost.perf.layout import Layout
 from isocost.workload.architecture import Architecture
-
-T = TypeVar("T")
 
 SIXTEEN_BIT = ("bf16", "fp16")
 

@@ -24,8 +24,6 @@ from isocost.workload.architecture import Architecture
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
-# Schedules whose ranks hold two chunks of the model, the first and the last ones on the first rank.
-TWO_CHUNKS = ("zb-v", "dualpipe")
 # Beyond these, published runs are rare, and every legal value may still be given by hand.
 LARGEST_TP = 64
 LARGEST_PP = 64
@@ -251,14 +249,14 @@ def _join_experts(rows: _Rows, architecture: Architecture, axes: Axes) -> None:
 
 def _pair_rules(layers: int, pp: int, vp: int, schedule: str) -> Iterator[tuple[str, bool]]:
     """Return what a schedule asks of pp and vp."""
-    chunks = 2 if schedule in TWO_CHUNKS else vp
+    row = SCHEDULES[schedule]
     yield "a schedule needs pp > 1", schedule != "none" and pp == 1
     yield "pp > 1 needs a schedule", schedule == "none" and pp > 1
-    yield "vp > 1 needs the interleaved schedule", schedule != "interleaved" and vp > 1
-    yield "the interleaved schedule needs vp > 1", schedule == "interleaved" and vp == 1
-    yield "layers fewer than pp x vp", pp * chunks > layers + 2  # embedding and head may fill a chunk each
+    yield "vp > 1 needs the interleaved schedule", vp > 1 and not row.vp_split
+    yield "the interleaved schedule needs vp > 1", bool(row.vp_split) and vp == 1
+    yield "layers fewer than pp x vp", pp * vp * row.chunks > layers + 2  # embedding and head may fill a chunk each
     yield "layers do not divide into pp x vp chunks", vp > 1 and not _divides(layers, pp * vp)
-    yield "DualPipe needs an even pp", schedule == "dualpipe" and pp % 2 == 1
+    yield "the schedule needs an even pp", row.even_pp and pp % 2 == 1
 
 
 def _join_schedules(rows: _Rows, layers: int, axes: Axes, global_batch_seqs: int) -> None:
@@ -292,14 +290,15 @@ def _keep_orders(rows: _Rows, axes: Axes, global_batch_seqs: int, weight: int) -
     """Drop what has too few micro-batches for the published order of its schedule."""
     c = rows.columns
     micro_batches = global_batch_seqs // (c["dp"] * c["micro_batch"])
-    need = np.array([SCHEDULES[name].min_micro_batches_per_pp for name in axes.schedule])[c["schedule"]]
-    whole = np.array([SCHEDULES[name].multiple_of_pp for name in axes.schedule])[c["schedule"]]
-    paired = np.array([name == "dualpipe" for name in axes.schedule])[c["schedule"]]
+
+    def asks(trait: str) -> NDArray[Any]:
+        return np.array([getattr(SCHEDULES[name], trait) for name in axes.schedule])[c["schedule"]]
+
     rows.keep(
         weight,
-        ("fewer micro-batches than the schedule needs", micro_batches < need * c["pp"]),
-        ("micro-batches not a multiple of pp", whole & (micro_batches % c["pp"] != 0)),
-        ("DualPipe needs an even number of micro-batches", paired & (micro_batches % 2 != 0)),
+        ("fewer micro-batches than the schedule needs", micro_batches < asks("min_micro_batches_per_pp") * c["pp"]),
+        ("micro-batches not a multiple of pp", asks("multiple_of_pp") & (micro_batches % c["pp"] != 0)),
+        ("the schedule needs an even number of micro-batches", asks("paired_micro_batches") & (micro_batches % 2 != 0)),
     )
 
 

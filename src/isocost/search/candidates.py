@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from isocost.catalog.records import rates_by_precision
-from isocost.laws.memory import FIT_SIGMA, MemoryBreakdown, fits_probability
+from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.perf.intervals import Band, certainty_of
+from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
 from isocost.search.intervals import peak_interval, scaled, whole_ends, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling

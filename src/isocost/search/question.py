@@ -10,9 +10,9 @@ from operator import attrgetter
 from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.catalog.stacks import Recipe
 from isocost.forecast import Conditions, Outlook
-from isocost.laws.memory import MemoryBreakdown
 from isocost.perf.intervals import Certainty
 from isocost.perf.layout import Layout
+from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.site import SiteCalibration
 from isocost.perf.step import StepTime
 from isocost.workload.architecture import Architecture
