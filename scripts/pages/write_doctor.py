@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,8 +72,9 @@ def place(changed: frozenset[str]) -> tuple[int, int]:
     _, near = baseline()
     wanted = {key: value for name in changed for key, value in STORY[name].items()}
     switches = {key: value for key, value in wanted.items() if isinstance(value, tuple)}
-    layout = near.layouts.row(near.own) | {key: value for key, value in wanted.items() if key not in switches}  # type: ignore[operator]
-    layout["dp"] = 8 // int(layout["tp"])
+    axes: dict[str, Any] = {key: value for key, value in wanted.items() if key not in switches}
+    layout = replace(near.layouts.row(near.own), **axes)
+    layout = replace(layout, dp=8 // layout.tp)
     (row,) = [row for row in range(len(near.layouts)) if near.layouts.row(row) == layout]
     (variant,) = [number for number, variant in enumerate(near.variants) if variant.changes == switches]
     return variant, row

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples.cases import varied
 
 import isocost
 from isocost.calibration.next_runs import candidates, next_runs
@@ -243,17 +244,17 @@ def test_multipliers_stay_where_they_belong(own: SiteCalibration) -> None:
 def test_proposals_narrow_the_plan(own: SiteCalibration) -> None:
     """Each proposal is smaller than the plan, legal, named, and leaves less open than the one before."""
     plan = max(own.cases, key=lambda case: case.gpus)
-    slow = replace(plan, seq_len=4 * plan.seq_len, tp=4, dp=plan.dp // 2, shard_group=plan.dp // 2)
+    slow = varied(plan, seq_len=4 * plan.seq_len, tp=4, dp=plan.layout.dp // 2, shard_group=0)
     now, found = next_runs(own, slow, shipped())
     assert found
     widths = [now, *(proposal.half_width_frac for proposal in found)]
     assert all(after < before for before, after in itertools.pairwise(widths))
     for proposal in found:
-        case = proposal.case
+        case, layout = proposal.case, proposal.case.layout
         assert proposal.gpus <= slow.gpus
-        assert case.tp == slow.tp
-        assert case.global_batch_seqs % (case.dp * case.micro_batch) == 0
-        assert case.tp * case.pp * case.cp * case.dp == proposal.gpus
+        assert layout.tp == slow.layout.tp
+        assert case.global_batch_seqs % (layout.dp * layout.micro_batch) == 0
+        assert layout.gpus == proposal.gpus
         assert proposal.differs
 
 

@@ -15,7 +15,7 @@ from isocost.catalog.memory_recipes import (
     parse_memory_recipes,
 )
 from isocost.errors import DataError, InputError
-from isocost.perf.lowering_memory import stage_coefficients
+from isocost.perf.lowering_memory import stage_policy
 
 DATA = resources.files("isocost.data")
 TEXT = DATA.joinpath("memory_recipes.toml").read_text("utf-8")
@@ -39,10 +39,10 @@ def test_selective_means_what_the_stack_means() -> None:
 
 def test_fsdp_zero2_keeps_the_gathered_model() -> None:
     """PyTorch FSDP under zero2 shards all state and gathers every block; elsewhere zero2 leaves weights whole."""
-    fsdp = stage_coefficients(memory_recipe("llm-foundry"), "zero2")
-    assert (fsdp["sharded_weights"], fsdp["gathered_blocks"]) == (1.0, float("inf"))
-    megatron = stage_coefficients(memory_recipe("megatron-core"), "zero2")
-    assert (megatron["sharded_weights"], megatron["sharded_gradients"]) == (0.0, 1.0)
+    fsdp = stage_policy(memory_recipe("llm-foundry"), "zero2")
+    assert (fsdp.sharded_weights, fsdp.gathered_blocks) == (1.0, float("inf"))
+    megatron = stage_policy(memory_recipe("megatron-core"), "zero2")
+    assert (megatron.sharded_weights, megatron.sharded_gradients) == (0.0, 1.0)
 
 
 def test_unknown_names_get_the_nearest_spelling() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,20 +19,16 @@ from isocost.laws.pipeline import (
     pipeline_s,
     pipeline_steady_s,
 )
+from isocost.perf.columns import coefficients
 
 SIMULATED = [name for name in SCHEDULES if name != "none"]
-BUBBLE = ("ramp_per_pp", "forward_coef", "input_coef", "weight_coef", "fill_per_ramp", "vp_split")
-HELD = (
-    "vp_split", "in_flight_const", "in_flight_per_pp", "in_flight_per_stage", "in_flight_per_micro_batch"
-)  # fmt: skip
-HOPS = ("ramp_hops", "steady_hops", "vp_split")
 CHUNKS = {"zb-v": 2}  # of a rank, where it is not vp
 Times = tuple[float, float, float]
 
 
-def row(name: str, fields: tuple[str, ...]) -> dict[str, float]:
+def row(name: str, law: Callable[..., object]) -> dict[str, float]:
     """Coefficients of a schedule, by the names of the law's arguments."""
-    return {field: asdict(SCHEDULES[name])[field] for field in fields}
+    return coefficients(SCHEDULES[name], of=law)
 
 
 def law_s(name: str, pp: int, m: int, vp: int, ranks: list[Times]) -> float:
@@ -41,7 +37,7 @@ def law_s(name: str, pp: int, m: int, vp: int, ranks: list[Times]) -> float:
     keys = ("forward_s", "backward_input_s", "backward_weight_s")
     first = {f"slowest_{key}": value for key, value in zip(keys, slowest, strict=True)}
     sums = {f"sum_{key}": sum(column) for key, column in zip(keys, zip(*ranks, strict=True), strict=True)}
-    bubble = pipeline_bubble_s(micro_batches=m, pp=pp, vp=vp, **first, **sums, **row(name, BUBBLE))
+    bubble = pipeline_bubble_s(micro_batches=m, pp=pp, vp=vp, **first, **sums, **row(name, pipeline_bubble_s))
     return pipeline_s(steady_s=pipeline_steady_s(micro_batches=m, **first), bubble_s=bubble, p2p_exposed_s=0.0)
 
 
@@ -125,7 +121,7 @@ def test_interleaving_divides_the_ramp() -> None:
 def test_one_stage_has_no_bubble_and_sends_nothing(name: str) -> None:
     """pp = 1: a step is m (F + B + W) under every schedule, and no message is sent."""
     assert law_s(name, 1, 8, 1, [(1.0, 2.0, 1.5)]) == 8 * 4.5
-    assert p2p_exposed_s(micro_batches=8, pp=1, vp=1, p2p_s=1.0, blocking_frac=1.0, **row(name, HOPS)) == 0.0
+    assert p2p_exposed_s(micro_batches=8, pp=1, vp=1, p2p_s=1.0, blocking_frac=1.0, **row(name, p2p_exposed_s)) == 0.0
     assert p2p_sends(micro_batches=8, pp=1, vp=1, vp_split=0.0) == 0.0
 
 
@@ -183,7 +179,7 @@ def test_in_flight_is_the_simulated_peak(name: str, pp: int, m: int, vp: int) ->
     """Every rank's largest number of stashed micro-batches equals that of the simulation."""
     vp = vp if name == "interleaved" else 1
     chunks = CHUNKS.get(name, vp)
-    held = in_flight(stage=np.arange(pp, dtype=float), pp=pp, vp=vp, micro_batches=m, **row(name, HELD))
+    held = in_flight(stage=np.arange(pp, dtype=float), pp=pp, vp=vp, micro_batches=m, **row(name, in_flight))
     peaks = np.array(equal(name, pp, m, vp, (1.0, 1.0, 1.0)).peak_chunks) / chunks
     np.testing.assert_array_equal(np.broadcast_to(held, peaks.shape), peaks)
 
@@ -192,7 +188,7 @@ def test_in_flight_is_the_simulated_peak(name: str, pp: int, m: int, vp: int) ->
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_few_micro_batches_cap_what_is_in_flight(name: str, m: int) -> None:
     """With fewer micro-batches than stages no rank holds more than m."""
-    held = in_flight(stage=np.arange(4.0), pp=4, vp=1, micro_batches=m, **row(name, HELD))
+    held = in_flight(stage=np.arange(4.0), pp=4, vp=1, micro_batches=m, **row(name, in_flight))
     np.testing.assert_array_equal(np.broadcast_to(held, (4,)), equal(name, 4, m, 1, (1.0, 1.0, 1.0)).peak_chunks)
 
 
@@ -207,27 +203,27 @@ def exposed_hops(name: str, pp: int, m: int, vp: int) -> float:
 @pytest.mark.parametrize("name", ["gpipe", "1f1b"])
 def test_exposed_sends_are_exact(name: str, pp: int, m: int) -> None:
     """GPipe pays 2 (pp - 1) sends; 1F1B also two for every round trip in its steady state."""
-    law = p2p_exposed_s(micro_batches=m, pp=pp, vp=1, p2p_s=1.0, **row(name, HOPS))
+    law = p2p_exposed_s(micro_batches=m, pp=pp, vp=1, p2p_s=1.0, **row(name, p2p_exposed_s))
     assert law == pytest.approx(exposed_hops(name, pp, m, 1), abs=1e-6)
 
 
 @pytest.mark.parametrize(("pp", "m", "vp"), [(2, 8, 2), (4, 4, 2), (4, 16, 3), (8, 16, 3)])
 def test_interleaving_exposes_sends_in_the_ramp_only(pp: int, m: int, vp: int) -> None:
     """Interleaved: 2 (v pp - 1) sends whatever m."""
-    law = p2p_exposed_s(micro_batches=m, pp=pp, vp=vp, p2p_s=1.0, **row("interleaved", HOPS))
+    law = p2p_exposed_s(micro_batches=m, pp=pp, vp=vp, p2p_s=1.0, **row("interleaved", p2p_exposed_s))
     assert law == pytest.approx(exposed_hops("interleaved", pp, m, vp), abs=1e-6) == 2 * (vp * pp - 1)
 
 
 @pytest.mark.parametrize(("name", "slack"), [("zb-h1", 0.0), ("zb-h2", 7.0), ("zb-v", 13.0), ("dualpipe", 5.0)])
 def test_zero_bubble_sends_are_near(name: str, slack: float) -> None:
     """Eight stages, 32 micro-batches: exposed sends within ``slack`` of the simulation; a step has 96 computations."""
-    law = p2p_exposed_s(micro_batches=32, pp=8, vp=1, p2p_s=1.0, **row(name, HOPS))
+    law = p2p_exposed_s(micro_batches=32, pp=8, vp=1, p2p_s=1.0, **row(name, p2p_exposed_s))
     assert abs(law - exposed_hops(name, 8, 32, 1)) <= slack + 1e-6
 
 
 def test_blocking_sends_all_show() -> None:
     """Without overlap an interleaved rank pays each of its 2 m v sends: 2 x 16 x 2 = 64 against 14 in the ramp."""
-    common = {"micro_batches": 16, "pp": 4, "vp": 2, "p2p_s": 1.0, **row("interleaved", HOPS)}
+    common = {"micro_batches": 16, "pp": 4, "vp": 2, "p2p_s": 1.0, **row("interleaved", p2p_exposed_s)}
     assert (p2p_exposed_s(**common), p2p_exposed_s(**common, blocking_frac=1.0)) == (14.0, 64.0)
 
 
@@ -236,7 +232,7 @@ def test_interleaved_with_one_virtual_stage_is_1f1b() -> None:
     assert law_s("interleaved", 4, 8, 1, [(1.0, 1.2, 0.9)] * 4) == law_s("1f1b", 4, 8, 1, [(1.0, 1.2, 0.9)] * 4)
     stage = np.arange(4.0)
     for law in (
-        lambda name: in_flight(stage=stage, pp=4, vp=1, micro_batches=8, **row(name, HELD)),
-        lambda name: p2p_exposed_s(micro_batches=8, pp=4, vp=1, p2p_s=1.0, **row(name, HOPS)),
+        lambda name: in_flight(stage=stage, pp=4, vp=1, micro_batches=8, **row(name, in_flight)),
+        lambda name: p2p_exposed_s(micro_batches=8, pp=4, vp=1, p2p_s=1.0, **row(name, p2p_exposed_s)),
     ):
         np.testing.assert_array_equal(law("interleaved"), law("1f1b"))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from isocost.perf.layout import Layout
 from isocost.perf.layouts import Axes
 from isocost.workload.architecture import Architecture
 
-Row = dict[str, int | bool | str]
 
-
-def brute_layouts(arch: Architecture, axes: Axes, seq_len: int, batch: int, domain: int) -> Iterator[Row]:
+def brute_layouts(arch: Architecture, axes: Axes, seq_len: int, batch: int, domain: int) -> Iterator[Layout]:
     """Every legal layout, by trying every member of the product of the axes."""
     for gpus, tp, pp, vp, cp, ep, mb, sp, recompute, sharding, schedule in itertools.product(
         axes.gpus, axes.tp, axes.pp, axes.vp, axes.cp, axes.ep, axes.micro_batch, axes.sequence_parallel,
@@ -32,10 +31,10 @@ def brute_layouts(arch: Architecture, axes: Axes, seq_len: int, batch: int, doma
             continue
         if sharding in ("zero2", "zero3") and pp > 1:
             continue
-        yield {
-            "gpus": gpus, "tp": tp, "pp": pp, "vp": vp, "cp": cp, "ep": ep, "dp": dp, "micro_batch": mb,
-            "sequence_parallel": sp, "recompute": recompute, "sharding": sharding, "schedule": schedule,
-        }  # fmt: skip
+        yield Layout(
+            tp=tp, pp=pp, vp=vp, cp=cp, ep=ep, dp=dp, micro_batch=mb, sequence_parallel=sp, recompute=recompute,
+            sharding=sharding, schedule=schedule,
+        )  # fmt: skip
 
 
 def _block_splits(block, tp: int, ep: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from samples.cases import CATALOG, case, step_s
+from samples.cases import CATALOG, case, step_s, varied
 
 from isocost.catalog.stacks import recipe_of, recipes
 from isocost.laws.operators import mean_keys, misaligned_factor, sustained_frac
@@ -154,8 +154,8 @@ def test_replicas_of_shards_sum_their_gradients() -> None:
     A slower network moves the sum: with one eighth of the bandwidth what waits for it grows towards eight times.
     """
     whole = case(dp=64, shard_group=64, sharding="zero3", seq_len=1024, global_batch_seqs=64)
-    inside = replace(whole, shard_group=8)
-    alone = replace(inside, dp=8, global_batch_seqs=8)  # one replica: the same gathers, no sum
+    inside = varied(whole, shard_group=8)
+    alone = varied(inside, dp=8, global_batch_seqs=8)  # one replica: the same gathers, no sum
     slow = replace(inside, nic_bytes_per_s=inside.nic_bytes_per_s / 8.0)
     dp_s = np.ravel(predict([whole, inside, alone, slow]).step.dp_s)
     waits = dp_s[1:] - dp_s[2]

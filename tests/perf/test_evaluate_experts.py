@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from samples.cases import case, step_s
+from samples.cases import case, step_s, varied
 
 from isocost.catalog.stacks import recipe
 from isocost.perf.case import Case, levels_of
@@ -68,7 +68,7 @@ def test_dualpipe_hides_expert_traffic_behind_the_paired_chunk() -> None:
     dense, routed = plain.architecture.blocks  # as many blocks as make equal stages, and a light end
     blocks = (dense, replace(routed, count=64 - dense.count))
     plain = replace(plain, architecture=replace(plain.architecture, blocks=blocks, mtp_layers=0, vocab=32000))
-    paired = replace(plain, schedule="dualpipe")
+    paired = varied(plain, schedule="dualpipe")
     step = predict([plain, paired]).step
     before, after = np.ravel(step.ep_s)
     assert 0.0 < after < 0.75 * before

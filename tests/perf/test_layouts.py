@@ -9,7 +9,9 @@ import pytest
 from oracles.brute import brute_layouts
 
 from isocost.laws.pipeline import SCHEDULES
-from isocost.perf.layouts import BLOCK_AXIS, COLUMNS, Axes, Layouts, default_axes, legal_layouts, small_axis
+from isocost.perf.layout import AXES, BLOCK_AXES, STAGE_AXES, Layout
+from isocost.perf.layouts import Axes, Layouts, default_axes, legal_layouts, small_axis
+from isocost.search.question import Candidate
 from isocost.workload.presets import preset
 
 DENSE, EXPERT = preset("tinyllama-1.1b"), preset("deepseek-v2-lite")
@@ -23,10 +25,6 @@ def _legal(arch, axes: Axes, seq_len: int = 2048, batch: int = 64, domain: int =
     return legal_layouts(arch, axes, seq_len=seq_len, global_batch_seqs=batch, domain=domain)
 
 
-def _key(row: dict) -> tuple:
-    return tuple(row[name] for name in COLUMNS)
-
-
 @pytest.mark.parametrize(
     ("arch", "batch"), [(DENSE, 48), (EXPERT, 64)], ids=["dense, a batch with a factor of 3", "experts"]
 )
@@ -37,10 +35,11 @@ def test_legal_layouts_are_those_of_plain_loops(arch, batch: int) -> None:
         pp=(1, 2, 3, 4, 6, 12), cp=(1, 2), tp=(1, 2, 4, 8), recompute=("none", "full"),
     )  # fmt: skip
     found = _legal(arch, axes, batch=batch, domain=4)
-    rows = [_key(found.row(k)) for k in range(len(found))]
-    expected = [_key(row) for row in brute_layouts(arch, axes, 2048, batch, 4)]
+    rows = [found.row(k) for k in range(len(found))]
+    expected = list(brute_layouts(arch, axes, 2048, batch, 4))
     assert len(expected) > 500
-    assert sorted(rows) == sorted(expected)
+    assert sorted(rows, key=repr) == sorted(expected, key=repr)
+    assert [row.gpus for row in rows] == found.gpus.tolist()
 
 
 @pytest.mark.parametrize("arch", [DENSE, EXPERT], ids=["dense", "experts"])
@@ -71,7 +70,7 @@ def test_every_member_of_the_product_is_accounted_for(arch) -> None:
         ({"pp": (2,), "vp": (20,), "schedule": ("interleaved",)}, "layers fewer than pp x vp"),
         ({"pp": (2,), "vp": (7,), "schedule": ("interleaved",)}, "layers do not divide into pp x vp chunks"),
         ({"pp": (2,), "schedule": ("zb-v",), "gpus": (128,)}, "fewer micro-batches than the schedule needs"),
-        ({"pp": (11,), "schedule": ("dualpipe",), "gpus": (11,)}, "DualPipe needs an even pp"),
+        ({"pp": (11,), "schedule": ("dualpipe",), "gpus": (11,)}, "the schedule needs an even pp"),
         ({"sharding": ("zero1",), "gpus": (1,)}, "nothing to shard over: dp x cp = 1"),
         ({"pp": (2,), "schedule": ("1f1b",), "sharding": ("zero3",)}, "zero2 and zero3 exclude pp > 1"),
         ({"sequence_parallel": (True,)}, "sequence parallelism needs tp > 1"),
@@ -99,6 +98,16 @@ def test_experts_need_a_group_that_holds_them() -> None:
     assert len(_legal(EXPERT, dataclasses.replace(few, gpus=(8,)))) == 1
 
 
+def test_an_axis_has_its_values_its_column_and_its_figure() -> None:
+    """The records of axes, of layouts and of a plan have the axes of a layout; dp follows from the others."""
+    names = ["gpus", *AXES]
+    assert {f.name for f in dataclasses.fields(Axes)} == {*names} - {"dp"}
+    assert {f.name for f in dataclasses.fields(Layouts)} == {*names, "axes", "illegal"}
+    layout = Layout(tp=2, dp=4, recompute="full")
+    assert [getattr(layout, name) for name in names] == [8, 2, 1, 1, 1, 1, 4, 1, False, "full", "none", "none"]
+    assert all(isinstance(getattr(Candidate, name), property) for name in names)
+
+
 def test_a_fixed_value_is_the_only_one() -> None:
     """A fixed value replaces its axis, also where it is none of the usual ones."""
     axes = default_axes(DENSE, (64, 8, 64), {"micro_batch": 3, "recompute": "full"})
@@ -119,7 +128,7 @@ def test_rows_come_by_gpu_count() -> None:
     assert (np.diff(layouts.gpus) >= 0).all()
 
 
-@pytest.mark.parametrize("names", [BLOCK_AXIS, ("pp", "vp", "schedule", "sharding")], ids=["blocks", "stages"])
+@pytest.mark.parametrize("names", [BLOCK_AXES, STAGE_AXES], ids=["blocks", "stages"])
 def test_small_axis_gives_every_layout_its_own(names: tuple[str, ...]) -> None:
     """Taking the small axis at the places of the layouts restores the columns, and no combination is on it twice."""
     layouts = _legal(EXPERT, default_axes(EXPERT, (32, 64)))
@@ -133,5 +142,5 @@ def test_small_axis_gives_every_layout_its_own(names: tuple[str, ...]) -> None:
 def test_no_layouts_have_no_small_axis() -> None:
     """An empty set of layouts has empty axes."""
     layouts = _legal(DENSE, dataclasses.replace(ONE, gpus=(7,)))
-    unique, place = small_axis(layouts, BLOCK_AXIS)
+    unique, place = small_axis(layouts, BLOCK_AXES)
     assert (len(layouts), len(place), len(unique["tp"])) == (0, 0, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples.cases import varied
 
 from isocost.catalog import load_catalog
 from isocost.catalog.memory_recipes import memory_recipe
@@ -16,11 +17,11 @@ from isocost.catalog.stacks import recipe
 from isocost.evidence.assume import Assumed, assume_all
 from isocost.evidence.run import Run
 from isocost.evidence.runs import read_runs
-from isocost.laws.memory import MemoryBreakdown
 from isocost.perf.case import Case
+from isocost.perf.layout import Layout
 from isocost.perf.lowering import memory_of
 from isocost.perf.lowering_memory import capacity_bytes, counted
-from isocost.perf.peak import stage_blocks
+from isocost.perf.peak import MemoryBreakdown, stage_blocks
 from isocost.perf.predict import fit_probability, peak_range, resolve_recompute
 from isocost.workload.architecture import Architecture, Block
 
@@ -37,11 +38,10 @@ def case(**changes: object) -> Case:
     base = Case(
         architecture=LLAMA, kind="pretrain", accelerator=load_catalog().accelerators["h100-sxm5-80gb"],
         nic_bytes_per_s=5e10, site="", recipe=recipe("megatron-core"), precision="bf16", fp8_recipe="",
-        attention_kernel="flash3", norm_kernel="fused", recompute="none", sharding="zero1", seq_len=8192,
-        global_batch_seqs=64, micro_batch=1, tp=1, pp=1, vp=1, cp=1, ep=1, dp=8, shard_group=8,
-        sequence_parallel=False, schedule="none",
+        attention_kernel="flash3", norm_kernel="fused", seq_len=8192, global_batch_seqs=64,
+        layout=Layout(dp=8, shard_group=8, sharding="zero1"),
     )  # fmt: skip
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return varied(base, **changes)
 
 
 def total(*cases: Case) -> list[float]:
@@ -129,16 +129,16 @@ def test_parts_add_up() -> None:
 @pytest.mark.parametrize("base", VARIETY[:3], ids=["plain", "tensor", "pipeline"])
 def test_what_divides_or_drops_state_never_costs_memory(name: str, base: Case) -> None:
     """More ZeRO, recompute, context or (with sequence parallelism) tensor parallelism never needs more memory."""
-    base = replace(base, recipe=recipe(name), norm_kernel=recipe(name).norm_kernel, sequence_parallel=True)
+    base = varied(base, recipe=recipe(name), norm_kernel=recipe(name).norm_kernel, sequence_parallel=True)
     # Under FSDP zero2 keeps the gathered model, and is no step between zero1 and zero3.
     shardings = ("none", "zero1", "zero3") if recipe(name).stack.startswith("torch") else ("none", "zero1", "zero2")
     ladders = [
-        [replace(base, sharding=s) for s in shardings],
-        [replace(base, recompute=r) for r in ("none", "selective", "full")],
-        [replace(base, recompute=r) for r in ("none", "offload")],
-        [replace(base, cp=c) for c in (1, 2, 4, 8)],
-        [replace(base, tp=t) for t in (2, 4, 8)],
-        [replace(base, shard_group=g) for g in (1, 2, 4, 8)],
+        [varied(base, sharding=s) for s in shardings],
+        [varied(base, recompute=r) for r in ("none", "selective", "full")],
+        [varied(base, recompute=r) for r in ("none", "offload")],
+        [varied(base, cp=c) for c in (1, 2, 4, 8)],
+        [varied(base, tp=t) for t in (2, 4, 8)],
+        [varied(base, shard_group=g) for g in (1, 2, 4, 8)],
     ]
     for ladder in ladders:
         peaks = total(*ladder)
@@ -182,9 +182,9 @@ def test_definitions_of_a_peak_differ_by_allocator_and_context() -> None:
 def test_a_blank_recompute_is_the_first_policy_that_fits() -> None:
     """None where it fits, selective or full where only they do, full where nothing does."""
     cases = [case(recipe=recipe("megatron-bridge"), seq_len=s) for s in (1024, 6144, 8192, 16384, 10**6)]
-    found = [c.recompute for c in resolve_recompute(cases)]
+    found = [c.layout.recompute for c in resolve_recompute(cases)]
     assert found == ["none", "none", "selective", "full", "full"]
-    fits = fit_probability([replace(c, recompute=r) for c, r in zip(cases, found, strict=True)]) >= 0.25
+    fits = fit_probability([varied(c, recompute=r) for c, r in zip(cases, found, strict=True)]) >= 0.25
     assert fits.tolist() == [True, True, True, True, False]
 
 
@@ -193,7 +193,7 @@ def test_activations_go_to_the_host_on_superchips_only() -> None:
     chips = load_catalog().accelerators
     big = case(recipe=recipe("megatron-bridge"), micro_batch=16, seq_len=8192)
     resolved = resolve_recompute([replace(big, accelerator=chips[n]) for n in ("gb200-nvl72", "b200-sxm-180gb")])
-    assert [c.recompute for c in resolved] == ["offload", "full"]
+    assert [c.layout.recompute for c in resolved] == ["offload", "full"]
 
 
 def test_range_over_recipes_holds_the_own_one() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 
 import pytest
+from samples.cases import varied
 
 from isocost.catalog import load_catalog
 from isocost.catalog.stacks import recipe
@@ -44,7 +44,7 @@ def _case(chip: str = "h100-sxm5-80gb", stack: str = "megatron-core", model: str
     question = Question(
         architecture=preset(model), tokens=1e12, seq_len=4096, options=(option,), gpu_counts=(8,), recipe=recipe(stack),
     )  # fmt: skip
-    return dataclasses.replace(base_case(question, option, "bf16", 50e9), **changes)
+    return varied(base_case(question, option, "bf16", 50e9), **changes)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 from isocost.calibration.priors import PRIORS
 from isocost.catalog import Accelerator, load_catalog
@@ -57,12 +56,6 @@ def cost_of(candidate: Candidate | None) -> float:
     return math.inf if candidate is None or candidate.cost_usd is None else candidate.cost_usd.median
 
 
-def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
-    """Return what tells two layouts apart."""
-    names = ("gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "sequence_parallel")
-    return tuple(row[name] for name in (*names, "recompute", "sharding", "schedule"))
-
-
-def layout_of(candidate: Candidate) -> dict[str, object]:
+def fields_of(candidate: Candidate) -> dict[str, object]:
     """Return the fields of a plan."""
     return {f.name: getattr(candidate, f.name) for f in dataclasses.fields(candidate)}

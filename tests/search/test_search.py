@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import re
@@ -19,8 +20,6 @@ from samples.search_cases import (
     TINY,
     change,
     cost_of,
-    key_of,
-    layout_of,
     option_of,
     plan_of,
     pool_of,
@@ -35,7 +34,7 @@ from isocost.perf.layouts import default_axes
 from isocost.perf.lowering import columns, memory_of
 from isocost.perf.lowering_memory import capacity_bytes
 from isocost.perf.step import step_time
-from isocost.search.evaluator import base_case, with_layout
+from isocost.search.evaluator import base_case
 from isocost.search.plan import STACK_SCHEDULES
 from isocost.search.pool import fit_ceiling_bytes
 from isocost.workload.flops import train_flop_per_token
@@ -47,8 +46,7 @@ def _one_by_one(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
     c = columns(cases)
     rows = [coefficients_of(case, CONSTANTS) for case in cases]
     k = Coefficients(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
-    blocks = block_times(c.kinds, c.model, c.split, c.machine, c.policy, k)
-    step = step_time(blocks, c.model, c.split, c.tail, c.machine, c.policy, k)
+    step = step_time(block_times(c, k), c, k)
     return np.asarray(memory_of(cases).total), np.asarray(step.total_s)
 
 
@@ -71,7 +69,7 @@ def test_factored_evaluation_equals_single_cases(arch, name: str, precision: str
     t = result.tables
     assert result.timed > 10_000
     rows = np.random.default_rng(7).choice(len(t.layouts), 400, replace=False)
-    cases = [with_layout(t.case, t.layouts.row(int(row))) for row in rows]
+    cases = [change(t.case, layout=t.layouts.row(int(row))) for row in rows]
     peak, step = _one_by_one(cases)
     np.testing.assert_allclose(result.peak_bytes[rows], peak, rtol=1e-12)
     # Where the peak is beyond all measure no step time is evaluated in the search.
@@ -96,14 +94,14 @@ def _brute() -> list[tuple[float, float, tuple[object, ...]]]:
             )
         )  # fmt: skip
         case = base_case(question, option, "bf16", option.fabric.bytes_per_s)
-        peak, step = _one_by_one([with_layout(case, row) for row in rows])
+        peak, step = _one_by_one([change(case, layout=row) for row in rows])
         most = fit_ceiling_bytes(capacity_bytes(option.accelerator.memory_bytes), question.fit_probability)
         steps = math.ceil(question.tokens / (question.global_batch_seqs * question.seq_len))
         for row, bytes_, seconds in zip(rows, peak, step, strict=True):
             if bytes_ <= most:
                 run = steps * seconds
-                found.append((row["gpus"] * run * option.median_usd_per_s, run / DAY, (option.label, *key_of(row))))
-    return sorted(found)
+                found.append((row.gpus * run * option.median_usd_per_s, run / DAY, (option.label, row)))
+    return sorted(found, key=lambda row: (row[:2], row[2][0], row[2][1].gpus, dataclasses.astuple(row[2][1])))
 
 
 @pytest.mark.parametrize("days", [None, 30.0, 21.0])
@@ -117,7 +115,7 @@ def test_choice_and_frontier_are_those_of_plain_loops(days: float | None) -> Non
     cost, length, name = within[0]
     assert (cost_of(answer.chosen), answer.chosen.days) == pytest.approx((cost, length), rel=1e-12)
     if within[1][0] > cost * (1 + 1e-9):
-        assert (answer.chosen.option.label, *key_of(layout_of(answer.chosen))) == name
+        assert (answer.chosen.option.label, answer.chosen.layout) == name
     frontier, best = [], math.inf
     for cost, length, _ in sorted(found, key=lambda row: (row[1], row[0])):
         if cost < best * (1 - 1e-12):

@@ -19,14 +19,12 @@ from samples.search_cases import (
     TINY,
     change,
     cost_of,
-    key_of,
-    layout_of,
     option_of,
     plan_of,
     pool_of,
 )
 
-from isocost.perf.layouts import SHARDINGS
+from isocost.perf.layout import SHARDINGS
 from isocost.search import Answer, Option
 
 SMALL = change(QUESTION, gpu_counts=(8, 16), fixed={"cp": 1, "micro_batch": 2})
@@ -52,7 +50,7 @@ def test_twice_the_price_twice_the_bill(first: float, second: float, days: float
     assert (once.chosen is None) == (twice.chosen is None)
     if once.chosen is not None and twice.chosen is not None:
         assert cost_of(twice.chosen) == 2 * cost_of(once.chosen)
-        assert key_of(layout_of(once.chosen)) == key_of(layout_of(twice.chosen))
+        assert once.chosen.layout == twice.chosen.layout
 
 
 @settings(max_examples=15)
@@ -113,12 +111,12 @@ def test_sharding_saves_memory() -> None:
     """Each stage of sharding holds no more than the one before, in every layout that has both."""
     (result,) = pool_of(change(SMALL, options=(H100,), fit_probability=1e-30, fixed={"pp": 1})).results
     rows = [result.tables.layouts.row(k) for k in range(len(result.peak_bytes))]
-    peak = {key_of(row): float(p) for row, p in zip(rows, result.peak_bytes, strict=True)}
+    peak = {row: float(p) for row, p in zip(rows, result.peak_bytes, strict=True)}
     checked = 0
     for row in rows:
-        place = SHARDINGS.index(str(row["sharding"]))
-        less = key_of(row | {"sharding": SHARDINGS[place - 1]})
+        place = SHARDINGS.index(row.sharding)
+        less = change(row, sharding=SHARDINGS[place - 1])
         if place and less in peak and SHARDINGS[place] != "zero3":  # zero3 holds gathered blocks beside its shard
-            assert peak[key_of(row)] <= peak[less]
+            assert peak[row] <= peak[less]
             checked += 1
     assert checked > 100

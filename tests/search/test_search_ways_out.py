@@ -15,7 +15,7 @@ from samples.search_cases import (
     QUESTION,
     change,
     cost_of,
-    layout_of,
+    fields_of,
     plan_of,
 )
 
@@ -97,8 +97,8 @@ def test_estimate_is_the_plan_of_that_layout() -> None:
     fixed = {name: getattr(chosen, name) for name in names}
     question = change(QUESTION, options=(chosen.option,), gpu_counts=(chosen.gpus,), fixed=fixed)
     again = estimate(question, CATALOG, CONSTANTS)
-    assert layout_of(again).keys() == layout_of(chosen).keys()
-    for name, value in layout_of(chosen).items():
+    assert fields_of(again).keys() == fields_of(chosen).keys()
+    for name, value in fields_of(chosen).items():
         other = getattr(again, name)
         if name in ("time", "memory", "price_usd", "energy_usd", "cost_usd"):
             assert dataclasses.asdict(other) == pytest.approx(dataclasses.asdict(value), rel=1e-12)

@@ -9,8 +9,7 @@ import numpy as np
 
 from isocost.calibration.priors import PRIORS
 from isocost.perf.case import Case, levels_of
-from isocost.perf.columns import Coefficients
-from isocost.perf.lowering import Columns
+from isocost.perf.columns import Coefficients, Columns
 from isocost.perf.predict import step_of
 from isocost.perf.sensitivity import Array, Index, sensitivity
 

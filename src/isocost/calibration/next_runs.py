@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -100,19 +101,20 @@ def _half_width(goal: Array, covariance: Array, spread: float) -> float:
 
 def candidates(plan: Case) -> Iterator[Case]:
     """Small variations of a plan that can be run: fewer replicas, fewer blocks, another sequence length, same tp."""
+    x = plan.layout
     seen = {repr(plan)}
     whole = plan.architecture
-    shapes = [(plan.pp, plan.vp, whole)]
+    shapes = [(x.pp, x.vp, whole)]
     shapes += [(1, 1, cut(whole, blocks)) for blocks in CUTS if len(whole.blocks) <= blocks < whole.layers]
-    if plan.pp > 2:
-        per = max(whole.layers // (plan.pp * plan.vp), 1)
-        shapes.append((2, plan.vp, cut(whole, max(per * 2 * plan.vp, len(whole.blocks)))))
+    if x.pp > 2:
+        per = max(whole.layers // (x.pp * x.vp), 1)
+        shapes.append((2, x.vp, cut(whole, max(per * 2 * x.vp, len(whole.blocks)))))
     for pp, vp, model in shapes:
         for factor in SEQUENCES:
             seq_len = int(plan.seq_len * factor)
-            replica = plan.tp * pp * plan.cp
+            replica = x.tp * pp * x.cp
             replicas = 1
-            while replicas <= plan.dp:
+            while replicas <= x.dp:
                 case = _small(plan, model, seq_len, pp, vp, replicas)
                 if case is not None and replica * replicas <= plan.gpus and repr(case) not in seen:
                     seen.add(repr(case))
@@ -122,19 +124,19 @@ def candidates(plan: Case) -> Iterator[Case]:
 
 def _small(plan: Case, model: Architecture, seq_len: int, pp: int, vp: int, dp: int) -> Case | None:
     """Return the plan with these values, or None where they make no layout."""
-    ranks = plan.tp * plan.cp * dp
+    x = plan.layout
+    ranks = x.tp * x.cp * dp
     experts = max((block.experts for block in model.blocks), default=0)
-    ep = min(plan.ep, ranks)
-    if seq_len < 1 or seq_len % plan.cp or ranks % ep or (ep > 1 and experts % ep):
+    ep = min(x.ep, ranks)
+    if seq_len < 1 or seq_len % x.cp or ranks % ep or (ep > 1 and experts % ep):
         return None
-    micro_batches = min(plan.global_batch_seqs // (plan.dp * plan.micro_batch), ROUNDS * pp) or 1
+    micro_batches = min(plan.global_batch_seqs // (x.dp * x.micro_batch), ROUNDS * pp) or 1
     if vp > 1 and micro_batches % pp:
         return None
-    schedule = "none" if pp == 1 else plan.schedule
-    return replace(
-        plan, architecture=model, seq_len=seq_len, pp=pp, vp=vp, dp=dp, ep=ep, shard_group=dp * plan.cp,
-        schedule=schedule, global_batch_seqs=dp * plan.micro_batch * micro_batches,
-    )  # fmt: skip
+    schedule = "none" if pp == 1 else x.schedule
+    layout = replace(x, pp=pp, vp=vp, dp=dp, ep=ep, schedule=schedule, shard_group=0)
+    batch = dp * layout.micro_batch * micro_batches
+    return replace(plan, architecture=model, seq_len=seq_len, global_batch_seqs=batch, layout=layout)
 
 
 def cut(model: Architecture, layers: int) -> Architecture:
@@ -153,8 +155,8 @@ def differs(plan: Case, case: Case) -> str:
     words = []
     if case.architecture.layers != plan.architecture.layers:
         words.append(f"{case.architecture.layers} of {plan.architecture.layers} blocks")
-    for name in ("seq_len", "pp", "vp", "ep", "dp", "global_batch_seqs"):
-        here, there = getattr(case, name), getattr(plan, name)
+    for name in ("seq_len", "layout.pp", "layout.vp", "layout.ep", "layout.dp", "global_batch_seqs"):
+        here, there = attrgetter(name)(case), attrgetter(name)(plan)
         if here != there:
-            words.append(f"{name} {here:,} (not {there:,})")
+            words.append(f"{name.removeprefix('layout.')} {here:,} (not {there:,})")
     return ", ".join(words)

@@ -2,7 +2,7 @@
 
 A choice (how to recompute, which attention kernel, which sharding, which stack) becomes a row of numbers here; the laws
 never see its name.
-``block_coefficients`` and ``stage_coefficients`` give the keyword arguments of ``block_memory`` and ``stage_memory``.
+``perf.lowering_memory`` makes the columns of them that the peak is made of.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib import resources
 from typing import TypeVar
 
 from isocost.errors import DataError, InputError, Problem, nearest
+from isocost.num import Num
 
 T = TypeVar("T")
 
@@ -101,11 +102,11 @@ FSDP_UNIT_BLOCKS = {"module": 2.0 / 3.0, "block": 2.0, "model": math.inf}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharding:
-    """Which parts of the training state are divided over the data-parallel ranks, 1 or 0."""
+    """Which parts of the training state are divided over the data-parallel ranks, 1 or 0; or a column of several."""
 
-    weights: float
-    gradients: float
-    optimizer: float
+    weights: Num
+    gradients: Num
+    optimizer: Num
 
 
 SHARDING = {

@@ -11,6 +11,7 @@ from isocost.catalog.stacks import ATTENTION_KERNELS, Recipe, recipe, recipe_of,
 from isocost.evidence.corrections import corrected
 from isocost.evidence.run import Run
 from isocost.perf.case import Case
+from isocost.perf.layout import Layout
 from isocost.perf.predict import resolve_recompute
 from isocost.workload.architecture import Architecture, Block
 
@@ -107,7 +108,7 @@ def assume_all(runs: Sequence[Run], catalog: Catalog) -> list[Assumed | Unsuppor
     if blank:
         cases = resolve_recompute([x.case for x in blank.values()])
         for (row, x), case in zip(blank.items(), cases, strict=True):
-            note = f"{case.recompute} (the fastest that fits)"
+            note = f"{case.layout.recompute} (the fastest that fits)"
             found[row] = Assumed(case=case, assumed={**x.assumed, "recompute": note})
     return found
 
@@ -138,16 +139,18 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     schedule = str(_fill(run, assumed, "schedule", usual_schedule, "from pp and vpp"))
     if run.micro_batch is None:
         assumed["micro_batch"] = "1 (as large models run)"
-    group = int(run.shard_group) if run.shard_group and run.shard_group.isdigit() else dp * cp
+    group = int(run.shard_group) if run.shard_group and run.shard_group.isdigit() else 0
+    layout = Layout(
+        tp=tp, pp=pp, vp=vp, cp=cp, ep=run.ep or 1, dp=dp, micro_batch=run.micro_batch or 1, sequence_parallel=parallel,
+        recompute=run.recompute or "none", sharding=sharding, schedule=schedule,
+        shard_group=0 if group == dp * cp else group,
+    )  # fmt: skip
     case = Case(
         architecture=architecture_of(run), kind=run.kind or "pretrain", accelerator=acc,
         nic_bytes_per_s=_nic_bytes_per_s(run, acc, assumed), site=_site(run), recipe=stack,
         precision=run.precision or "bf16", fp8_recipe=run.fp8_recipe or "",
         attention_kernel=kernel if kernel in ATTENTION_KERNELS else "flash2", norm_kernel=norm,
-        recompute=run.recompute or "none", sharding=sharding, seq_len=run.seq_len or 1,
-        global_batch_seqs=run.global_batch_seqs or 1, micro_batch=run.micro_batch or 1, tp=tp, pp=pp, vp=vp, cp=cp,
-        ep=run.ep or 1, dp=dp, shard_group=group, sequence_parallel=parallel, schedule=schedule,
-        tp_overlap=overlap,
+        seq_len=run.seq_len or 1, global_batch_seqs=run.global_batch_seqs or 1, layout=layout, tp_overlap=overlap,
     )  # fmt: skip
     return Assumed(case=case, assumed=assumed)
 

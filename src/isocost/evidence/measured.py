@@ -12,7 +12,8 @@ from isocost.catalog.store import Catalog
 from isocost.evidence.assume import Assumed, assume_all
 from isocost.evidence.run import Run
 from isocost.perf.case import Case
-from isocost.perf.lowering import Columns, columns
+from isocost.perf.columns import Columns
+from isocost.perf.lowering import columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,16 +16,16 @@ from isocost.workload.architecture import Architecture, Block
 
 def run_of(case: Case, *, id: str, **measured: Any) -> Run:
     """Return the row of a case; ``measured`` are the columns of what was measured, and where it was."""
-    stack = recipe(case.recipe.id)
+    stack, x = recipe(case.recipe.id), case.layout
     by_bytes = {size: name for name, size in GRADIENT_BYTES.items()}
     return Run(
         line=0, id=id, stack=stack.stack, recipe=stack.id, kind=case.kind, accelerator=case.accelerator.id,
         gpus=case.gpus, scale_out_gbit_per_gpu=case.nic_bytes_per_s * 8e-9, **_shape(case.architecture),
-        seq_len=case.seq_len, global_batch_seqs=case.global_batch_seqs, micro_batch=case.micro_batch, tp=case.tp,
-        pp=case.pp, vpp=case.vp, cp=case.cp, ep=case.ep, dp=case.dp, sharding=case.sharding,
-        shard_group="all" if case.shard_group == case.dp * case.cp else str(case.shard_group),
-        sequence_parallel=case.sequence_parallel, schedule=case.schedule,
-        recompute=case.recompute if case.recompute != "offload" else None,
+        seq_len=case.seq_len, global_batch_seqs=case.global_batch_seqs, micro_batch=x.micro_batch, tp=x.tp,
+        pp=x.pp, vpp=x.vp, cp=x.cp, ep=x.ep, dp=x.dp, sharding=x.sharding,
+        shard_group="all" if x.sharded_over == x.dp * x.cp else str(x.sharded_over),
+        sequence_parallel=x.sequence_parallel, schedule=x.schedule,
+        recompute=x.recompute if x.recompute != "offload" else None,
         precision=case.precision, fp8_recipe=case.fp8_recipe or None, attention_kernel=case.attention_kernel,
         norm_kernel=case.norm_kernel, compiled=_changed(case, "compiled"), cuda_graphs=_changed(case, "cuda_graphs"),
         gradient_precision=by_bytes[case.recipe.gradient_bytes] if _changed(case, "gradient_bytes") else None,

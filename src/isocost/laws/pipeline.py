@@ -18,24 +18,28 @@ from isocost.term import term
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Coefficients of one schedule; the laws of this module say what each multiplies."""
+    """One schedule, or a column of several: coefficients, which the laws of this module read, then what is legal."""
 
-    ramp_per_pp: float = 1.0  # length of the ramp: ramp_per_pp * pp - 1 stages
-    forward_coef: float = 1.0  # share of F, B and W that a stage of the ramp leaves idle
-    input_coef: float = 1.0
-    weight_coef: float = 0.0
-    fill_per_ramp: float = 0.0  # weight gradients put into the idle time, per stage of the ramp
-    vp_split: float = 0.0  # 1: virtual stages shorten the ramp (interleaved)
-    ramp_hops: float = 2.0  # sends on the critical path per stage of the ramp
-    steady_hops: float = 0.0  # sends on the critical path per micro-batch and stage boundary
-    in_flight_const: float = 0.0
-    in_flight_per_pp: float = 0.0
-    in_flight_per_stage: float = 0.0
-    in_flight_per_micro_batch: float = 0.0
-    model_copies: float = 1.0  # parameter sets held by a rank, in units of its share
-    min_micro_batches_per_pp: float = 0.0  # the published order needs at least this times pp
-    paired: float = 0.0  # 1: expert traffic of one micro-batch runs beside the compute of another
+    ramp_per_pp: Num = 1.0  # length of the ramp: ramp_per_pp * pp - 1 stages
+    forward_coef: Num = 1.0  # share of F, B and W that a stage of the ramp leaves idle
+    input_coef: Num = 1.0
+    weight_coef: Num = 0.0
+    fill_per_ramp: Num = 0.0  # weight gradients put into the idle time, per stage of the ramp
+    vp_split: Num = 0.0  # 1: virtual stages shorten the ramp (interleaved)
+    ramp_hops: Num = 2.0  # sends on the critical path per stage of the ramp
+    steady_hops: Num = 0.0  # sends on the critical path per micro-batch and stage boundary
+    in_flight_const: Num = 0.0
+    in_flight_per_pp: Num = 0.0
+    in_flight_per_stage: Num = 0.0
+    in_flight_per_micro_batch: Num = 0.0
+    model_copies: Num = 1.0  # parameter sets held by a rank, in units of its share
+    paired: Num = 0.0  # 1: expert traffic of one micro-batch runs beside the compute of another
+    folded: Num = 0.0  # 1: the pipeline is folded, and the first rank holds both ends of the model
+    chunks: int = 1  # of the model on a rank, where it is not vp
+    min_micro_batches_per_pp: int = 0  # the published order needs at least this times pp
     multiple_of_pp: bool = False  # the published order needs micro-batches in whole groups of pp
+    paired_micro_batches: bool = False  # the published order needs an even number of micro-batches
+    even_pp: bool = False  # the published order needs an even number of ranks
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -48,13 +52,19 @@ SCHEDULES: dict[str, Schedule] = {
         steady_hops=2.0,
         in_flight_per_pp=1.0,
         in_flight_per_stage=-1.0,
-        min_micro_batches_per_pp=1.0,
+        min_micro_batches_per_pp=1,
         multiple_of_pp=True,
     ),
     "zb-h1": Schedule(fill_per_ramp=1.0, ramp_hops=4.0, in_flight_per_pp=1.0),
     "zb-h2": Schedule(fill_per_ramp=2.0, in_flight_per_pp=2.0, in_flight_const=-1.0),
     "zb-v": Schedule(
-        forward_coef=0.0, fill_per_ramp=1.0, ramp_hops=6.0, in_flight_per_pp=1.0, min_micro_batches_per_pp=2.0
+        forward_coef=0.0,
+        fill_per_ramp=1.0,
+        ramp_hops=6.0,
+        in_flight_per_pp=1.0,
+        folded=1.0,
+        chunks=2,
+        min_micro_batches_per_pp=2,
     ),
     "dualpipe": Schedule(
         ramp_per_pp=0.5,
@@ -65,8 +75,12 @@ SCHEDULES: dict[str, Schedule] = {
         in_flight_per_pp=1.0,
         in_flight_const=1.0,
         model_copies=2.0,
-        min_micro_batches_per_pp=2.0,
         paired=1.0,
+        folded=1.0,
+        chunks=2,
+        min_micro_batches_per_pp=2,
+        paired_micro_batches=True,
+        even_pp=True,
     ),
 }
 

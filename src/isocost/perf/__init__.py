@@ -1,5 +1,5 @@
 """From numbers to an outcome: step time and memory of many configurations at once.
 
-``block_times`` works on the block axis, ``step_time`` on the layout axis (see docs/design.md); ``inputs`` holds the
-columns both read.
+``block_times`` and ``block_peak`` work on the block axis, ``step_time`` and ``peak_memory`` on the layout axis (see
+docs/design.md); ``columns`` holds what they read.
 """

@@ -11,7 +11,7 @@ from isocost.laws import operators as op
 from isocost.laws.collectives import members_per_domain
 from isocost.laws.kernels import flash_attention_forward_s, gemm_s, grouped_gemm_s
 from isocost.num import Num, safe_div, smooth_max
-from isocost.perf.columns import Coefficients, Gemm, Kinds, Machine, Model, Policy, Split
+from isocost.perf.columns import Coefficients, Columns, Gemm, Machine, coefficients, micro_batch_tokens
 from isocost.perf.groups import exchange_s, gather_s
 
 # Sharpness of the switch between a GPU-bound and a host-bound layer, from a trial on the vTrain rows.
@@ -57,10 +57,10 @@ class BlockTimes:
     layer_backward_s: Num
 
 
-def kernels(kinds: Kinds, model: Model, split: Split) -> Iterator[tuple[Num, Num, Num, Num]]:
+def kernels(x: Columns) -> Iterator[tuple[Num, Num, Num, Num]]:
     """Yield the dense products of a block on one rank as (1 if the block has it, m, n, k)."""
-    tokens = split.micro_batch * model.seq_len / split.cp
-    tp, h = split.tp, model.hidden
+    kinds, tokens = x.kinds, micro_batch_tokens(x)
+    tp, h = x.split.tp, x.model.hidden
     query = kinds.heads * kinds.head_dim
     mla = np.where(kinds.kv_lora_rank > 0, 1.0, 0.0)
     low = np.where(kinds.q_lora_rank > 0, 1.0, 0.0)
@@ -83,12 +83,9 @@ def kernels(kinds: Kinds, model: Model, split: Split) -> Iterator[tuple[Num, Num
 
 def product_s(gemm: Gemm, c: Coefficients, m: Num, n: Num, k: Num, *, out_bytes: Num = 2.0) -> Num:
     """Time of one product in a training step."""
-    return gemm_s(
-        m=m, n=n, k=k, rate_flop_per_s=gemm.rate_flop_per_s, bytes_per_s=gemm.bytes_per_s,
-        m_half=gemm.m_half, n_half=gemm.n_half, k_half=gemm.k_half, mn_half=gemm.mn_half,
-        quantise_bytes=gemm.quantise_bytes * c.quantise, launch_s=gemm.launch_s,
-        a_bytes=gemm.element_bytes, b_bytes=gemm.element_bytes, out_bytes=out_bytes,
-    )  # fmt: skip
+    rates = coefficients(gemm, of=gemm_s) | {"quantise_bytes": gemm.quantise_bytes * c.quantise}
+    values = gemm.element_bytes
+    return gemm_s(m=m, n=n, k=k, a_bytes=values, b_bytes=values, out_bytes=out_bytes, **rates)
 
 
 def _sustained(machine: Machine, c: Coefficients) -> Machine:
@@ -105,17 +102,15 @@ def _sustained(machine: Machine, c: Coefficients) -> Machine:
     )
 
 
-def block_times(
-    kinds: Kinds, model: Model, split: Split, machine: Machine, policy: Policy, c: Coefficients
-) -> BlockTimes:
+def block_times(x: Columns, c: Coefficients) -> BlockTimes:
     """Time of one micro-batch of every row; see the module docstring."""
-    machine = _sustained(machine, c)
-    tokens = split.micro_batch * model.seq_len / split.cp
+    x = replace(x, machine=_sustained(x.machine, c))
+    kinds, model, split, machine, stack = x.kinds, x.model, x.split, x.machine, x.stack
     forward: Num = 0.0
     dgrad: Num = 0.0
     wgrad: Num = 0.0
     weights: Num = 0.0
-    for there, m, n, k in kernels(kinds, model, split):
+    for there, m, n, k in kernels(x):
         forward = forward + there * product_s(machine.gemm, c, m, n, k)
         dgrad = dgrad + there * product_s(machine.gemm, c, m, k, n)
         # Weight gradients are added to a 32-bit buffer inside the kernel: read and written.
@@ -123,12 +118,12 @@ def block_times(
         weights = weights + there * n * k
 
     routed = np.where(kinds.experts > 0, 1.0, 0.0)
-    expert_s, expert_params, expert_width = _experts(kinds, model, split, machine, c, tokens)
-    core_s, score_s = _attention(kinds, model, split, machine, policy, c)
-    pointwise_s = _pointwise_s(kinds, model, split, machine, c, tokens, expert_width)
+    expert_s, expert_params, expert_width = _experts(x, c)
+    core_s, score_s = _attention(x, c)
+    pointwise_s = _pointwise_s(x, c, expert_width)
 
-    tp_s, cp_s, ep_s = _traffic(kinds, model, split, machine, policy, c, tokens)
-    launches = c.host_expert - 1.0 + policy.expert_launches * c.host_local_expert * kinds.experts / split.ep
+    tp_s, cp_s, ep_s = _traffic(x, c)
+    launches = c.host_expert - 1.0 + stack.expert_launches * c.host_local_expert * kinds.experts / split.ep
     host_s = c.host_s * np.power(split.tp, HOST_TP_POWER) * (1.0 + routed * launches)
 
     def whole(part: Num) -> Num:
@@ -143,16 +138,16 @@ def block_times(
             host_s=whole(wait), tp_s=whole(tp_s * traffic), cp_s=whole(cp_s * traffic), ep_s=whole(ep_s * traffic),
         )  # fmt: skip
 
-    trained, r = model.trainable_frac, policy.replay_frac
+    trained, r = model.trainable_frac, stack.replay_frac
     weight_s = trained * (wgrad + expert_s)
     f = phase(forward, expert_s, c.attention_forward * core_s + score_s, pointwise_s, host_s, 1.0)
     b = phase(
         dgrad + trained * wgrad, (1.0 + trained) * expert_s, c.attention_backward * BACKWARD_FLOP * core_s + 1.5 *
         score_s, c.backward_pointwise * pointwise_s, c.host_backward * host_s, 1.0,
     )  # fmt: skip
-    again = (c.attention_forward * core_s + score_s) * np.maximum(r, policy.replay_attention_frac)
+    again = (c.attention_forward * core_s + score_s) * np.maximum(r, stack.replay_attention_frac)
     replay = phase(forward * r, expert_s * r, again, pointwise_s * r, host_s * r, r)
-    head_s, end_params = _ends(model, split, machine, tokens, c)
+    head_s, end_params = _ends(x, c)
     layers = np.maximum(model.layers, 1.0)
     layer_forward_s, layer_backward_s = f.total_s / layers, (b.total_s + replay.total_s) / layers
     # A multi-token-prediction block is one more block on the last stage; ``_ends`` counts its pass through the head.
@@ -164,65 +159,63 @@ def block_times(
     )  # fmt: skip
 
 
-def _experts(
-    kinds: Kinds, model: Model, split: Split, machine: Machine, c: Coefficients, tokens: Num
-) -> tuple[Num, Num, Num]:
+def _experts(x: Columns, c: Coefficients) -> tuple[Num, Num, Num]:
     """Forward time of the routed experts, their parameters on this rank, and the values of their activations a token.
 
     With balanced routing every rank ends with as many token copies as it sent. ``lanes`` tensor ranks hold different
     tokens when the experts are whole on a rank.
     """
+    kinds, model, split, tokens = x.kinds, x.model, x.split, micro_batch_tokens(x)
     routed = np.where(kinds.experts > 0, 1.0, 0.0)
     lanes = split.tp / split.expert_tp
     local = np.maximum(kinds.experts, 1.0) / split.ep
     width = np.maximum(kinds.moe_ffn_hidden, 1.0) / split.expert_tp
-    x = machine.experts
+    given = x.machine.experts
+    rates = replace(
+        given, width_half=given.width_half + c.expert_width_half, row_bytes=given.row_bytes * c.dispatch,
+        token_bytes=given.token_bytes * c.dispatch,
+    )  # fmt: skip
     seconds = grouped_gemm_s(
         tokens=tokens / lanes, rows=np.maximum(tokens * kinds.experts_topk / lanes, 1.0), experts=local,
         hidden=model.hidden, expert_hidden=width, matrices=kinds.ffn_matrices,
-        rate_flop_per_s=x.rate_flop_per_s, bytes_per_s=x.bytes_per_s, rows_half=x.rows_half,
-        hidden_half=x.hidden_half, width_half=x.width_half + c.expert_width_half, row_bytes=x.row_bytes * c.dispatch,
-        token_bytes=x.token_bytes * c.dispatch, launch_s=x.launch_s, weight_bytes=x.weight_bytes,
+        **coefficients(rates, of=grouped_gemm_s),
     )  # fmt: skip
     params = routed * local * kinds.ffn_matrices * model.hidden * width
     return routed * c.expert * seconds, params, routed * kinds.ffn_matrices * kinds.experts_topk * width / lanes
 
 
-def _attention(
-    kinds: Kinds, model: Model, split: Split, machine: Machine, policy: Policy, c: Coefficients
-) -> tuple[Num, Num]:
+def _attention(x: Columns, c: Coefficients) -> tuple[Num, Num]:
     """Time of the attention core forward, and of the memory traffic of scores where the kernel writes them."""
+    kinds, model, split, machine, stack = x.kinds, x.model, x.split, x.machine, x.stack
     window = np.where(kinds.window > 0, np.minimum(kinds.window, model.seq_len), model.seq_len)
     keys = op.mean_keys(seq_len=model.seq_len, window=window, chunked=kinds.chunked) * np.where(
         model.packed > 0, c.packed_keys, 1.0
     )
-    keys = np.where(policy.square_attention > 0, model.seq_len, keys)
-    x = machine.attention
+    keys = np.where(stack.square_attention > 0, model.seq_len, keys)
     # Around the context-parallel ring the kernel runs once a step: its fixed cost of a row comes cp times.
+    rates = replace(machine.attention, keys_half=machine.attention.keys_half * split.cp)
     core = flash_attention_forward_s(
         sequences=split.micro_batch, queries=model.seq_len / split.cp, keys=keys, kv_tokens=np.minimum(model.seq_len,
         2.0 * keys), heads=kinds.heads / split.tp, kv_heads=np.maximum(kinds.kv_heads / split.tp, 1.0),
-        head_dim=kinds.head_dim, v_head_dim=kinds.v_head_dim, value_bytes=2.0, rate_flop_per_s=x.rate_flop_per_s,
-        bytes_per_s=x.bytes_per_s, keys_half=x.keys_half * split.cp, rows_half=x.rows_half, kv_reads=x.kv_reads,
-        launch_s=x.launch_s,
+        head_dim=kinds.head_dim, v_head_dim=kinds.v_head_dim, value_bytes=2.0,
+        **coefficients(rates, of=flash_attention_forward_s),
     )  # fmt: skip
     # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
     core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))
     # A head that is no multiple of 8 wide falls off the tensor cores' path, as any ragged matrix does.
     core = core * op.misaligned_factor(extent=kinds.head_dim, slowdown=c.misaligned)
-    tokens = split.micro_batch * model.seq_len / split.cp
+    tokens = micro_batch_tokens(x)
     merged = op.ring_merge_bytes(
         cp=split.cp, tokens=tokens, attention_width=kinds.heads * kinds.v_head_dim / split.tp, bytes_per_value=10.0
     )
     core = core + merged / machine.hbm_bytes_per_s
     scores = tokens * model.seq_len * kinds.heads / split.tp
-    return core, policy.score_bytes * c.attention_score * scores / machine.hbm_bytes_per_s
+    return core, stack.score_bytes * c.attention_score * scores / machine.hbm_bytes_per_s
 
 
-def _pointwise_s(
-    kinds: Kinds, model: Model, split: Split, machine: Machine, c: Coefficients, tokens: Num, expert_width: Num
-) -> Num:
+def _pointwise_s(x: Columns, c: Coefficients, expert_width: Num) -> Num:
     """Forward time of a block's pointwise operators and norms."""
+    kinds, model, split, tokens = x.kinds, x.model, x.split, micro_batch_tokens(x)
     kv_heads = np.maximum(kinds.kv_heads, split.tp)
     dense_width = kinds.ffn_matrices * (kinds.ffn_hidden + kinds.shared_ffn_hidden) / split.tp
     traffic = op.pointwise_bytes(
@@ -233,13 +226,12 @@ def _pointwise_s(
         tokens=tokens, hidden=model.hidden, norms=2.0, tp=split.tp,
         sequence_parallel=split.sequence_parallel, bytes_per_value=c.norm,
     )  # fmt: skip
-    return (c.pointwise * traffic + norm) / machine.hbm_bytes_per_s
+    return (c.pointwise * traffic + norm) / x.machine.hbm_bytes_per_s
 
 
-def _traffic(
-    kinds: Kinds, model: Model, split: Split, machine: Machine, policy: Policy, c: Coefficients, tokens: Num
-) -> tuple[Num, Num, Num]:
+def _traffic(x: Columns, c: Coefficients) -> tuple[Num, Num, Num]:
     """Exposed tensor-, context- and expert-parallel traffic of one block in one direction."""
+    kinds, model, split, machine, tokens = x.kinds, x.model, x.split, x.machine, micro_batch_tokens(x)
     nic = machine.nic_bytes_per_s * c.fabric
     lanes = split.tp / split.expert_tp
     # A direction has an all-reduce per projection pair, or the same volume as gather and scatter.
@@ -255,14 +247,15 @@ def _traffic(
     domains = split.ep / inside
     reached = domains * (1.0 - np.power(1.0 - 1.0 / domains, kinds.experts_topk))
     sent_once = np.where(kinds.experts > 0, safe_div(reached, kinds.experts_topk), 1.0)
-    thinner = np.where(policy.deduplicated > 0, sent_once, 1.0)
+    thinner = np.where(x.stack.deduplicated > 0, sent_once, 1.0)
     ep_s = 2.0 * exchange_s(copies_bytes, split.ep, split.expert_tp, machine, nic / thinner)
     ep_s = np.where(kinds.experts > 0, ep_s, 0.0)
     return tp_s * c.tp_exposed, cp_s * c.cp_exposed, ep_s * c.ep_exposed
 
 
-def _ends(model: Model, split: Split, machine: Machine, tokens: Num, c: Coefficients) -> tuple[Num, Num]:
+def _ends(x: Columns, c: Coefficients) -> tuple[Num, Num]:
     """Head, loss and embedding of one micro-batch, forward and backward, and the parameters of one end."""
+    model, split, machine, tokens = x.model, x.split, x.machine, micro_batch_tokens(x)
     columns, h, gemm = model.vocab / split.tp, model.hidden, machine.gemm_16bit
     head = product_s(gemm, c, tokens, columns, h) + product_s(gemm, c, tokens, h, columns)
     head = head + model.trainable_frac * product_s(gemm, c, columns, h, tokens)

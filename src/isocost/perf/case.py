@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from isocost.catalog.records import Accelerator
 from isocost.catalog.stacks import Recipe
 from isocost.perf.columns import Coefficients
 from isocost.perf.constants import Constant, product
+from isocost.perf.layout import Layout
 from isocost.workload.architecture import Architecture
-
-T = TypeVar("T")
 
 SIXTEEN_BIT = ("bf16", "fp16")
 
@@ -32,26 +31,19 @@ class Case:
     fp8_recipe: str
     attention_kernel: str
     norm_kernel: str
-    recompute: str
-    sharding: str
     seq_len: int
     global_batch_seqs: int
-    micro_batch: int
-    tp: int
-    pp: int
-    vp: int
-    cp: int
-    ep: int
-    dp: int
-    shard_group: int
-    sequence_parallel: bool
-    schedule: str
+    layout: Layout
     tp_overlap: bool = False  # asynchronous tensor parallelism
 
     @property
     def gpus(self) -> int:
         """Accelerators of the case."""
-        return self.tp * self.pp * self.cp * self.dp
+        return self.layout.gpus
+
+    def with_axes(self, **changes: Any) -> Case:
+        """Return the case with another value on these axes of its layout."""
+        return replace(self, layout=replace(self.layout, **changes))
 
 
 # Silicon generations: kernels are written for a generation, not for a product.

@@ -1,18 +1,28 @@
 """The columns the evaluation reads: every choice already resolved to a number.
 
-Shapes: ``Kinds`` is (kinds, rows); all others are (rows,) or scalars, and broadcast. Rows are combinations of a
+Shapes: ``BlockColumns`` is (kinds, rows); all others are (rows,) or scalars, and broadcast. Rows are combinations of a
 search, or measured runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar
 
+import numpy as np
+
+from isocost.catalog.memory_recipes import Sharding
+from isocost.laws.pipeline import Schedule
 from isocost.num import Num
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Kinds:
+class BlockColumns:
     """The kinds of block of each row's model; a missing kind has ``count`` 0. Fields as in ``Block``."""
 
     count: Num
@@ -52,7 +62,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Split:
+class ShardColumns:
     """How one micro-batch is spread: the part of a layout that block times depend on."""
 
     micro_batch: Num
@@ -126,7 +136,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Policy:
+class StackColumns:
     """Choices of the recipe as numbers: recompute, kernels, precision, overlap, sharding."""
 
     replay_frac: Num  # share of the forward replayed in backward
@@ -176,30 +186,151 @@ class Coefficients:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tail:
-    """The rest of a layout."""
+class StageColumns:
+    """How blocks lie on pipeline stages, and the replicas around them: what a layout says beyond ``ShardColumns``."""
 
     pp: Num
     vp: Num
     dp: Num
     micro_batches: Num
-    layers_max: Num  # of the fullest stage
-    layers_last: Num  # of the stage with the head
-    zero1: Num  # 1 where optimizer states are sharded (ZeRO 1 and up)
-    zero3: Num  # 1 where parameters are sharded (ZeRO-3, FSDP)
     shard_group: Num  # ranks over which states are sharded
-    ramp_per_pp: Num  # coefficients of the schedule, see laws/pipeline.py
-    forward_coef: Num
-    input_coef: Num
-    weight_coef: Num
-    fill_per_ramp: Num
-    vp_split: Num
-    paired: Num
-    ramp_hops: Num
-    steady_hops: Num
-    in_flight_const: Num
-    in_flight_per_pp: Num
-    in_flight_per_stage: Num
-    in_flight_per_micro_batch: Num
-    model_copies: Num  # parameter sets of a rank's share
-    head_on_first: Num  # 1 where the schedule folds the pipeline: the first rank has both ends of the model
+    blocks_fullest: Num  # of the fullest stage
+    blocks_with_head: Num  # of the stage with the head
+    blocks_first: Num  # held by the first, by an inner and by the last rank
+    blocks_inner: Num
+    blocks_last: Num
+    schedule: Schedule
+    sharding: Sharding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """Everything that the time of a step is made of."""
+
+    kinds: BlockColumns
+    model: Model
+    split: ShardColumns
+    machine: Machine
+    stack: StackColumns
+    stage: StageColumns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BlockPolicy:
+    """What one block keeps and replays.
+
+    ``keep_*`` are the shares of each group of values that a recomputed block still keeps, ``stash_*`` the values (per
+    unit of width) that its recompute policy keeps in addition.
+    """
+
+    value_bytes: Num
+    norm_extra_bytes: Num
+    dropout_mask_bytes: Num
+    plain_ffn_bytes: Num
+    gated_ffn_bytes: Num
+    gathered_input_bytes: Num
+    score_bytes: Num
+    score_dropout_bytes: Num
+    lse_bytes: Num
+    expand_kv: Num
+    gradient_values: Num
+    input_saving_bytes: Num  # 1 where inputs of linear layers are kept in 8 bits (feed-forward bytes count it already)
+    out_copy_bytes: Num  # 1 there: the attention output is kept by its kernel too
+    routed_values: (
+        Num  # of stream width, kept per routed token: input of its expert; output too where the router needs it
+    )
+    recompute_share: Num  # of blocks that the recompute policy applies to
+    keep_stream: Num
+    keep_query: Num
+    keep_key: Num
+    keep_value: Num
+    keep_out: Num
+    keep_scores: Num
+    keep_lse: Num
+    keep_ffn: Num
+    keep_routed: Num
+    keep_up: Num  # of what latent attention projects up
+    stash_stream: Num
+    stash_ffn: Num
+    imbalance: Num  # tokens of the most loaded expert rank over the mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StagePolicy:
+    """What a rank holds besides its blocks' activations."""
+
+    sharded_weights: Num
+    sharded_gradients: Num
+    sharded_optimizer: Num
+    weight_bytes: Num
+    gradient_bytes: Num
+    optimizer_bytes: Num
+    step_bytes: Num
+    value_bytes: Num
+    pad_multiple: Num
+    dropout_mask_bytes: Num
+    head_norm_bytes: Num
+    stage_output_bytes: Num
+    gathered_head_bytes: Num
+    logit_bytes: Num
+    shard_logit_bytes: Num
+    logits_sharded: Num
+    gathered_blocks: Num
+    gathered_weight_bytes: Num
+    gathered_gradient_bytes: Num
+    buffer_values: Num
+    fixed_bytes: Num
+    allocator_factor: Num
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MemoryPolicy:
+    """Choices of the memory recipe as numbers. ``block`` lies on the block axis, ``stage`` on the layout axis."""
+
+    block: BlockPolicy  # recompute policy, attention and norm kernel
+    stage: StagePolicy  # sharding, bytes of state, loss, allocator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MemoryColumns:
+    """Everything that the peak memory is made of."""
+
+    kinds: BlockColumns
+    model: Model
+    split: ShardColumns
+    stage: StageColumns
+    memory: MemoryPolicy
+
+
+def micro_batch_tokens(x: Columns | MemoryColumns) -> Num:
+    """Return the tokens of a micro-batch on one rank."""
+    return x.split.micro_batch * x.model.seq_len / x.split.cp
+
+
+def coefficients(row: Any, *, of: Callable[..., object]) -> dict[str, Any]:
+    """Return those fields of a record that a law takes, by the names of its arguments."""
+    return {f.name: getattr(row, f.name) for f in fields(row) if f.name in _arguments(of)}
+
+
+@cache
+def _arguments(law: Callable[..., object]) -> frozenset[str]:
+    return frozenset(inspect.signature(law).parameters)
+
+
+def stacked(rows: Sequence[T]) -> T:
+    """Return records of numbers as one record of columns."""
+    values: dict[str, Any] = {}
+    for f in fields(rows[0]):  # type: ignore[arg-type]
+        parts = [getattr(row, f.name) for row in rows]
+        values[f.name] = stacked(parts) if is_dataclass(parts[0]) else np.array(parts, float)
+    return type(rows[0])(**values)
+
+
+def stacked_kinds(rows: Sequence[Sequence[T]]) -> T:
+    """Return the same of shape (kinds, rows), for rows with a record of each of their kinds of block."""
+    return type(rows[0][0])(
+        **{
+            f.name: np.array([[getattr(kind, f.name) for kind in kinds] for kinds in zip(*rows, strict=True)], float)
+            for f in fields(rows[0][0])  # type: ignore[arg-type]
+        }
+    )

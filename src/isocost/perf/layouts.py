@@ -1,7 +1,7 @@
 """Legal parallel layouts as arrays, and the count of illegal ones by the first rule they break.
 
-A layout is (gpus, tp, pp, vp, cp, ep, dp, micro-batch, sequence parallelism, recompute, sharding, schedule) for a fixed
-global batch; dp follows from the others. Precision, like the accelerator, is not in it: layouts are the same for all.
+Layouts are those of a fixed global batch, on each count of GPUs. Precision, like the accelerator, is no axis of them:
+they are the same for all.
 The product of the axes is never written out: an axis is joined at a time, and what breaks a rule is dropped before the
 next one, with the number of members of the full product that it stands for.
 """
@@ -12,28 +12,24 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocost.laws.pipeline import SCHEDULES
+from isocost.perf.layout import AXES, CHOICES, COUNTS, RECOMPUTES, SHARDINGS, Layout
 from isocost.workload.architecture import Architecture
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
-RECOMPUTES = ("none", "selective", "full")
-SHARDINGS = ("none", "zero1", "zero2", "zero3")
-# Schedules whose ranks hold two chunks of the model, the first and the last ones on the first rank.
-TWO_CHUNKS = ("zb-v", "dualpipe")
 # Beyond these, published runs are rare, and every legal value may still be given by hand.
 LARGEST_TP = 64
 LARGEST_PP = 64
 LARGEST_VP = 20
 LARGEST_CP = 16
 LARGEST_MICRO_BATCH = 16
-
-BLOCK_AXIS = ("tp", "cp", "ep", "micro_batch", "sequence_parallel", "recompute")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +76,11 @@ class Layouts:
     def __len__(self) -> int:
         return len(self.gpus)
 
-    def row(self, index: int) -> dict[str, int | bool | str]:
-        """One layout as plain values."""
-        values: dict[str, int | bool | str] = {name: int(getattr(self, name)[index]) for name in NUMBERS}
-        for name in ("recompute", "sharding", "schedule"):
-            values[name] = str(getattr(self.axes, name)[getattr(self, name)[index]])
-        return values | {"sequence_parallel": bool(self.sequence_parallel[index])}
-
-
-NUMBERS = ("gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch")
-COLUMNS = (*NUMBERS, "sequence_parallel", "recompute", "sharding", "schedule")
+    def row(self, index: int) -> Layout:
+        """Return one layout."""
+        counts: dict[str, Any] = {name: int(getattr(self, name)[index]) for name in COUNTS}
+        choices = {name: getattr(self.axes, name)[getattr(self, name)[index]] for name in CHOICES}
+        return Layout(sequence_parallel=bool(self.sequence_parallel[index]), **counts, **choices)
 
 
 def default_axes(
@@ -182,7 +173,7 @@ def legal_layouts(
         ("sequence not divisible by cp x tp", (c["sequence_parallel"] > 0) & (seq_len % (c["cp"] * c["tp"]) != 0)),
     )
     rows.join("recompute", _ints(range(len(axes.recompute))))
-    columns = {name: rows.columns[name] for name in COLUMNS}
+    columns = {name: rows.columns[name] for name in ("gpus", *AXES)}
     for column in columns.values():
         column.flags.writeable = False
     return Layouts(axes=axes, illegal=MappingProxyType(rows.illegal), **columns)
@@ -258,14 +249,14 @@ def _join_experts(rows: _Rows, architecture: Architecture, axes: Axes) -> None:
 
 def _pair_rules(layers: int, pp: int, vp: int, schedule: str) -> Iterator[tuple[str, bool]]:
     """Return what a schedule asks of pp and vp."""
-    chunks = 2 if schedule in TWO_CHUNKS else vp
+    row = SCHEDULES[schedule]
     yield "a schedule needs pp > 1", schedule != "none" and pp == 1
     yield "pp > 1 needs a schedule", schedule == "none" and pp > 1
-    yield "vp > 1 needs the interleaved schedule", schedule != "interleaved" and vp > 1
-    yield "the interleaved schedule needs vp > 1", schedule == "interleaved" and vp == 1
-    yield "layers fewer than pp x vp", pp * chunks > layers + 2  # embedding and head may fill a chunk each
+    yield "vp > 1 needs the interleaved schedule", vp > 1 and not row.vp_split
+    yield "the interleaved schedule needs vp > 1", bool(row.vp_split) and vp == 1
+    yield "layers fewer than pp x vp", pp * vp * row.chunks > layers + 2  # embedding and head may fill a chunk each
     yield "layers do not divide into pp x vp chunks", vp > 1 and not _divides(layers, pp * vp)
-    yield "DualPipe needs an even pp", schedule == "dualpipe" and pp % 2 == 1
+    yield "the schedule needs an even pp", row.even_pp and pp % 2 == 1
 
 
 def _join_schedules(rows: _Rows, layers: int, axes: Axes, global_batch_seqs: int) -> None:
@@ -299,14 +290,15 @@ def _keep_orders(rows: _Rows, axes: Axes, global_batch_seqs: int, weight: int) -
     """Drop what has too few micro-batches for the published order of its schedule."""
     c = rows.columns
     micro_batches = global_batch_seqs // (c["dp"] * c["micro_batch"])
-    need = np.array([SCHEDULES[name].min_micro_batches_per_pp for name in axes.schedule])[c["schedule"]]
-    whole = np.array([SCHEDULES[name].multiple_of_pp for name in axes.schedule])[c["schedule"]]
-    paired = np.array([name == "dualpipe" for name in axes.schedule])[c["schedule"]]
+
+    def asks(trait: str) -> NDArray[Any]:
+        return np.array([getattr(SCHEDULES[name], trait) for name in axes.schedule])[c["schedule"]]
+
     rows.keep(
         weight,
-        ("fewer micro-batches than the schedule needs", micro_batches < need * c["pp"]),
-        ("micro-batches not a multiple of pp", whole & (micro_batches % c["pp"] != 0)),
-        ("DualPipe needs an even number of micro-batches", paired & (micro_batches % 2 != 0)),
+        ("fewer micro-batches than the schedule needs", micro_batches < asks("min_micro_batches_per_pp") * c["pp"]),
+        ("micro-batches not a multiple of pp", asks("multiple_of_pp") & (micro_batches % c["pp"] != 0)),
+        ("the schedule needs an even number of micro-batches", asks("paired_micro_batches") & (micro_batches % 2 != 0)),
     )
 
 

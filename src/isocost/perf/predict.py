@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.catalog.stacks import recipes
-from isocost.laws.memory import FIT_SIGMA, MemoryBreakdown, fits_probability
+from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.perf.block import block_times
 from isocost.perf.case import Case, coefficients_of
-from isocost.perf.columns import Coefficients
+from isocost.perf.columns import Coefficients, Columns
 from isocost.perf.constants import Constant, shipped
 from isocost.perf.intervals import bands
-from isocost.perf.lowering import Columns, columns, memory_of
+from isocost.perf.lowering import columns, memory_of
 from isocost.perf.lowering_memory import capacity_bytes
+from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime, step_time
 
 
@@ -49,11 +50,9 @@ def predict(
     )  # fmt: skip
 
 
-def step_of(columns: Columns, coefficients: Coefficients) -> StepTime:
+def step_of(x: Columns, c: Coefficients) -> StepTime:
     """Step time of every row, by cause."""
-    c = columns
-    block = block_times(c.kinds, c.model, c.split, c.machine, c.policy, coefficients)
-    return step_time(block, c.model, c.split, c.tail, c.machine, c.policy, coefficients)
+    return step_time(block_times(x, c), x, c)
 
 
 def coefficient_columns(cases: Sequence[Case], constants: Mapping[str, Constant]) -> Coefficients:
@@ -91,13 +90,13 @@ def fit_probability(cases: Sequence[Case], sigma: float = FIT_SIGMA) -> NDArray[
 
 def resolve_recompute(cases: Sequence[Case], least_probability: float = LIKELIER) -> tuple[Case, ...]:
     """Each case with the fastest recompute policy open to it that fits; with the last where none does."""
-    chosen = [replace(case, recompute=POLICIES[-1]) for case in cases]
+    chosen = [case.with_axes(recompute=POLICIES[-1]) for case in cases]
     unsettled = set(range(len(chosen)))
     for policy in POLICIES[:-1]:
         rows = [row for row in sorted(unsettled) if policy != "offload" or _offloads(cases[row])]
         if not rows:
             continue
-        tried = [replace(cases[row], recompute=policy) for row in rows]
+        tried = [cases[row].with_axes(recompute=policy) for row in rows]
         fits = fit_probability(tried) >= least_probability
         settled = {row: case for row, case, good in zip(rows, tried, fits, strict=True) if good}
         for row, case in settled.items():

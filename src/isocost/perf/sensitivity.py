@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.perf.columns import Coefficients
-from isocost.perf.lowering import Columns
+from isocost.perf.columns import Coefficients, Columns
 from isocost.perf.predict import step_of
 
 Array = NDArray[np.float64]

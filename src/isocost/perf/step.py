@@ -9,7 +9,7 @@ import numpy as np
 from isocost.laws.pipeline import p2p_exposed_s, pipeline_bubble_s
 from isocost.num import Num, safe_div
 from isocost.perf.block import BlockTimes, Phase
-from isocost.perf.columns import Coefficients, Machine, Model, Policy, Split, Tail
+from isocost.perf.columns import Coefficients, Columns, coefficients, micro_batch_tokens
 from isocost.perf.groups import around_s, gather_s, ring, send_s
 
 # Share of a backward pass that gradient traffic can hide behind: the last block's gradients come after it.
@@ -42,38 +42,35 @@ class StepTime:
         return sum((getattr(self, f.name) for f in fields(self)), 0.0)
 
 
-def step_time(
-    block: BlockTimes, model: Model, split: Split, tail: Tail, machine: Machine, policy: Policy, c: Coefficients
-) -> StepTime:
+def step_time(block: BlockTimes, x: Columns, c: Coefficients) -> StepTime:
     """Time of a step of every row, from its block times (already gathered to the layout axis)."""
-    m = tail.micro_batches
-    f, b, r = _under_schedule(block, tail, c)
+    model, split, stage, machine = x.model, x.split, x.stage, x.machine
+    m = stage.micro_batches
+    f, b, r = _under_schedule(block, x, c)
     forward_s, replay_s = f.total_s, r.total_s
     blocks_s = forward_s + b.total_s + replay_s
     layer_s = blocks_s / model.layers
-    middle_s = tail.layers_max * layer_s
-    last_s = tail.layers_last * layer_s + block.head_s
+    middle_s = stage.blocks_fullest * layer_s
+    last_s = stage.blocks_with_head * layer_s + block.head_s
     head_paces = np.where(last_s > middle_s, 1.0, 0.0)
-    paced = np.where(last_s > middle_s, tail.layers_last, tail.layers_max) / model.layers
+    paced = np.where(last_s > middle_s, stage.blocks_with_head, stage.blocks_fullest) / model.layers
     stage_s = np.maximum(middle_s, last_s)
 
     bubble = pipeline_bubble_s(
-        micro_batches=m, pp=tail.pp, vp=tail.vp,
+        micro_batches=m, pp=stage.pp, vp=stage.vp,
         slowest_forward_s=paced * forward_s, slowest_backward_weight_s=paced * block.weight_s,
         slowest_backward_input_s=stage_s - paced * (forward_s + block.weight_s),
         sum_forward_s=forward_s, sum_backward_weight_s=block.weight_s,
         sum_backward_input_s=blocks_s + block.head_s - forward_s - block.weight_s,
-        ramp_per_pp=tail.ramp_per_pp, forward_coef=tail.forward_coef, input_coef=tail.input_coef,
-        weight_coef=tail.weight_coef, fill_per_ramp=tail.fill_per_ramp, vp_split=tail.vp_split,
+        **coefficients(stage.schedule, of=pipeline_bubble_s),
     )  # fmt: skip
 
-    nic = machine.nic_bytes_per_s * c.fabric
     dense = block.dense_params * paced + block.end_params
     experts = block.expert_params * paced
-    sharded = np.where(tail.zero1 > 0, tail.shard_group, 1.0)
+    sharded = np.where(stage.sharding.optimizer > 0, stage.shard_group, 1.0)
     trained = model.trainable_frac
     optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
-    domains = np.maximum(tail.dp * split.tp * split.cp * tail.pp / machine.domain, 1.0)
+    domains = np.maximum(stage.dp * split.tp * split.cp * stage.pp / machine.domain, 1.0)
     work = m * paced
     sums = {
         "gemm_s": work * (f.gemm_s + b.gemm_s),
@@ -86,9 +83,9 @@ def step_time(
         "tp_s": work * (f.tp_s + b.tp_s),
         "cp_s": work * (f.cp_s + b.cp_s),
         "ep_s": work * (f.ep_s + b.ep_s),
-        "pp_s": _pipeline_s(model, split, tail, machine, nic, c),
+        "pp_s": _pipeline_s(x, c),
         "bubble_s": bubble,
-        "dp_s": _data_parallel_s(block, paced, dense, experts, model, split, tail, machine, nic, policy, c),
+        "dp_s": _data_parallel_s(block, paced, dense, experts, x, c),
         "optimizer_s": optimizer_s,
     }
     before: Num = sum(sums.values(), 0.0)
@@ -96,15 +93,15 @@ def step_time(
     return StepTime(other_s=other, **sums)
 
 
-def _under_schedule(block: BlockTimes, tail: Tail, c: Coefficients) -> tuple[Phase, Phase, Phase]:
+def _under_schedule(block: BlockTimes, x: Columns, c: Coefficients) -> tuple[Phase, Phase, Phase]:
     """Forward, backward and replay; a schedule that pairs chunks runs their expert traffic beside another's compute."""
-    f, b, r = block.forward, block.backward, block.replay
+    f, b, r, paired = block.forward, block.backward, block.replay, x.stage.schedule.paired
     traffic_s = f.ep_s + b.ep_s + r.ep_s
-    if not (np.any(tail.paired) and np.any(traffic_s)):
+    if not (np.any(paired) and np.any(traffic_s)):
         return f, b, r
     compute_s = f.total_s + b.total_s + r.total_s - traffic_s
     waited = safe_div(beside_s(compute_s, traffic_s, c.fsdp_interference), traffic_s)
-    waited = np.where(tail.paired > 0, waited, 1.0)
+    waited = np.where(paired > 0, waited, 1.0)
     return replace(f, ep_s=f.ep_s * waited), replace(b, ep_s=b.ep_s * waited), replace(r, ep_s=r.ep_s * waited)
 
 
@@ -114,72 +111,56 @@ def beside_s(compute_s: Num, traffic_s: Num, interference: Num) -> Num:
     return np.maximum(shared_s, traffic_s) - compute_s
 
 
-def _pipeline_s(model: Model, split: Split, tail: Tail, machine: Machine, nic: Num, c: Coefficients) -> Num:
+def _pipeline_s(x: Columns, c: Coefficients) -> Num:
     """Return what a step waits for activations and their gradients between pipeline stages."""
-    tokens = split.micro_batch * model.seq_len / split.cp
+    split, stage = x.split, x.stage
     # Tensor ranks hold the same activation: each sends its share (scatter-gather), with sequence parallelism or
     # without.
-    send = send_s(2.0 * tokens * model.hidden / split.tp, split.tp * split.cp * tail.dp, machine, nic)
+    sent_bytes = 2.0 * micro_batch_tokens(x) * x.model.hidden / split.tp
+    send = send_s(sent_bytes, split.tp * split.cp * stage.dp, x.machine, _nic(x, c))
     return p2p_exposed_s(
-        micro_batches=tail.micro_batches, pp=tail.pp, vp=tail.vp, p2p_s=send, ramp_hops=tail.ramp_hops,
-        steady_hops=tail.steady_hops, vp_split=tail.vp_split, blocking_frac=c.pp_exposed,
+        micro_batches=stage.micro_batches, pp=stage.pp, vp=stage.vp, p2p_s=send, blocking_frac=c.pp_exposed,
+        **coefficients(stage.schedule, of=p2p_exposed_s),
     )  # fmt: skip
 
 
-def _data_parallel_s(
-    block: BlockTimes,
-    paced: Num,
-    dense: Num,
-    experts: Num,
-    model: Model,
-    split: Split,
-    tail: Tail,
-    machine: Machine,
-    nic: Num,
-    policy: Policy,
-    c: Coefficients,
-) -> Num:
+def _nic(x: Columns, c: Coefficients) -> Num:
+    """Return the bytes per second that a rank gets out of the fabric."""
+    return x.machine.nic_bytes_per_s * c.fabric
+
+
+def _data_parallel_s(block: BlockTimes, paced: Num, dense: Num, experts: Num, x: Columns, c: Coefficients) -> Num:
     """Return what a step waits for gradients and sharded weights.
 
     ``paced`` is the share of the model's blocks on the rank, ``dense`` and ``experts`` the parameters that it holds.
     """
+    model, split, stage, machine, nic = x.model, x.split, x.stage, x.machine, _nic(x, c)
     trained = model.trainable_frac
-    reduced_bytes = policy.gradient_bytes + policy.gather_bytes
+    reduced_bytes = x.stack.gradient_bytes + x.stack.gather_bytes
     lanes = split.ep * split.expert_tp
-    ranks = tail.dp * split.cp * split.tp / lanes
-    reduce_s = gather_s(trained * dense * reduced_bytes, tail.dp * split.cp, split.tp, machine, nic)
+    ranks = stage.dp * split.cp * split.tp / lanes
+    reduce_s = gather_s(trained * dense * reduced_bytes, stage.dp * split.cp, split.tp, machine, nic)
     reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, lanes, machine, nic)
     hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
     behind_s = _behind_s(reduce_s, hidden_s, c)
     # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
-    rounds = np.where(tail.pp > 1, 1.0, tail.micro_batches)
-    gathered_s = rounds * paced * _gather_exposed_s(block, model, split, tail, machine, nic, policy, c)
-    if np.any(tail.shard_group < tail.dp * split.cp):
-        gathered_s = gathered_s + rounds * _replicas_exposed_s(
-            dense + experts, hidden_s, model, split, tail, machine, nic, policy, c
-        )
-    return np.where(tail.zero3 > 0, gathered_s, behind_s)
+    rounds = np.where(stage.pp > 1, 1.0, stage.micro_batches)
+    gathered_s = rounds * paced * _gather_exposed_s(block, x, c)
+    if np.any(stage.shard_group < stage.dp * split.cp):
+        gathered_s = gathered_s + rounds * _replicas_exposed_s(dense + experts, hidden_s, x, c)
+    return np.where(stage.sharding.weights > 0, gathered_s, behind_s)
 
 
-def _replicas_exposed_s(
-    params: Num,
-    hidden_s: Num,
-    model: Model,
-    split: Split,
-    tail: Tail,
-    machine: Machine,
-    nic: Num,
-    policy: Policy,
-    c: Coefficients,
-) -> Num:
+def _replicas_exposed_s(params: Num, hidden_s: Num, x: Columns, c: Coefficients) -> Num:
     """Return what a step waits for the replicas of states that are sharded over fewer ranks than there are (HSDP).
 
     Each rank all-reduces its share of the gradients with the ranks that hold the same share, after every backward pass
     that scatters them. It hides behind that pass as the traffic of plain data parallelism does.
     """
-    share_bytes = model.trainable_frac * params * policy.gradient_bytes / tail.shard_group
-    replicas = tail.dp * split.cp / tail.shard_group
-    traffic_s = 2.0 * gather_s(share_bytes, replicas, split.tp * tail.shard_group, machine, nic)
+    split, stage = x.split, x.stage
+    share_bytes = x.model.trainable_frac * params * x.stack.gradient_bytes / stage.shard_group
+    replicas = stage.dp * split.cp / stage.shard_group
+    traffic_s = 2.0 * gather_s(share_bytes, replicas, split.tp * stage.shard_group, x.machine, _nic(x, c))
     return np.where(replicas > 1.0, _behind_s(traffic_s, hidden_s, c), 0.0)
 
 
@@ -188,23 +169,13 @@ def _behind_s(traffic_s: Num, hidden_s: Num, c: Coefficients) -> Num:
     return np.maximum(c.dp_exposed * traffic_s, traffic_s - hidden_s)
 
 
-def _gather_exposed_s(
-    block: BlockTimes,
-    model: Model,
-    split: Split,
-    tail: Tail,
-    machine: Machine,
-    nic: Num,
-    policy: Policy,
-    c: Coefficients,
-) -> Num:
+def _gather_exposed_s(block: BlockTimes, x: Columns, c: Coefficients) -> Num:
     """Return what one micro-batch of ZeRO-3 waits for its gathers and scatters, all blocks."""
+    model, machine = x.model, x.machine
     params = (block.dense_params + block.expert_params + 2.0 * block.end_params) / model.layers
-
-    over = ring(tail.shard_group, split.tp, machine, nic)
-
-    gather = around_s(params * policy.gather_bytes, over, machine)
-    scatter = around_s(params * model.trainable_frac * policy.gradient_bytes, over, machine)
+    over = ring(x.stage.shard_group, x.split.tp, machine, _nic(x, c))
+    gather = around_s(params * x.stack.gather_bytes, over, machine)
+    scatter = around_s(params * model.trainable_frac * x.stack.gradient_bytes, over, machine)
     forward = beside_s(block.layer_forward_s, gather, c.fsdp_interference)
     backward = beside_s(block.layer_backward_s, gather + scatter, c.fsdp_interference)
     return model.layers * (forward + backward)

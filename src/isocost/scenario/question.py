@@ -11,10 +11,11 @@ from isocost.catalog.stacks import Recipe, recipe
 from isocost.errors import InputError, Problem
 from isocost.money.terms import CAPACITY_BLOCK, SPOT
 from isocost.perf.constants import shipped
+from isocost.perf.layout import FIXABLE
 from isocost.perf.site import SiteCalibration, fingerprint
 from isocost.perf.site_file import load_calibration
 from isocost.scenario.conditions import conditions_of, note_conditions, note_spot, owned_price, within_a_block
-from isocost.scenario.record import LAYOUT_KEYS, Scenario
+from isocost.scenario.record import Scenario
 from isocost.scenario.supply import Note, supplied
 from isocost.scenario.switches import Switched, switched
 from isocost.search.question import OWNED, Option, Question
@@ -96,7 +97,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             tp_overlap=run.tp_overlap, recipe_assumed=scenario.stack is None and calibration is None,
             global_batch_seqs=scenario.global_batch_seqs, precisions=precisions, deadline_s=deadline_s,
             budget_usd=scenario.budget_usd, power_w=scenario.power_w,
-            fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
+            fixed={key: value for key in FIXABLE if (value := getattr(scenario, key)) is not None},
             top=scenario.top or TOP, calibration=calibration, pue=COOLED.get(conditions.facility.cooling, PUE),
             conditions=conditions, confidence=scenario.confidence or CONFIDENCE,
             measured_mfu=None if scenario.tuning is None else scenario.tuning.get("mfu"),

@@ -17,6 +17,7 @@ from isocost.catalog.records import TERMS, TRAINING_PRECISIONS
 from isocost.catalog.stacks import ATTENTION_KERNELS
 from isocost.errors import DataError, InputError, Problem
 from isocost.laws.pipeline import SCHEDULES
+from isocost.perf.layout import RECOMPUTES, SHARDINGS
 from isocost.scenario import values
 from isocost.scenario.settings import Settings, settings
 from isocost.scenario.supply import room_problems, supply_problems
@@ -24,10 +25,8 @@ from isocost.scenario.values import ALIASES, Context, Model, choice, choices, co
 from isocost.workload.architecture import Architecture
 
 MAX_BYTES: Final = 1_000_000
-RECOMPUTE: Final = ("none", "selective", "full")
 NORM_KERNELS: Final = ("fused", "eager", "compiled")
 GRADIENT_PRECISIONS: Final = ("bf16", "fp16", "fp32")
-SHARDING: Final = ("none", "zero1", "zero2", "zero3")
 _PATHS: Final = ("model", "catalog", "calibration")  # relative to the folder of the scenario
 _PATHS_IN: Final = (("reliability", "events"), ("programme", "items"), ("frontier", "family"), ("frontier", "laws"))
 _NEEDS_MODEL: Final = (
@@ -63,8 +62,8 @@ class Scenario:
     cp: _Degree = None
     ep: _Degree = None
     micro_batch: _Degree = None
-    recompute: Annotated[str | None, reads(choice(*RECOMPUTE))] = None
-    sharding: Annotated[str | None, reads(choice(*SHARDING))] = None
+    recompute: Annotated[str | None, reads(choice(*RECOMPUTES))] = None
+    sharding: Annotated[str | None, reads(choice(*SHARDINGS))] = None
     schedule: Annotated[str | None, reads(choice(*SCHEDULES))] = None
     attention_kernel: Annotated[str | None, reads(choice(*ATTENTION_KERNELS))] = None
     norm_kernel: Annotated[str | None, reads(choice(*NORM_KERNELS))] = None
@@ -97,7 +96,6 @@ class Scenario:
 
 
 KEYS: Final = tuple(ALIASES.get(field.name, field.name) for field in fields(Scenario))
-LAYOUT_KEYS: Final = ("tp", "pp", "vp", "cp", "ep", "micro_batch", "recompute", "sharding", "schedule")
 
 
 @cache

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from isocost.catalog.records import rates_by_precision
-from isocost.laws.memory import FIT_SIGMA, MemoryBreakdown, fits_probability
+from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.perf.intervals import Band, certainty_of
+from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
-from isocost.search.evaluator import with_layout
 from isocost.search.intervals import peak_interval, scaled, whole_ends, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
 from isocost.search.question import DAY_S, HOUR_S, Candidate, Interval
@@ -59,8 +59,8 @@ def _one(record: T, k: int, size: int) -> T:
 def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) -> Candidate:
     number, layout = pool.place(row)
     t, site, question = pool.results[number].tables, pool.sites[number], pool.question
-    values: dict[str, Any] = t.layouts.row(layout)
-    gpus, batch = int(values["gpus"]), t.case.global_batch_seqs
+    case = replace(t.case, layout=t.layouts.row(layout))
+    gpus, batch = case.gpus, case.global_batch_seqs
     whole = pool.wholes[number]
     peak = float(memory.total)
     if whole is not None and float(gpus) in whole.gpus:
@@ -74,7 +74,6 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     flop_per_s = tokens_per_s * train_flop_per_token(question.architecture, question.seq_len, causal=False)
     rate, rate_16bit = rates[t.case.precision], rates["bf16"] or rates["fp16"]
     fits = peak <= ceiling(question, t)
-    case = with_layout(t.case, values)
     certainty = certainty_of(case, question.calibration)
     mfu, mfu_16bit = (flop_per_s / peak_rate if peak_rate else None for peak_rate in (rate, rate_16bit))
     gpu_s = gpus * run_s
@@ -91,8 +90,8 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     if energy is not None:
         intervals["energy_j"] = Interval(low=energy.low, high=energy.high)
     return Candidate(
-        option=t.option, precision=t.case.precision, global_batch_seqs=batch,
-        micro_batches=batch // (values["dp"] * values["micro_batch"]), steps=pool.steps, step_s=step_s, time=time,
+        option=t.option, precision=t.case.precision, layout=case.layout, global_batch_seqs=batch,
+        micro_batches=batch // (case.layout.dp * case.layout.micro_batch), steps=pool.steps, step_s=step_s, time=time,
         memory=memory, peak_bytes=peak, capacity_bytes=t.capacity_bytes, fits=fits,
         fits_probability=float(
             fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)
@@ -103,7 +102,7 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
         energy_usd=widened(paid.energy_usd, ends.wall), cost_usd=cost,
         certainty=certainty, intervals=intervals,
         power_w=None if site.full_w is None else gpus * site.full_w, binds=largest_cause(time),
-        limit=LIMITS[int(pool.limit[row])], **values,
+        limit=LIMITS[int(pool.limit[row])],
     )  # fmt: skip
 
 

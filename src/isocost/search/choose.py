@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from isocost.perf.layout import AXES, MATERIAL
 from isocost.search.candidates import candidates, shares
 from isocost.search.evaluator import Index
 from isocost.search.pool import Pool, ceiling, ordered
@@ -16,8 +17,6 @@ GIB = 2.0**30
 # in comparing two layouts of one model on one chip.
 NEAR_MEMORY = 1.5
 FASTER_FRAC = 0.01
-# Layouts that differ in nothing of this are the same plan to a reader; each is shown once, at its best.
-MATERIAL = ("precision", "gpus", "tp", "pp", "cp", "ep", "recompute", "sharding")
 # Near-optimal rows to look through for materially different ones.
 MOST_NEAR = 20_000
 
@@ -59,7 +58,8 @@ def alternatives(pool: Pool, chosen: int) -> list[int]:
 def _signature(pool: Pool, row: int) -> tuple[object, ...]:
     number, layout = pool.place(row)
     t = pool.results[number].tables
-    columns = (getattr(t.layouts, name)[layout].item() for name in MATERIAL[1:])
+    # Layouts that differ in nothing of this are the same plan to a reader; each is shown once, at its best.
+    columns = (getattr(t.layouts, name)[layout].item() for name in ("gpus", *MATERIAL))
     return (t.option.label, t.case.precision, *columns)
 
 
@@ -76,7 +76,7 @@ def describe_alternatives(chosen: Candidate, near: list[Candidate], cost: list[f
 
 def differences(a: Candidate, b: Candidate) -> dict[str, tuple[object, object]]:
     """Return what is different in two plans: name to (a, b)."""
-    names = (*MATERIAL, "vp", "dp", "micro_batch", "sequence_parallel", "schedule")
+    names = dict.fromkeys(("precision", "gpus", *MATERIAL, *AXES))  # the material ones first
     pairs: dict[str, tuple[object, object]] = {name: (getattr(a, name), getattr(b, name)) for name in names}
     pairs = {"option": (a.option.label, b.option.label), **pairs}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -14,25 +14,27 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.laws.memory import MemoryBreakdown
-from isocost.num import Num
+from isocost.catalog.memory_recipes import SHARDING
+from isocost.laws.pipeline import SCHEDULES
 from isocost.perf.block import BlockTimes, block_times
+from isocost.perf.block_memory import BlockMemory
 from isocost.perf.case import Case, coefficients_of
-from isocost.perf.columns import Coefficients, Machine, Model, Policy, Split, Tail
+from isocost.perf.columns import (
+    Coefficients,
+    Columns,
+    MemoryColumns,
+    ShardColumns,
+    StackColumns,
+    StageColumns,
+    StagePolicy,
+    stacked,
+)
 from isocost.perf.constants import Constant
-from isocost.perf.layouts import BLOCK_AXIS, Ints, Layouts, small_axis
+from isocost.perf.layout import BLOCK_AXES, STAGE_AXES, Layout
+from isocost.perf.layouts import Ints, Layouts, small_axis
 from isocost.perf.lowering import columns, memory_columns
 from isocost.perf.lowering_memory import capacity_bytes
-from isocost.perf.peak import (
-    BlockPeak,
-    BlockPolicy,
-    MemoryPolicy,
-    StagePolicy,
-    block_peak,
-    paced_blocks,
-    peak_memory,
-    stage_blocks,
-)
+from isocost.perf.peak import MemoryBreakdown, block_peak, paced_blocks, peak_memory, stage_blocks
 from isocost.perf.step import StepTime, step_time
 from isocost.search.question import Option, Question
 
@@ -41,35 +43,30 @@ Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
 Rows = Index | slice
 
-STAGE_AXIS = ("pp", "vp", "schedule", "sharding")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _BlockSide:
     """What the step time reads from the block axis."""
 
     times: BlockTimes
-    split: Split
-    policy: Policy
+    split: ShardColumns
+    stack: StackColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _PeakSide:
     """What the peak reads from the block axis."""
 
-    peak: BlockPeak
-    split: Split
+    peak: BlockMemory
+    split: ShardColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _StageSide:
-    """What both read from the stage axis; of the tail, what depends on dp is filled in on the layout axis."""
+    """What both read from the stage axis; of the columns, what depends on dp is filled in on the layout axis."""
 
-    tail: Tail
-    stage: StagePolicy
-    first: Num  # blocks of the first, an inner and the last rank
-    inner: Num
-    last: Num
+    stage: StageColumns
+    policy: StagePolicy
 
 
 class Gather(Generic[T]):
@@ -125,16 +122,9 @@ def base_case(question: Question, option: Option, precision: str, nic: float) ->
         architecture=question.architecture, kind=question.kind, accelerator=option.accelerator, nic_bytes_per_s=nic,
         nic_latency_s=option.fabric.tiers[0].latency_s, site="", user=user, recipe=recipe, precision=precision,
         fp8_recipe="", attention_kernel=question.attention_kernel or recipe.attention_kernel,
-        norm_kernel=question.norm_kernel or recipe.norm_kernel, tp_overlap=question.tp_overlap, recompute="none",
-        sharding="none", seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1, micro_batch=1,
-        tp=1, pp=1, vp=1, cp=1, ep=1, dp=1, shard_group=1, sequence_parallel=False, schedule="none",
+        norm_kernel=question.norm_kernel or recipe.norm_kernel, tp_overlap=question.tp_overlap,
+        seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1, layout=Layout(),
     )  # fmt: skip
-
-
-def with_layout(case: Case, row: Mapping[str, Any]) -> Case:
-    """Return the case with a layout of ``Layouts.row``: states are sharded over all dp x cp ranks."""
-    values = {name: value for name, value in row.items() if name != "gpus"}
-    return replace(case, shard_group=row["dp"] * row["cp"], **values)
 
 
 def _numbers(record: T) -> T:
@@ -154,8 +144,8 @@ class SmallAxes:
 
 def small_axes(layouts: Layouts) -> SmallAxes:
     """Return the small axes of a set of layouts; the same for every option and precision."""
-    blocks, block = small_axis(layouts, BLOCK_AXIS)
-    stages, stage = small_axis(layouts, STAGE_AXIS)
+    blocks, block = small_axis(layouts, BLOCK_AXES)
+    stages, stage = small_axis(layouts, STAGE_AXES)
     return SmallAxes(blocks=blocks, block=block, stages=stages, stage=stage)
 
 
@@ -168,97 +158,88 @@ class Tables:
     layouts: Layouts
     axes: SmallAxes
     capacity_bytes: float
-    model: Model
-    machine: Machine
     coefficients: Coefficients
-    block_policy: BlockPolicy
+    step: Columns  # of the case: what the block and the stage axis say is put in for each layout
+    held: MemoryColumns
     peaks: Gather[_PeakSide]
     blocks: Gather[_BlockSide]
     stages: Gather[_StageSide]
     sharding_domain: int = 0  # states are sharded within so many accelerators and replicated beyond; 0: over all ranks
 
-    def _tail(self, rows: Rows, stage: _StageSide, split: Split) -> Tail:
-        """Return the tail of these layouts, what depends on dp filled in."""
+    def _stage(self, rows: Rows, stage: StageColumns, split: ShardColumns) -> StageColumns:
+        """Return the stages of these layouts, what depends on dp filled in."""
         dp = self.layouts.dp[rows].astype(float)
         micro_batches = self.case.global_batch_seqs / (dp * split.micro_batch)
         group = dp * split.cp
         if self.sharding_domain:
             inside = np.maximum(self.sharding_domain // split.tp, 1.0)
             group = np.where(group % inside == 0.0, inside, group)
-        return replace(stage.tail, dp=dp, micro_batches=micro_batches, shard_group=group)
+        return replace(stage, dp=dp, micro_batches=micro_batches, shard_group=group)
 
     def memory(self, rows: Rows) -> MemoryBreakdown:
         """Peak memory of these layouts, by part."""
         side = self.peaks.take(self.axes.block[rows])
-        stage = self.stages.take(self.axes.stage[rows])
-        policy = MemoryPolicy(block=self.block_policy, stage=stage.stage)
-        tail, ranks = self._tail(rows, stage, side.split), (stage.first, stage.inner, stage.last)
-        return peak_memory(side.peak, self.model, side.split, tail, policy, ranks)
+        at = self.stages.take(self.axes.stage[rows])
+        stage, policy = self._stage(rows, at.stage, side.split), replace(self.held.memory, stage=at.policy)
+        return peak_memory(side.peak, replace(self.held, split=side.split, stage=stage, memory=policy))
 
-    def parts(self, rows: Rows) -> tuple[_BlockSide, Tail]:
-        """Block times of these layouts, and the rest of each."""
+    def parts(self, rows: Rows) -> tuple[BlockTimes, Columns]:
+        """Block times of these layouts, and the columns of each."""
         side = self.blocks.take(self.axes.block[rows])
-        return side, self._tail(rows, self.stages.take(self.axes.stage[rows]), side.split)
+        stage = self._stage(rows, self.stages.take(self.axes.stage[rows]).stage, side.split)
+        return side.times, replace(self.step, split=side.split, stack=side.stack, stage=stage)
 
     def time(self, rows: Rows) -> StepTime:
         """Step time of these layouts, by cause."""
-        side, tail = self.parts(rows)
-        return step_time(side.times, self.model, side.split, tail, self.machine, side.policy, self.coefficients)
+        times, x = self.parts(rows)
+        return step_time(times, x, self.coefficients)
 
 
 def tables(case: Case, option: Option, layouts: Layouts, axes: SmallAxes, constants: Mapping[str, Constant]) -> Tables:
     """Prepare layouts for evaluation; ``case`` says everything but the layout."""
-    recomputes = [replace(case, recompute=name) for name in layouts.axes.recompute]
-    one, by_recompute, memory = columns([case]), columns(recomputes), memory_columns(recomputes)
-    kinds, model, machine = one.kinds, _numbers(one.model), _numbers(one.machine)
-    c = Coefficients(**coefficients_of(case, dict(constants)))
-    split = _split(axes.blocks)
+    recomputes = [case.with_axes(recompute=name) for name in layouts.axes.recompute]
     place, size = axes.blocks["recompute"].astype(np.intp), len(axes.blocks["recompute"])
-    policy = Gather(by_recompute.policy, len(recomputes)).take(place)
-    held = MemoryPolicy(
-        block=Gather(memory.memory.block, len(recomputes)).take(place),
-        stage=_numbers(memory_columns([case]).memory.stage),
-    )
-    times = block_times(kinds, model, split, machine, policy, c)
+    one, held = columns([case]), memory_columns([case])
+    model, split = _numbers(one.model), _split(axes.blocks)
+    stack = Gather(columns(recomputes).stack, len(recomputes)).take(place)
+    kept = Gather(memory_columns(recomputes).memory.block, len(recomputes)).take(place)
+    one = replace(one, model=model, machine=_numbers(one.machine), split=split, stack=stack)
+    held = replace(held, model=model, split=split, memory=replace(held.memory, block=kept))
+    c = Coefficients(**coefficients_of(case, dict(constants)))
     return Tables(
-        option=option, case=case, layouts=layouts, axes=axes, model=model, machine=machine, coefficients=c,
-        capacity_bytes=capacity_bytes(option.accelerator.memory_bytes), block_policy=held.block,
-        peaks=Gather(_PeakSide(peak=block_peak(kinds, model, split, held), split=split), size),
-        blocks=Gather(_BlockSide(times=times, split=split, policy=policy), size),
+        option=option, case=case, layouts=layouts, axes=axes, coefficients=c, step=one, held=held,
+        capacity_bytes=capacity_bytes(option.accelerator.memory_bytes),
+        peaks=Gather(_PeakSide(peak=block_peak(held), split=split), size),
+        blocks=Gather(_BlockSide(times=block_times(one, c), split=split, stack=stack), size),
         stages=Gather(_stages(case, layouts, axes.stages), len(axes.stages["pp"])),
     )  # fmt: skip
 
 
-def _split(blocks: Mapping[str, Ints]) -> Split:
+def _split(blocks: Mapping[str, Ints]) -> ShardColumns:
     """Return the block axis as columns."""
     tp, cp, ep, micro_batch, parallel = (
         blocks[name].astype(float) for name in ("tp", "cp", "ep", "micro_batch", "sequence_parallel")
     )
     # With expert parallelism, experts are whole on a rank.
     expert_tp = np.where(ep > 1, 1.0, tp)
-    return Split(micro_batch=micro_batch, tp=tp, cp=cp, ep=ep, expert_tp=expert_tp, sequence_parallel=parallel)
+    return ShardColumns(micro_batch=micro_batch, tp=tp, cp=cp, ep=ep, expert_tp=expert_tp, sequence_parallel=parallel)
 
 
 def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageSide:
-    """Return the stage axis as columns: what a schedule and a sharding mean is looked up in a case of each."""
-    by_schedule = columns([replace(case, schedule=name) for name in layouts.axes.schedule]).tail
-    by_sharding = memory_columns([replace(case, sharding=name) for name in layouts.axes.sharding])
-    base = columns([case]).tail
-    schedule, sharding = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
-    layers = float(case.architecture.layers)
-    pp, vp = stages["pp"].astype(float), stages["vp"].astype(float)
-    fullest, end = paced_blocks(layers, pp, vp)
-    known = {
-        "pp": pp, "vp": vp, "layers_max": fullest, "layers_last": end,
-        "dp": 1.0, "micro_batches": 1.0, "shard_group": 1.0,  # filled in on the layout axis
-    }  # fmt: skip
-    looked_up = {}
-    for f in fields(Tail):
-        of_schedule, of_sharding = getattr(by_schedule, f.name), getattr(by_sharding.tail, f.name)
-        # The base case has neither schedule nor sharding: what a sharding changes in it is the sharding's to say.
-        varies = bool((of_sharding != getattr(base, f.name)).any())
-        looked_up[f.name] = of_sharding[sharding] if varies else of_schedule[schedule]
-    stage = Gather(by_sharding.memory.stage, len(layouts.axes.sharding)).take(sharding)
-    tail = Tail(**(looked_up | known))
-    first, inner, last = stage_blocks(layers, tail.pp, tail.vp, tail.head_on_first)
-    return _StageSide(tail=tail, stage=stage, first=first, inner=inner, last=last)
+    """Return the stage axis as columns: what a schedule and a sharding mean is looked up in a row of each."""
+    names, shardings = layouts.axes.schedule, layouts.axes.sharding
+    place, sharded = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
+    schedule = Gather(stacked([SCHEDULES[name] for name in names]), len(names)).take(place)
+    sharding = Gather(stacked([SHARDING[name] for name in shardings]), len(shardings)).take(sharded)
+    policies = memory_columns([case.with_axes(sharding=name) for name in shardings]).memory.stage
+    layers, pp, vp = float(case.architecture.layers), stages["pp"].astype(float), stages["vp"].astype(float)
+    fullest, with_head = paced_blocks(layers, pp, vp)
+    first, inner, last = stage_blocks(layers, pp, vp, schedule.folded)
+    return _StageSide(
+        stage=StageColumns(
+            pp=pp, vp=vp, blocks_fullest=fullest, blocks_with_head=with_head, blocks_first=first, blocks_inner=inner,
+            blocks_last=last, schedule=schedule, sharding=sharding,
+            dp=1.0, micro_batches=1.0, shard_group=1.0,  # filled in on the layout axis
+        ),
+        policy=Gather(policies, len(shardings)).take(sharded),
+    )  # fmt: skip

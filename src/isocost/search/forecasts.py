@@ -20,7 +20,7 @@ from isocost.forecast import Conditions, Run, evaluate, inputs_of
 from isocost.perf.case import Case
 from isocost.perf.intervals import certainty_of
 from isocost.search.chunks import Evaluated
-from isocost.search.evaluator import Floats, Tables, with_layout
+from isocost.search.evaluator import Floats, Tables
 from isocost.search.question import Option, Question
 from isocost.stats.distributions import draw
 from isocost.workload.flops import train_flop_per_token
@@ -76,7 +76,7 @@ def _over(values: NDArray[np.float64], share: float) -> Floats:
 
 def run_of(question: Question, tables: Tables, layout: int, catalog: Catalog, step_s: float) -> Run:
     """Return what a forecast of one layout needs; ``step_s`` is its step time."""
-    case = with_layout(tables.case, tables.layouts.row(layout))
+    case = replace(tables.case, layout=tables.layouts.row(layout))
     return run_at(question, tables.option, case, catalog, step_s)
 
 

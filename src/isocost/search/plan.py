@@ -20,7 +20,7 @@ from isocost.search.assumptions import assumptions, not_modelled, with_batch
 from isocost.search.candidates import candidates
 from isocost.search.chosen import as_forecast, forecast
 from isocost.search.chunks import evaluate
-from isocost.search.evaluator import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables, with_layout
+from isocost.search.evaluator import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
 from isocost.search.question import Alternative, Answer, Candidate, Question
 from isocost.search.relaxations import ways_out
@@ -149,8 +149,4 @@ def case_of(question: Question, candidate: Candidate) -> Case:
     asked, _ = with_batch(question)
     nic = nic_bytes_per_s(candidate.option)
     case = base_case(asked, candidate.option, candidate.precision, nic)
-    names = (
-        "gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "sequence_parallel", "recompute", "sharding",
-        "schedule",
-    )  # fmt: skip
-    return with_layout(case, {name: getattr(candidate, name) for name in names})
+    return replace(case, layout=candidate.layout)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.catalog.stacks import Recipe
 from isocost.forecast import Conditions, Outlook
-from isocost.laws.memory import MemoryBreakdown
 from isocost.perf.intervals import Certainty
+from isocost.perf.layout import Layout
+from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.site import SiteCalibration
 from isocost.perf.step import StepTime
 from isocost.workload.architecture import Architecture
@@ -104,18 +106,7 @@ class Candidate:
 
     option: Option
     precision: str
-    gpus: int
-    tp: int
-    pp: int
-    vp: int
-    cp: int
-    ep: int
-    dp: int
-    micro_batch: int
-    sequence_parallel: bool
-    recompute: str
-    sharding: str
-    schedule: str
+    layout: Layout
     global_batch_seqs: int
     micro_batches: int
     steps: int
@@ -142,6 +133,20 @@ class Candidate:
     certainty: Certainty
     intervals: Mapping[str, Interval]  # by name of the figure
     limit: str = ""
+
+    # The axes of the layout, as figures of the plan: ``answer.chosen.tp``.
+    gpus = property(attrgetter("layout.gpus"))
+    tp = property(attrgetter("layout.tp"))
+    pp = property(attrgetter("layout.pp"))
+    vp = property(attrgetter("layout.vp"))
+    cp = property(attrgetter("layout.cp"))
+    ep = property(attrgetter("layout.ep"))
+    dp = property(attrgetter("layout.dp"))
+    micro_batch = property(attrgetter("layout.micro_batch"))
+    sequence_parallel = property(attrgetter("layout.sequence_parallel"))
+    recompute = property(attrgetter("layout.recompute"))
+    sharding = property(attrgetter("layout.sharding"))
+    schedule = property(attrgetter("layout.schedule"))
 
     @property
     def days(self) -> float:

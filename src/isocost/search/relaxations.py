@@ -65,10 +65,10 @@ def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
     share = [pool.results[k].peak_bytes / pool.results[k].tables.capacity_bytes for k in range(len(pool.results))]
     row = int(np.argmin(np.concatenate(share)))
     (best,) = candidates(pool, [row])
-    replay = "no" if best.recompute == "none" else best.recompute
+    replay = "no" if best.layout.recompute == "none" else best.layout.recompute
     ways = [
         f"needs {best.peak_bytes / GIB:.1f} GiB per GPU of {best.capacity_bytes / GIB:.1f} on {best.option.label} "
-        f"({counted(best.gpus, 'GPU')}, tp {best.tp}, pp {best.pp}, {replay} recompute; "
+        f"({counted(best.gpus, 'GPU')}, tp {best.layout.tp}, pp {best.layout.pp}, {replay} recompute; "
         f"fits with probability {best.fits_probability:.0%})"
     ]
     hints = []
@@ -90,7 +90,7 @@ def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
 def _advice(name: str, pool: Pool, row: int) -> str:
     number, layout = pool.place(row)
     layouts: Layouts = pool.results[number].tables.layouts
-    return ADVICE.get(name, name + " {}").format(layouts.row(layout)[name])
+    return ADVICE.get(name, name + " {}").format(getattr(layouts.row(layout), name))
 
 
 def _grown(question: Question) -> Question:

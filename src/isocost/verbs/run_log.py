@@ -75,8 +75,8 @@ def disagreements(log: Timed, case: Case, of: str) -> list[Problem]:
     """Return what the log says of its run and ``of`` says otherwise: then it is a log of another run."""
     facts, model = log.reading.facts, case.architecture
     said: dict[str, float] = {
-        "gpus": case.gpus, "tp": case.tp, "pp": case.pp, "cp": case.cp, "ep": case.ep,
-        "global_batch": case.global_batch_seqs, "micro_batch": case.micro_batch, "seq_len": case.seq_len,
+        "gpus": case.gpus, "tp": case.layout.tp, "pp": case.layout.pp, "cp": case.layout.cp, "ep": case.layout.ep,
+        "global_batch": case.global_batch_seqs, "micro_batch": case.layout.micro_batch, "seq_len": case.seq_len,
         "layers": model.layers, "hidden": model.hidden,
     }  # fmt: skip
     found = [(name, facts[name], value) for name, value in said.items() if facts.get(name, value) != value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from isocost.perf.layout import COUNTS
 from isocost.search.question import Candidate, Interval, Spread
 from isocost.units import show
 
@@ -46,12 +47,12 @@ MEMORY_PARTS: Final = {
 
 def layout_text(c: Candidate) -> str:
     """Return a layout as one phrase: "tp 8, pp 4, dp 32, micro-batch 1, selective recompute, zero1"."""
-    degrees = [f"{name} {getattr(c, name)}" for name in ("tp", "pp", "vp", "cp", "ep", "dp")]
-    shown = [text for text in degrees if not text.endswith(" 1")]
-    shown.append(f"micro-batch {c.micro_batch}")
-    shown += [f"{c.recompute} recompute"] if c.recompute != "none" else []
-    shown += [c.sharding] if c.sharding != "none" else []
-    shown += [c.schedule] if c.schedule != "none" else []
+    x = c.layout
+    degrees = {name: getattr(x, name) for name in COUNTS if name != "micro_batch"}
+    shown = [f"{name} {degree}" for name, degree in degrees.items() if degree > 1]
+    shown.append(f"micro-batch {x.micro_batch}")
+    shown += [f"{x.recompute} recompute"] if x.recompute != "none" else []
+    shown += [word for word in (x.sharding, x.schedule) if word != "none"]
     return ", ".join(shown)
 
 
@@ -81,7 +82,8 @@ def between(interval: Interval, unit: str) -> str:
 
 def degrees(c: Candidate) -> str:
     """Return tp, pp (times vp), cp, ep and dp as one cell, those of 1 left out."""
-    pp = f"pp{c.pp}" + (f"x{c.vp}" if c.vp > 1 else "")
-    named = [("tp", c.tp), ("cp", c.cp), ("ep", c.ep), ("dp", c.dp)]
-    parts = {name: f"{name}{value}" for name, value in named if value > 1} | ({"pp": pp} if c.pp > 1 else {})
-    return " ".join(parts[name] for name in ("tp", "pp", "cp", "ep", "dp") if name in parts) or "one GPU"
+    x = c.layout
+    parts = {name: f"{name}{degree}" for name in COUNTS if (degree := getattr(x, name)) > 1}
+    if x.vp > 1:
+        parts["pp"] += f"x{x.vp}"
+    return " ".join(text for name, text in parts.items() if name not in ("vp", "micro_batch")) or "one GPU"

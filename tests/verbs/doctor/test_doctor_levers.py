@@ -114,7 +114,7 @@ def test_a_stack_without_tensor_parallelism_is_not_told_to_use_it() -> None:
     near = neighbourhood(run, calibrate(run), shipped(), 1e12)
     assert set(near.layouts.tp.tolist()) == set(near.layouts.cp.tolist()) == {1}
     assert "tp_overlap" not in {option.lever for option in options(run, 1e12)}
-    by_hand = replace(run, case=replace(run.case, tp=2, dp=4))
+    by_hand = replace(run, case=run.case.with_axes(tp=2, dp=4))
     assert set(neighbourhood(by_hand, calibrate(run), shipped(), 1e12).layouts.tp.tolist()) == {1, 2}
 
 
@@ -142,9 +142,9 @@ def test_sharding_within_a_node_keeps_gathers_off_the_network() -> None:
     near, run = _near("many"), _run("many")
     here = next(v for v in near.variants if set(v.changes) == {"shard_group"})
     plain, own = near.variants[0], np.array([near.own], np.intp)
-    _, tail = here.tables.parts(own)
-    assert float(np.ravel(tail.shard_group)[0]) == 8.0
-    assert float(np.ravel(plain.tables.parts(own)[1].shard_group)[0]) == 32.0
+    _, x = here.tables.parts(own)
+    assert float(np.ravel(x.stage.shard_group)[0]) == 8.0
+    assert float(np.ravel(plain.tables.parts(own)[1].stage.shard_group)[0]) == 32.0
     assert here.peak_bytes[near.own] > plain.peak_bytes[near.own]
     assert run.case.gpus == 32
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples.cases import varied
 from samples.measure_logs import LOGS, megatron
 from samples.measure_traces import step_events, write_trace
 
@@ -160,7 +161,7 @@ def test_one_slow_rank_is_imbalance(tmp_path: Path) -> None:
 )
 def test_whose_traffic_it_is(kind: str, group: Group, expected: str | None) -> None:
     """The group's name comes first, then its ranks, its kind, its size; what stays open is None."""
-    case = replace(_run().case, tp=2, cp=2, ep=2, pp=4, dp=4, shard_group=4)
+    case = varied(_run().case, tp=2, cp=2, ep=2, pp=4, dp=4, shard_group=4)
     found = Collective(kind=kind, group=group, number=1, kernel_s=1.0, exposed_s=1.0)
     assert parallelism(found, case) == expected
 

@@ -21,7 +21,6 @@ from isocost.perf.constants import shipped
 from isocost.perf.predict import predict
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.search.evaluator import with_layout
 from isocost.verbs.doctor.describe import WORTH_FRAC
 from isocost.verbs.doctor.levers import Doctor, Findings
 from isocost.verbs.doctor.neighbourhood import LAYOUT, Neighbourhood, neighbourhood
@@ -110,7 +109,7 @@ def test_every_figure_is_that_of_a_single_case(name: str) -> None:
     assert best is not None
     place = doctor._best(frozenset())
     assert place is not None
-    case = with_layout(near.variants[place[0]].tables.case, near.layouts.row(place[1]))
+    case = replace(near.variants[place[0]].tables.case, layout=near.layouts.row(place[1]))
     alone = predict([case], near.variants[place[0]].constants)
     assert float(calibrate(found).seconds(alone.step)[0]) == pytest.approx(best.step_s, rel=1e-9)
     assert float(alone.peak_bytes[0]) == pytest.approx(best.peak_bytes, rel=1e-9)

@@ -125,7 +125,8 @@ class Describer:
         """Return what differs from the run, by key of a scenario: as run, here."""
         before, after = self.near.layouts.row(self.near.own), self.near.layouts.row(layout)
         names = dict.fromkeys(name for columns in LAYOUT.values() for name in columns)
-        moved = {name: (str(before[name]), str(after[name])) for name in names if before[name] != after[name]}
+        pairs = {name: (str(getattr(before, name)), str(getattr(after, name))) for name in names}
+        moved = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         return moved | self.near.variants[variant].changes
 
     def _sd(self, variant: int, layout: int, names: tuple[str, ...]) -> float:

@@ -125,9 +125,7 @@ def _of_rank(rank: RankTrace, run: MeasuredRun) -> dict[str, float]:
 
 def replayed(run: MeasuredRun, constants: Mapping[str, Constant]) -> dict[str, float]:
     """Return the recompute of the model's step by cause: gemm_s, attention_s, ..."""
-    c = columns([run.case])
-    coefficients = coefficient_columns([run.case], constants)
-    replay = block_times(c.kinds, c.model, c.split, c.machine, c.policy, coefficients).replay
+    replay = block_times(columns([run.case]), coefficient_columns([run.case], constants)).replay
     seconds = {field.name: float(np.ravel(getattr(replay, field.name))[0]) for field in fields(Phase)}
     total = math.fsum(seconds.values())
     if total <= 0.0:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from isocost.perf.case import Case
 from isocost.perf.constants import Constant
-from isocost.perf.layouts import NUMBERS, Axes, Layouts, default_axes, legal_layouts
+from isocost.perf.layout import AXES, CHOICES, COUNTS
+from isocost.perf.layouts import Axes, Layouts, default_axes, legal_layouts
 from isocost.perf.step import StepTime
 from isocost.search.evaluator import SmallAxes, Tables, small_axes, tables
 from isocost.search.plan import PLAIN, STACK_SCHEDULES, STACK_WITHOUT
@@ -164,15 +165,14 @@ def _layouts(run: MeasuredRun, within: int) -> Layouts:
     schedules = STACK_SCHEDULES.get(case.recipe.stack, PLAIN)
     fixed = dict.fromkeys(STACK_WITHOUT.get(case.recipe.stack, ()), 1)
     usual = default_axes(case.architecture, (case.gpus,), fixed, schedules=schedules)
-    held: dict[str, Any] = {}
-    for field in fields(Axes):
-        values = getattr(usual, field.name)
-        if field.name != "gpus":
-            own = getattr(case, field.name)
-            if field.name in NUMBERS:
-                values = tuple(v for v in values if own <= v * within and v <= own * within)
-            values = values if own in values else (*values, own)
-        held[field.name] = values
+    held: dict[str, Any] = {"gpus": usual.gpus}
+    for name in AXES:
+        if name == "dp":  # follows from the others
+            continue
+        values, own = getattr(usual, name), getattr(case.layout, name)
+        if name in COUNTS:
+            values = tuple(v for v in values if own <= v * within and v <= own * within)
+        held[name] = values if own in values else (*values, own)
     return legal_layouts(
         case.architecture, Axes(**held), seq_len=case.seq_len, global_batch_seqs=question.global_batch_seqs or 1,
         domain=max(case.accelerator.scaleup_domain, 1),
@@ -181,9 +181,7 @@ def _layouts(run: MeasuredRun, within: int) -> Layouts:
 
 def _own(case: Case, layouts: Layouts) -> int:
     same = np.ones(len(layouts), bool)
-    for name in ("tp", "pp", "vp", "cp", "ep", "dp", "micro_batch"):
-        same &= getattr(layouts, name) == getattr(case, name)
-    for name in ("recompute", "sharding", "schedule"):
-        same &= getattr(layouts, name) == getattr(layouts.axes, name).index(getattr(case, name))
-    same &= layouts.sequence_parallel == int(case.sequence_parallel)
+    for name in AXES:
+        own = getattr(case.layout, name)
+        same &= getattr(layouts, name) == (getattr(layouts.axes, name).index(own) if name in CHOICES else own)
     return int(np.flatnonzero(same)[0])

@@ -127,13 +127,11 @@ class MeasuredRun:
     def hfu(self) -> float:
         """What was run over the peak: recompute counted."""
         case = self.case
-        policy = columns([case]).policy
+        stack = columns([case]).stack
         blocks, cores = (
             recompute_flop_per_token(case.architecture, case.seq_len, kind, causal=False).total for kind in REPLAYED
         )
-        again = (
-            float(np.ravel(policy.replay_frac)[0]) * blocks + float(np.ravel(policy.replay_attention_frac)[0]) * cores
-        )
+        again = float(np.ravel(stack.replay_frac)[0]) * blocks + float(np.ravel(stack.replay_attention_frac)[0]) * cores
         return self.mfu_at(self.measured_s) * (1.0 + again / self.flop_per_token)
 
 
@@ -156,7 +154,7 @@ def measured_run(
     return MeasuredRun(
         question=replace(asked, global_batch_seqs=case.global_batch_seqs), case=case, measured_s=measured_s, time=time,
         peak_bytes=float(found.peak_bytes[0]), peak_flop_per_s=rate,
-        left_open=tuple(f"{key} {getattr(case, key)}" for key in keys if key not in question.fixed),
+        left_open=tuple(f"{key} {getattr(case.layout, key)}" for key in keys if key not in question.fixed),
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def _stack(case: Case) -> list[Option]:
         found.append(Option(lever="compile", words=("no", "yes"), change=lambda c: _compiled(c, twin)))
     if case.recipe.gradient_bytes > 2.0:
         found.append(Option(lever="gradient_precision", words=("fp32", "bf16"), change=_bf16_gradients))
-    has_tp = case.tp > 1 or "tp" not in STACK_WITHOUT.get(case.recipe.stack, ())
+    has_tp = case.layout.tp > 1 or "tp" not in STACK_WITHOUT.get(case.recipe.stack, ())
     if has_tp and not case.tp_overlap and case.gpus > 1:
         found.append(Option(lever="tp_overlap", words=("no", "yes"), change=_sets(tp_overlap=True)))
     return found

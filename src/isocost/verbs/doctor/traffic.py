@@ -26,7 +26,7 @@ DEFAULT: Final = re.compile(r"default", re.IGNORECASE)  # the group of all ranks
 
 def parallelism(found: Collective, case: Case) -> str | None:
     """Return "tp", "cp", "ep", "dp" or "pp", or None where the trace and the layout leave it open."""
-    degrees = {TP: case.tp, CP: case.cp, EP: case.ep, DP: case.dp, PP: case.pp}
+    degrees = {name: getattr(case.layout, name) for name in (TP, CP, EP, DP, PP)}
     used = [name for name, degree in degrees.items() if degree > 1]
     words = found.group.description
     if words and not DEFAULT.search(words):
@@ -46,10 +46,11 @@ def parallelism(found: Collective, case: Case) -> str | None:
 
 def _by_ranks(found: Collective, case: Case) -> str | None:
     """Return the parallelism whose neighbours are as far apart as those of the group, and as many."""
+    x = case.layout
     places = {
-        TP: [(case.tp, 1)],
-        CP: [(case.cp, case.tp)],
-        DP: [(case.dp, case.tp * case.cp), (case.dp * case.cp, case.tp), (case.shard_group, case.tp * case.cp)],
+        TP: [(x.tp, 1)],
+        CP: [(x.cp, x.tp)],
+        DP: [(x.dp, x.tp * x.cp), (x.dp * x.cp, x.tp), (x.sharded_over, x.tp * x.cp)],
     }
     here = (found.group.size, found.group.stride)
     fits = [name for name, options in places.items() if here in [(n, s) for n, s in options if n > 1]]

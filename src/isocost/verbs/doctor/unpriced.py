@@ -97,7 +97,7 @@ def _loss_s(run: MeasuredRun, calibrated: Calibrated, coefficients: Mapping[str,
     case, here = run.case, columns([run.case])
     if float(run.time.head_s) <= 0.0:
         return 0.0
-    tokens = case.global_batch_seqs / case.dp * case.seq_len / case.cp
-    logits = tokens * case.architecture.vocab / case.tp * (1.0 + case.architecture.mtp_layers)
+    tokens = case.global_batch_seqs / case.layout.dp * case.seq_len / case.layout.cp
+    logits = tokens * case.architecture.vocab / case.layout.tp * (1.0 + case.architecture.mtp_layers)
     passes_s = coefficients["loss_bytes"] * logits / float(np.ravel(here.machine.hbm_bytes_per_s)[0])
     return calibrated.factors["head_s"] * min(passes_s, float(run.time.head_s))

@@ -218,9 +218,9 @@ def useful_cluster(asked: Question, plan: Candidate) -> Reach:
         tokens=asked.tokens,
         critical_tokens=float(critical_batch_tokens(loss=expected_loss(params=params, tokens=asked.tokens))),
         seq_len=asked.seq_len,
-        replica_gpus=plan.gpus // plan.dp,
-        replica_flop_per_s=6.0 * params * batch_tokens / plan.step_s / plan.dp,
-        micro_batch=plan.micro_batch,
+        replica_gpus=plan.gpus // plan.layout.dp,
+        replica_flop_per_s=6.0 * params * batch_tokens / plan.step_s / plan.layout.dp,
+        micro_batch=plan.layout.micro_batch,
     )
 
 

@@ -12,9 +12,10 @@ from isocost.catalog.prices import block_limits
 from isocost.forecast.program import Programme
 from isocost.money.terms import CAPACITY_BLOCK
 from isocost.perf.constants import shipped
+from isocost.perf.layout import FIXABLE
 from isocost.render.document import Column, Report, Section, Table, as_text
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
+from isocost.scenario import Scenario, scenario_tables
 from isocost.scenario.question import Assumed
 from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
 from isocost.search.requirements import Needs, needs_of
@@ -23,7 +24,6 @@ from isocost.verbs.plan.certainty import certainty_dict, how_sure
 from isocost.verbs.plan.explanation import Explanation
 from isocost.verbs.plan.forecast import outlook_dict, whole_sections
 from isocost.verbs.plan.layouts import (
-    LAYOUT,
     LAYOUT_LEGEND,
     PLAN,
     PLAN_CSV,
@@ -266,7 +266,7 @@ class Plan(Result):
             "gpu_counts": question.gpu_counts,
             "stack": question.recipe.id,
             "precisions": question.precisions,
-            "fixed": {key: question.fixed[key] for key in LAYOUT_KEYS if key in question.fixed},
+            "fixed": {key: question.fixed[key] for key in FIXABLE if key in question.fixed},
             "pue": question.pue,
             "electricity": question.electricity,
             "scenario": {key: value for key, value in scenario.items() if key != "model"},
@@ -274,7 +274,7 @@ class Plan(Result):
 
 
 def _same(a: Candidate, b: Candidate) -> bool:
-    return a.option.label == b.option.label and all(getattr(a, name) == getattr(b, name) for name in LAYOUT)
+    return a.option.label == b.option.label and (a.precision, a.layout) == (b.precision, b.layout)
 
 
 def _alternative(a: Alternative) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from isocost.errors import InputError, Problem, nearest
 from isocost.forecast import evaluate, outlook_of
 from isocost.perf.block import block_times, kernels
 from isocost.perf.case import coefficients_of
-from isocost.perf.columns import Coefficients, Kinds, Model, Split
+from isocost.perf.columns import Coefficients, Columns
 from isocost.perf.intervals import certainty_of
 from isocost.perf.lowering import columns, memory_columns
 from isocost.perf.peak import block_peak, peak_memory
@@ -134,13 +134,13 @@ def _coefficients(chosen: Chosen) -> Coefficients:
 def _of_step_time(chosen: Chosen) -> tuple[str, Node]:
     x, c = columns([chosen.case]), _coefficients(chosen)
     with recording("one micro-batch in all blocks of a rank") as blocks:
-        times = block_times(x.kinds, x.model, x.split, x.machine, x.policy, c)
+        times = block_times(x, c)
     with recording("from micro-batches to the step") as tail:
-        time = step_time(times, x.model, x.split, x.tail, x.machine, x.policy, c)
+        time = step_time(times, x, c)
     total = _scalar(time.total_s)
     root = Node(name="step_s", unit="s", formula="sum of its parts", value=total)
     root.children += [_part(f.name, getattr(time, f.name), STEP_PARTS) for f in fields(time)]
-    blocks.children = _named(blocks.children, x.kinds, x.model, x.split)
+    blocks.children = _named(blocks.children, x)
     tail.children = [node for node in tail.children if _matters(node)]
     root.children += [blocks, tail, _fitted(chosen)]
     root.children = [node for node in root.children if _matters(node)]
@@ -149,11 +149,11 @@ def _of_step_time(chosen: Chosen) -> tuple[str, Node]:
 
 
 def _of_memory(chosen: Chosen) -> tuple[str, Node]:
-    x, held = columns([chosen.case]), memory_columns([chosen.case])
+    x = memory_columns([chosen.case])
     with recording("blocks of a rank") as blocks:
-        peak = block_peak(x.kinds, x.model, x.split, held.memory)
+        peak = block_peak(x)
     with recording("from blocks to the fullest stage") as stage:
-        memory = peak_memory(peak, x.model, x.split, held.tail, held.memory)
+        memory = peak_memory(peak, x)
     total = _scalar(memory.total)
     root = Node(name="peak_bytes", unit="B", formula="sum of its parts", value=total)
     root.children = [_part(f.name, getattr(memory, f.name), MEMORY_PARTS) for f in fields(memory)]
@@ -250,9 +250,9 @@ def _matters(node: Node) -> bool:
     return bool(np.any(np.asarray(node.value) != 0))
 
 
-def _named(nodes: list[Node], kinds: Kinds, model: Model, split: Split) -> list[Node]:
+def _named(nodes: list[Node], x: Columns) -> list[Node]:
     """Name the matrix products, and drop terms of parts that the model does not have."""
-    there = [np.any(np.asarray(has) > 0) for has, *_ in kernels(kinds, model, split)]
+    there = [np.any(np.asarray(has) > 0) for has, *_ in kernels(x)]
     products = [node for node in nodes if node.name == "gemm_s"][: len(_PHASES) * len(there)]
     head = [node for node in nodes if node.name == "gemm_s"][len(products) :]
     dropped: set[int] = set()
@@ -263,6 +263,6 @@ def _named(nodes: list[Node], kinds: Kinds, model: Model, split: Split) -> list[
             product, phase = divmod(place, len(_PHASES))
             node.name = f"gemm_s of {_PRODUCTS[product]}, {_PHASES[phase]}"
             dropped |= set() if there[product] else {id(node)}
-    if not np.any(np.asarray(kinds.experts) > 0):
+    if not np.any(np.asarray(x.kinds.experts) > 0):
         dropped |= {id(node) for node in nodes if node.name == "grouped_gemm_s"}
     return [node for node in nodes if id(node) not in dropped and _matters(node)]

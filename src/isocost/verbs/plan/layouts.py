@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, Final
 
+from isocost.perf.layout import AXES
 from isocost.render.document import Column, Table
 from isocost.search.question import Candidate, Option, Spread
 from isocost.units import show
 from isocost.verbs.words import MEMORY_PARTS, STEP_PARTS, _round, degrees, money
 
-LAYOUT: Final = (
-    "gpus", "precision", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "sequence_parallel", "recompute",
-    "sharding", "schedule",
-)  # fmt: skip
+LAYOUT: Final = ("gpus", "precision", *AXES)
 _VALUES: Final = (
     "global_batch_seqs", "micro_batches", "steps", "step_s", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
     "capacity_bytes", "fits", "fits_probability", "compute_s", "run_s", "goodput", "days", "gpu_hours", "power_w",
@@ -119,9 +117,10 @@ LAYOUT_LEGEND: Final = (
 
 def layout_cell(c: Candidate) -> str:
     """Return a layout as one cell: "tp2 pp4x10 dp256 mbs1 selective zero1"; the usual schedules follow from pp."""
-    words = [degrees(c), f"mbs{c.micro_batch}"]
-    words += [word for word in (c.recompute, c.sharding) if word != "none"]
-    words += [c.schedule] if c.schedule not in ("none", "1f1b", "interleaved") else []
+    x = c.layout
+    words = [degrees(c), f"mbs{x.micro_batch}"]
+    words += [word for word in (x.recompute, x.sharding) if word != "none"]
+    words += [x.schedule] if x.schedule not in ("none", "1f1b", "interleaved") else []
     return " ".join(words)
 
 

@@ -14,12 +14,12 @@ from isocost.catalog.records import TRAINING_PRECISIONS
 from isocost.errors import InputError, NoPlanError, Problem
 from isocost.laws.pipeline import SCHEDULES
 from isocost.perf.constants import shipped
+from isocost.perf.layout import AXES, COUNTS, RECOMPUTES, SHARDINGS, Layout
 from isocost.perf.predict import predict
 from isocost.render.result import SCHEMA_VERSION
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.scenario.record import RECOMPUTE, SHARDING
-from isocost.search.evaluator import base_case, nic_bytes_per_s, with_layout
+from isocost.search.evaluator import base_case, nic_bytes_per_s
 from isocost.search.question import Question
 from isocost.units import counted
 from isocost.verbs.plan.answer import Plan
@@ -40,9 +40,9 @@ def chosen_of_plan(plan: Plan) -> Chosen:
     found = plan.answer.chosen
     if found is None:
         raise NoPlanError([Problem("", plan.sentence, fix="relax a limit: isocost plan lists ways out")])
-    row = {name: getattr(found, name) for name in LAYOUT}
     label = (found.option.accelerator.id, found.option.fabric.id, found.option.term)
-    chosen = _chosen(plan.answer.question, plan.catalog, label, row, found.global_batch_seqs, found.steps)
+    question = replace(plan.answer.question, global_batch_seqs=found.global_batch_seqs)
+    chosen = _chosen(question, plan.catalog, label, found.precision, found.layout, found.steps)
     return replace(chosen, pace=_pace(chosen, found.step_s))
 
 
@@ -94,17 +94,17 @@ def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:
     if missing:
         raise _refuse(f"{place}: chosen", f"lacks {', '.join(missing)}")
     label = tuple(str(chosen[key]) for key in ("accelerator", "fabric", "term"))
-    row = {name: chosen[name] for name in LAYOUT}
-    counts = {key: value for key, value in {**row, **chosen}.items() if key in _COUNTS}
-    wrong = [key for key, value in counts.items() if type(value) is not int or not 1 <= value < _MOST]
+    wrong = [key for key in _COUNTS if type(chosen[key]) is not int or not 1 <= chosen[key] < _MOST]
     wrong += [key for key, known in _CHOICES.items() if chosen[key] not in known]
     wrong += [] if isinstance(chosen["sequence_parallel"], bool) else ["sequence_parallel"]
     if wrong:
         raise _refuse(f"{place}: chosen", f"has no usable value for {', '.join(wrong)}")
-    ranks = row["tp"] * row["pp"] * row["cp"] * row["dp"]
-    if ranks != row["gpus"]:
-        raise _refuse(f"{place}: chosen", f"has tp x pp x cp x dp = {ranks:,} for {counted(row['gpus'], 'GPU')}")
-    result = _chosen(question, catalog, label, row, chosen["global_batch_seqs"], chosen["steps"])
+    layout = Layout(**{name: chosen[name] for name in AXES})
+    if layout.gpus != chosen["gpus"]:
+        message = f"has tp x pp x cp x dp = {layout.gpus:,} for {counted(chosen['gpus'], 'GPU')}"
+        raise _refuse(f"{place}: chosen", message)
+    question = replace(question, global_batch_seqs=chosen["global_batch_seqs"])
+    result = _chosen(question, catalog, label, chosen["precision"], layout, chosen["steps"])
     step_s = chosen.get("step_s")
     return replace(result, pace=_pace(result, step_s)) if isinstance(step_s, float) and step_s > 0 else result
 
@@ -116,31 +116,27 @@ def _pace(chosen: Chosen, step_s: float) -> float:
     return step_s / float(predict([chosen.case], chosen.constants).step_s[0])
 
 
-_COUNTS: Final = (
-    "gpus", "tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "global_batch_seqs", "steps",
-)  # fmt: skip
+_COUNTS: Final = ("gpus", *COUNTS, "global_batch_seqs", "steps")
 
 
 _MOST: Final = 10**12
 _CHOICES: Final = {
     "precision": TRAINING_PRECISIONS,
-    "recompute": RECOMPUTE,
-    "sharding": SHARDING,
+    "recompute": RECOMPUTES,
+    "sharding": SHARDINGS,
     "schedule": tuple(SCHEDULES),
 }
 
 
 def _chosen(
-    question: Question, catalog: Catalog, label: tuple[str, ...], row: dict[str, Any], batch: int, steps: int
+    question: Question, catalog: Catalog, label: tuple[str, ...], precision: str, layout: Layout, steps: int
 ) -> Chosen:
     options = [o for o in question.options if (o.accelerator.id, o.fabric.id, o.term) == label]
     if not options:
         raise _refuse("plan", f"was made on {' '.join(label)}, which its inputs do not name")
-    question = replace(question, global_batch_seqs=batch)
-    case = base_case(question, options[0], row["precision"], nic_bytes_per_s(options[0]))
-    layout = {name: value for name, value in row.items() if name != "precision"}
+    case = base_case(question, options[0], precision, nic_bytes_per_s(options[0]))
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     return Chosen(
-        question=question, option=options[0], case=with_layout(case, layout), catalog=catalog, constants=constants,
-        gpus=row["gpus"], steps=steps,
+        question=question, option=options[0], case=replace(case, layout=layout), catalog=catalog, constants=constants,
+        gpus=layout.gpus, steps=steps,
     )  # fmt: skip
