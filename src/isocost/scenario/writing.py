@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
+
+import tomli_w
 
 from isocost.errors import InputError
 from isocost.scenario.record import Scenario
-from isocost.scenario.settings import TABLES, Settings
+from isocost.scenario.settings import Settings
 from isocost.scenario.values import ALIASES
 from isocost.units import parse, show
 
@@ -55,32 +55,4 @@ def scenario_toml(scenario: Scenario) -> str:
         >>> "model" in isocost.scenario_toml(isocost.load_scenario("examples/llama-3.1-70b.toml"))
         True
     """
-    return "\n".join(_lines(scenario_tables(scenario))) + "\n"
-
-
-def _lines(tables: Mapping[str, object]) -> Iterator[str]:
-    inner = tables.get("architecture")
-    plain = {key: value for key, value in tables.items() if key not in ("architecture", *TABLES)}
-    yield from (f"{key} = {_value(value)}" for key, value in plain.items())
-    for name in TABLES:
-        if isinstance(rows := tables.get(name), Mapping):
-            yield from ("", f"[{name}]")
-            yield from (f"{key} = {_value(value)}" for key, value in rows.items())
-    if isinstance(inner, Mapping):
-        yield from ("", "[architecture]")
-        yield from (f"{key} = {_value(value)}" for key, value in inner.items() if key != "blocks")
-        for block in inner["blocks"]:
-            yield from ("", "[[architecture.blocks]]")
-            yield from (f"{key} = {_value(value)}" for key, value in block.items())
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(part) for part in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_value(part)}' for key, part in value.items())} }}"
-    if isinstance(value, str):  # a JSON string is a TOML string, but for the one character JSON leaves alone
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return tomli_w.dumps(scenario_tables(scenario))
