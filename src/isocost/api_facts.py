@@ -6,8 +6,9 @@ import datetime
 from pathlib import Path
 
 from isocost.catalog import Catalog, load_catalog
+from isocost.scenario.keys import MAX_SEQ_LEN
 from isocost.scenario.question import default_seq_len
-from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
+from isocost.scenario.values import find_model, whole
 from isocost.verbs.catalog import answer as catalogs
 from isocost.verbs.catalog.answer import Check, Entry, Listing
 from isocost.verbs.catalog.stacks import StackEntry

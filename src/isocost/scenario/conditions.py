@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from isocost.forecast.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.reliability.facility import Facility
 from isocost.scenario.record import Scenario
-from isocost.scenario.settings import Settings
 from isocost.scenario.supply import Note
 from isocost.stats.distributions import Distribution, Fixed, draw, interval
 from isocost.units import show
@@ -27,21 +27,20 @@ UTILISATION = 0.8
 _OWNED_DRAWS = 4000
 _MONTH_H = 730.5  # hours
 _SPOT_WORDS = {"spot-notice": "notice before it", "spot-wait": "until another node is there"}
-_NONE = Settings(given={}, values={})
 
 
 def facility_of(scenario: Scenario) -> Facility:
     """Return the building and the support of a scenario."""
-    place, support, default = scenario.facility or _NONE, scenario.support or _NONE, Facility()
+    place, support, default = scenario.facility, scenario.support, Facility()
     return Facility(
-        tier=place.get("tier", default.tier),
-        availability=place.get("availability"),
-        cooling=place.get("cooling", default.cooling),
-        support=support.get("level", default.support),
-        standby=support.get("standby", default.standby),
-        spares=support.get("spares"),
-        power_frac=place.get("power", default.power_frac),
-        maintenance_s_per_month=place.get("maintenance"),
+        tier=place.tier or default.tier,
+        availability=place.availability_frac,
+        cooling=place.cooling or default.cooling,
+        support=support.level or default.support,
+        standby=support.standby or default.standby,
+        spares=support.spares,
+        power_frac=_or(place.power_frac, default.power_frac),
+        maintenance_s_per_month=place.maintenance_s_per_month,
     )
 
 
@@ -49,38 +48,41 @@ def conditions_of(scenario: Scenario) -> Conditions:
     """Return the conditions that the tables of a scenario say; what they leave open is the dated default."""
     default = Conditions()
     site = facility_of(scenario)
-    reliability, saves = scenario.reliability or _NONE, scenario.checkpoint or _NONE
-    storage, support = scenario.storage or _NONE, scenario.support or _NONE
-    purchase, programme = scenario.purchase or _NONE, scenario.programme or _NONE
+    reliability, saves, storage = scenario.reliability, scenario.checkpoint, scenario.storage
+    support, purchase, program = scenario.support, scenario.purchase, scenario.programme
     named = {
-        "bring-up": support.get("bring_up"), "response": support.get("response"), "by-hand": support.get("by_hand"),
-        "straggler": reliability.get("straggler"), FAILURES: reliability.get("failures"),
-        "throttle-air" if site.cooling == "air" else "throttle-liquid": (scenario.facility or _NONE).get("throttle"),
-        "storage price": storage.get("price"), "salary": programme.get("salary"),
+        "bring-up": support.bring_up, "response": support.response, "by-hand": support.by_hand,
+        "straggler": reliability.straggler, FAILURES: reliability.failures_per_node_day,
+        "throttle-air" if site.cooling == "air" else "throttle-liquid": scenario.facility.throttle,
+        "storage price": storage.price_usd_per_byte_per_s, "salary": program.salary_usd_per_s,
     }  # fmt: skip
-    posterior = reliability.get("posterior")
+    posterior = reliability.posterior
     return Conditions(
         facility=site,
         given={name: _known(value) for name, value in named.items() if value is not None},
         node_rate=None if posterior is None else posterior.total,
         own_recovery_s=None if posterior is None or not posterior.events else posterior.mean_recovery_s,
-        lemon_factor=reliability.get("lemon_factor", default.lemon_factor),
-        age_s=reliability.get("age"),
-        saves=saves.get("saves", default.saves),
-        interval_s=saves.get("interval"),
-        checkpoints_kept=saves.get("kept", default.checkpoints_kept),
-        write_bytes_per_s=storage.get("write"),
-        read_bytes_per_s=storage.get("read"),
-        storage_bytes=storage.get("capacity", default.storage_bytes),
-        recovered_frac=purchase.get("resold", 0.0),
-        host_usd_per_s=purchase.get("host", 0.0),
-        support_frac=support.get("fee", 0.0),
-        failed_runs=programme.get("failed_runs", 0.0),
-        exploratory_runs=programme.get("exploratory_runs", 0.0),
-        people=programme.get("people"),
-        raised_usd=programme.get("capital_raised"),
-        delay_usd_per_s=programme.get("value_of_time", 0.0),
+        lemon_factor=_or(reliability.lemon_factor, default.lemon_factor),
+        age_s=reliability.age_s,
+        saves=saves.saves or default.saves,
+        interval_s=saves.interval_s,
+        checkpoints_kept=_or(saves.kept, default.checkpoints_kept),
+        write_bytes_per_s=storage.write_bytes_per_s,
+        read_bytes_per_s=storage.read_bytes_per_s,
+        storage_bytes=_or(storage.capacity_bytes, default.storage_bytes),
+        recovered_frac=_or(purchase.resold_frac, default.recovered_frac),
+        host_usd_per_s=_or(purchase.host_usd_per_s, default.host_usd_per_s),
+        support_frac=_or(support.fee_frac, default.support_frac),
+        failed_runs=_or(program.failed_runs, default.failed_runs),
+        exploratory_runs=_or(program.exploratory_runs, default.exploratory_runs),
+        people=program.people,
+        raised_usd=program.capital_raised_usd,
+        delay_usd_per_s=_or(program.value_of_time_usd_per_s, default.delay_usd_per_s),
     )
+
+
+def _or(given: float | None, default: float) -> float:
+    return default if given is None else given
 
 
 def _known(value: Distribution | float) -> Distribution | float:
@@ -186,18 +188,16 @@ def owned_price(scenario: Scenario, catalog: Catalog, chip: str) -> tuple[float,
 
 def owned_inputs_of(scenario: Scenario, catalog: Catalog, chip: str, **known: Any) -> dict[str, Distribution | float]:
     """Return the distributions behind an owned accelerator: the user's table over the facts of the catalogue."""
-    table = scenario.owned or _NONE
-    names = {"server": "server_usd", "lifetime": "years", "interest": "interest_frac", "residual": "residual_frac",
-             "maintenance": "maintenance_frac", "network": "network_frac", "storage": "storage_frac",
-             "installation": "installation_frac", "staff": "staff_per_gpu", "pue": "pue", "draw": "draw_frac",
-             "colocation": "colocation_usd_per_w_per_s", "electricity": "electricity_usd_per_j"}  # fmt: skip
-    own = {field: table.get(key) for key, field in names.items() if table.get(key) is not None}
-    site = table.get("site", COLOCATION)
-    if site == BUILD and table.get("colocation") is not None:
+    table = scenario.owned
+    own = {
+        field.name: value for field in fields(OwnedInputs) if (value := getattr(table, field.name, None)) is not None
+    }
+    use = own.pop("utilisation_frac", UTILISATION)
+    site = table.site or COLOCATION
+    if site == BUILD and table.colocation_usd_per_w_per_s is not None:
         fix = f'leave one of the two out, or write site = "{COLOCATION}"'
         raise InputError([Problem("owned.colocation", f'is rent of a site, beside site = "{BUILD}"', fix=fix)])
     facts = owned_facts(catalog, chip, site=site, server="server_usd" not in own)
-    use = table.get("utilisation", UTILISATION)
     return owned_distributions(catalog, chip, utilisation_frac=use, facts=facts, **(own | known))
 
 

@@ -99,7 +99,7 @@ def question_of(scenario: Scenario, catalog: Catalog, today: datetime.date) -> t
             fixed={key: value for key in LAYOUT_KEYS if (value := getattr(scenario, key)) is not None},
             top=scenario.top or TOP, calibration=calibration, pue=COOLED.get(conditions.facility.cooling, PUE),
             conditions=conditions, confidence=scenario.confidence or CONFIDENCE,
-            measured_mfu=None if scenario.tuning is None else scenario.tuning.get("mfu"),
+            measured_mfu=scenario.tuning.mfu,
         ),
         tuple(notes),
     )  # fmt: skip
@@ -231,7 +231,7 @@ def _prices(
     scenario: Scenario, catalog: Catalog, accelerator: Accelerator, offer: Offer | None, term: str
 ) -> tuple[Prices, Assumed]:
     """Return low, median and high price of an accelerator-second: the user's, that of owning, or the market's."""
-    stated = None if scenario.purchase is None else scenario.purchase.get("price")
+    stated = scenario.purchase.price_usd_per_s
     if stated is not None:
         low, median, high = _ends(stated)
     elif term == OWNED and offer is None:

@@ -6,48 +6,41 @@ A deadline counts from today, a run from the day on which the cluster is handed 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from isocost.catalog.reliability import load_reliability
-from isocost.errors import InputError, Problem
+from isocost.errors import Problem
 from isocost.forecast.conditions import Conditions
-from isocost.scenario import values
-from isocost.scenario.settings import Settings, settings
-from isocost.scenario.values import Context, read_deadline, read_gpus
+from isocost.scenario.tables import Purchase
+from isocost.scenario.values import Context
 from isocost.units import show
 from isocost.workload.params import parameter_count
 
 Note = Callable[[str, str, str, str, str], None]
 
 
-def supply_problems(given: Mapping[str, object], context: Context) -> list[Problem]:
-    """Return what in [purchase] leaves nothing to plan; what cannot be read is reported elsewhere."""
-    if "purchase" not in given:
+def supply_problems(known: Mapping[str, Any], context: Context) -> list[Problem]:
+    """Return what in [purchase] leaves nothing to plan; ``known`` holds fields as read, or their defaults."""
+    if not {"purchase", "deadline_s", "gpu_counts"} <= known.keys():
         return []
-    try:
-        purchase = settings("purchase")(given["purchase"], "", context)
-        due = read_deadline(given["deadline"], "", context) if "deadline" in given else None
-        counts = read_gpus(given["gpus"], "", context) if "gpus" in given else ()
-    except InputError:
-        return []
-    place, lead, there = context.place("purchase"), purchase.get("lead_time"), purchase.get("available")
-    found = []
+    purchase, due, counts = known["purchase"], known["deadline_s"], known["gpu_counts"]
+    place, lead, there = context.place("purchase"), purchase.lead_time_s, purchase.available
+    problems = []
     if lead is not None and due is not None and lead >= due:
         message = f"is no shorter than the deadline of {show(due, 's')}: nothing is handed over before it"
         fix = "give more time, or name an offer that comes sooner"
-        found.append(Problem(f"{place}.lead_time", message, show(lead, "s"), fix=fix))
+        problems.append(Problem(f"{place}.lead_time", message, show(lead, "s"), fix=fix))
     if there is not None and counts and there < min(counts):
         message = f"is fewer than every count of gpus, from {min(counts):,} on"
-        found.append(Problem(f"{place}.available", message, int(there), fix=f"ask for gpus = {int(there)}"))
-    return found
+        problems.append(Problem(f"{place}.available", message, int(there), fix=f"ask for gpus = {int(there)}"))
+    return problems
 
 
 def supplied(
-    purchase: Settings | None, counts: tuple[int, ...], deadline_s: float | None, note: Note
+    purchase: Purchase, counts: tuple[int, ...], deadline_s: float | None, note: Note
 ) -> tuple[tuple[int, ...], float | None]:
     """Return the GPU counts that can be had, and the time from hand-over to the deadline."""
-    if purchase is None:
-        return counts, deadline_s
-    lead, there = purchase.get("lead_time"), purchase.get("available")
+    lead, there = purchase.lead_time_s, purchase.available
     if there is not None:
         counts = tuple(count for count in counts if count <= there) or (int(there),)
         note("available", f"{int(there):,} GPUs: larger counts are left out", "yours", "", "")
@@ -60,23 +53,18 @@ def supplied(
     return counts, deadline_s
 
 
-def room_problems(given: Mapping[str, object], context: Context) -> list[Problem]:
-    """Return the problem, if both model and storage can be read; other problems of theirs are reported elsewhere."""
-    if "storage" not in given:
+def room_problems(known: Mapping[str, Any], context: Context) -> list[Problem]:
+    """Return the problem of storage that holds too few checkpoints; ``known`` is as for ``supply_problems``."""
+    if not {"storage", "checkpoint", "model", "architecture"} <= known.keys():
         return []
-    try:
-        storage = settings("storage")(given["storage"], "", context)
-        checkpoint = settings("checkpoint")(given.get("checkpoint", {}), "", context)
-        if "model" in given:
-            shape = values.read_model(given["model"], "", context).architecture
-        else:
-            shape = values.read_architecture(given.get("architecture"), "", context)
-    except InputError:
+    room, model = known["storage"].capacity_bytes, known["model"]
+    shape = known["architecture"] if model is None else model.architecture
+    if room is None or shape is None:
         return []
-    room = storage.get("capacity")
     each = parameter_count(shape).total * load_reliability().default("checkpoint-param").high  # of any stack
-    wanted = each * (checkpoint.get("kept", Conditions().checkpoints_kept) + 1.0)
-    if room is None or wanted <= room:
+    kept = known["checkpoint"].kept
+    wanted = each * ((Conditions().checkpoints_kept if kept is None else kept) + 1.0)
+    if wanted <= room:
         return []
     message = (
         f"is less than the checkpoints need: {show(each, 'B')} each, {show(wanted, 'B')} with those kept and the one "

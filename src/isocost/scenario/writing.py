@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
+from typing import Any
 
 import tomli_w
 
 from isocost.errors import InputError
-from isocost.scenario.record import Scenario
-from isocost.scenario.settings import Settings
-from isocost.scenario.values import ALIASES
+from isocost.scenario.keys import Key
+from isocost.scenario.record import DEFAULTS, KEYS, Scenario
+from isocost.scenario.tables import Table
+from isocost.scenario.values import Model
 from isocost.units import parse, show
-
-_UNITS = {"tokens": "token", "deadline_s": "s", "budget_usd": "USD", "power_w": "W"}
+from isocost.workload.architecture import Architecture
 
 
 def scenario_tables(scenario: Scenario) -> dict[str, object]:
     """Return the keys that differ from their defaults, quantities as text with units."""
-    tables: dict[str, object] = {}
-    for field in fields(scenario):
-        value = getattr(scenario, field.name)
-        if field.default is not MISSING and value == field.default:
-            continue
-        key = ALIASES.get(field.name, field.name)
-        if field.name in _UNITS:
-            tables[key] = exact(value, _UNITS[field.name])
-        elif field.name == "model":
-            tables[key] = value.given
-        elif field.name == "architecture":
-            tables[key] = {**asdict(value), "blocks": [asdict(block) for block in value.blocks]}
-        elif isinstance(value, Settings):
-            tables[key] = dict(value.given)
-        else:
-            tables[key] = list(value) if isinstance(value, tuple) else value
-    return tables
+    return {
+        name: _written(value, key)
+        for name, key in KEYS.items()
+        if (value := getattr(scenario, key.field)) != getattr(DEFAULTS, key.field)
+    }
+
+
+def _written(value: Any, key: Key) -> object:
+    if key.has_dimension and isinstance(value, float):
+        return exact(value, key.unit)
+    if isinstance(value, Model):
+        return value.given
+    if isinstance(value, Architecture):
+        return {**asdict(value), "blocks": [asdict(block) for block in value.blocks]}
+    if isinstance(value, Table):
+        return dict(value.given)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def exact(value: float, unit: str) -> str:

@@ -18,7 +18,7 @@ from isocost.perf.predict import predict
 from isocost.render.result import SCHEMA_VERSION
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.scenario.record import RECOMPUTE, SHARDING
+from isocost.scenario.readers import RECOMPUTE, SHARDING
 from isocost.search.evaluator import base_case, nic_bytes_per_s, with_layout
 from isocost.search.question import Question
 from isocost.units import counted

@@ -217,14 +217,14 @@ def tco(
     assert conditions is not None
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
     payer = Payer(run=run, conditions=conditions, catalog=found.catalog, scenario=plan.scenario)
-    owned = plan.scenario.owned
+    use = plan.scenario.owned.utilisation_frac
     return Tco(
         plan=plan,
         chosen=chosen,
         nodes=float(np.ceil(run.gpus / run.gpus_per_node)),
         ways=every_way(payer, years),
         owning=owning(payer, years),
-        utilisation=UTILISATION if owned is None else owned.get("utilisation", UTILISATION),
+        utilisation=UTILISATION if use is None else use,
         energy=in_regions(payer, regions),
         wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
         **_points(chosen, payer.outlook()),
