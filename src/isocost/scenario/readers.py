@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -11,6 +12,7 @@ from isocost.catalog.stacks import ATTENTION_KERNELS
 from isocost.errors import DataError, InputError, Problem, nearest
 from isocost.forecast.conditions import OWNED_SITES
 from isocost.laws.pipeline import SCHEDULES
+from isocost.money.own import BOUNDS
 from isocost.reliability.defaults import SAVES
 from isocost.reliability.facility import COOLING, STANDBY, availability_frac
 from isocost.scenario import table_values, training, values
@@ -129,11 +131,14 @@ def table_reader(record: type[T], name: str) -> Callable[[Any, str, Context], T]
         if not isinstance(value, Mapping):
             raise InputError([Problem(place, "is not a table", value, fix=f"write [{name}] with keys under it")])
         found, problems = read_values(
-            keys, value.items(), context, lambda key: f"{place}.{key}"[:MAX_PLACE],
+            keys,
+            value.items(),
+            context,
+            lambda key: f"{place}.{key}"[:MAX_PLACE],
             lambda where, key: Problem(
                 where, f"is not a key of [{name}]", allowed=", ".join(keys), nearest=nearest(key, keys)
             ),
-        )  # fmt: skip
+        )
         if "events" in found:
             try:
                 found["posterior"] = table_values.posterior_of(found, place)
@@ -168,10 +173,31 @@ def read_values(
     return found, problems
 
 
+_BOUNDS: Final[Mapping[str, str]] = {
+    "flag": "true, false",
+    "deadline": "more than 0, or a date to come",
+    "amount": "more than 0",
+    "confidence": "more than 0 %, less than 100 %",
+    "availability": "more than 0",
+    "spread": "one, or low, median, high",
+    "bounded_spread": "one, or low, median, high",
+    "per_thousand": "one, or low, median, high",
+    "lifetime": "0.1 to 30 years",
+    "interval": "auto, or more than 0",
+    "pieces": "1 or more",
+    "spares": "0 or more",
+}
+
+
 def bounds_of(key: Key) -> str:
-    """Return what values a key takes, as short text."""
+    """Return what values a key takes, as short text; nothing where a name, a file or any amount will do."""
     if names := names_of(key):
         return ", ".join(names)
-    least = "more than 0" if key.above else ""
-    most = "" if key.most == float("inf") else f"at most {show(key.most, key.unit) if key.unit else f'{key.most:,.0f}'}"
-    return ", ".join(part for part in (least, most) if part)
+    if key.kind == "count":
+        return f"1 to {key.most:,.0f}"
+    if key.kind == "bounded":
+        return BOUNDS[key.field].allowed()
+    if key.kind == "quantity":
+        most = "" if key.most == math.inf else f"at most {show(key.most, key.unit)}"
+        return ", ".join(part for part in ("more than 0" if key.above else "", most) if part)
+    return _BOUNDS.get(key.kind, "")

@@ -34,23 +34,34 @@ class Table:
 class Facility(Table):
     """Where the cluster stands."""
 
-    tier: Annotated[str | None, Key(kind="tier", meaning="Uptime tier of the building", left_out="III")] = None
+    tier: Annotated[str | None, Key(kind="tier", meaning="uptime tier of the building", left_out="III")] = None
     availability_frac: Annotated[
         _Amount,
-        Key(name="availability", kind="availability", unit="1", left_out="that of the tier",
-            meaning="of power and cooling, such as '99.995 %'"),
-    ] = None  # fmt: skip
+        Key(
+            name="availability",
+            kind="availability",
+            unit="1",
+            left_out="that of the tier",
+            meaning="of power and cooling together, such as '99.995 %'",
+        ),
+    ] = None
     cooling: Annotated[str | None, Key(kind="cooling", meaning="of the chips", left_out="air")] = None
     power_frac: Annotated[
         _Amount,
-        Key(name="power", unit="1", above=True, left_out="100 %",
-            meaning="power and cooling there is, over the draw at full clock"),
-    ] = None  # fmt: skip
+        Key(
+            name="power",
+            unit="1",
+            above=True,
+            left_out="100 %",
+            meaning="power and cooling there is, over the draw at full clock",
+        ),
+    ] = None
     maintenance_s_per_month: Annotated[
         _Amount,
-        Key(name="maintenance", unit="s", most=2_629_800.0, left_out="dated default",
-            meaning="announced stops a month"),
-    ] = None  # fmt: skip
+        Key(
+            name="maintenance", unit="s", most=2_629_800.0, left_out="dated default", meaning="announced stops a month"
+        ),
+    ] = None
     throttle: Annotated[
         _Spread,
         Key(kind="bounded_spread", unit="1", left_out="dated default, by cooling", meaning="time lost to hot chips"),
@@ -63,24 +74,46 @@ class Reliability(Table):
 
     failures_per_node_day: Annotated[
         _Spread,
-        Key(name="failures", kind="per_thousand", unit="ratio", left_out="published rates",
-            meaning="that stop a job, per 1000 node-days"),
-    ] = None  # fmt: skip
+        Key(
+            name="failures",
+            kind="per_thousand",
+            unit="ratio",
+            left_out="published rates",
+            meaning="that stop a job, per 1000 node-days",
+        ),
+    ] = None
     events: Annotated[
         "tuple[Event, ...]",
-        Key(kind="events", path=True, meaning="CSV file of your own stops; with watched_nodes and watched",
-            flag="--events", metavar="FILE.csv", help="Your own stops: start, end, node, cause."),
-    ] = ()  # fmt: skip
+        Key(
+            kind="events",
+            path=True,
+            meaning="CSV file of your own stops; with watched_nodes and watched",
+            flag="--events",
+            metavar="FILE.csv",
+            help="Your own stops: start, end, node, cause.",
+        ),
+    ] = ()
     watched_nodes: Annotated[
         _Amount,
-        Key(unit="ratio", above=True, meaning="nodes of 8 GPUs on which the events were counted", metavar="N",
-            help="Nodes on which they were counted."),
-    ] = None  # fmt: skip
+        Key(
+            unit="ratio",
+            above=True,
+            meaning="nodes of 8 GPUs on which the events were counted",
+            metavar="N",
+            help="Nodes on which they were counted.",
+        ),
+    ] = None
     watched_s: Annotated[
         _Amount,
-        Key(name="watched", unit="s", above=True, meaning="for how long they were counted", metavar="TIME",
-            help="For how long: '70 d'."),
-    ] = None  # fmt: skip
+        Key(
+            name="watched",
+            unit="s",
+            above=True,
+            meaning="for how long they were counted",
+            metavar="TIME",
+            help="For how long: '70 d'.",
+        ),
+    ] = None
     age_s: Annotated[
         _Amount,
         Key(name="age", unit="s", left_out="past its youth", meaning="at the first step: new ones fail more"),
@@ -103,9 +136,17 @@ class Checkpoint(Table):
     )
     interval_s: Annotated[
         _Amount,
-        Key(name="interval", kind="interval", unit="s", left_out="auto", meaning="between saves; auto: of least loss",
-            flag="--checkpoint-interval", metavar="TIME", help="'10 min', or auto: that of least loss."),
-    ] = None  # fmt: skip
+        Key(
+            name="interval",
+            kind="interval",
+            unit="s",
+            left_out="auto",
+            meaning="between saves; auto: of least loss",
+            flag="--checkpoint-interval",
+            metavar="TIME",
+            help="'10 min', or auto: that of least loss.",
+        ),
+    ] = None
     kept: Annotated[_Amount, Key(kind="pieces", left_out="2", meaning="checkpoints kept")] = None
 
 
@@ -120,7 +161,14 @@ class Storage(Table):
         _Amount, Key(name="read", unit="B/s", above=True, left_out="dated default", meaning="of the whole cluster")
     ] = None
     capacity_bytes: Annotated[
-        _Amount, Key(name="capacity", unit="B", above=True, left_out="no limit", meaning="room for checkpoints")
+        _Amount,
+        Key(
+            name="capacity",
+            unit="B",
+            above=True,
+            left_out="no limit",
+            meaning="room for checkpoints",
+        ),
     ] = None
     price_usd_per_byte_per_s: Annotated[
         _Spread, Key(name="price", kind="spread", unit="USD/B/s", left_out="catalogue", meaning="of stored bytes")
@@ -170,9 +218,13 @@ class Purchase(Table):
     available: Annotated[_Amount, Key(kind="pieces", left_out="no limit", meaning="GPUs that the offer has")] = None
     lead_time_s: Annotated[
         _Amount,
-        Key(name="lead_time", unit="s", left_out="0",
-            meaning="to hand-over: a deadline counts from today, a run from there"),
-    ] = None  # fmt: skip
+        Key(
+            name="lead_time",
+            unit="s",
+            left_out="0",
+            meaning="to hand-over: a deadline counts from today, a run from there",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,13 +233,21 @@ class Owned(Table):
 
     server_usd: Annotated[
         _Spread,
-        Key(name="server", kind="spread", unit="USD", left_out="catalogue",
-            meaning="accelerator with its share of the server"),
-    ] = None  # fmt: skip
-    years: Annotated[
-        _Amount, Key(name="lifetime", kind="lifetime", unit="s", left_out="catalogue", meaning="until it is sold")
+        Key(
+            name="server",
+            kind="spread",
+            unit="USD",
+            left_out="catalogue",
+            meaning="accelerator with its share of the server",
+        ),
     ] = None
-    interest_frac: Annotated[_Amount, Key(name="interest", unit="1", left_out="catalogue", meaning="a year")] = None
+    years: Annotated[
+        _Amount,
+        Key(name="lifetime", kind="lifetime", unit="s", left_out="catalogue", meaning="until it is sold"),
+    ] = None
+    interest_frac: Annotated[
+        _Amount, Key(name="interest", unit="1", left_out="catalogue", meaning="on the capital, a year")
+    ] = None
     residual_frac: Annotated[
         _Amount, Key(name="residual", unit="1", left_out="catalogue", meaning="resale value over the price")
     ] = None
@@ -200,13 +260,15 @@ class Owned(Table):
         _Amount, Key(name="maintenance", unit="1", left_out="catalogue", meaning="a year, over the hardware")
     ] = None
     network_frac: Annotated[
-        _Amount, Key(name="network", kind="bounded", unit="1", left_out="catalogue", meaning="of the hardware")
+        _Amount,
+        Key(name="network", kind="bounded", unit="1", left_out="catalogue", meaning="over the hardware, in all"),
     ] = None
     storage_frac: Annotated[
-        _Amount, Key(name="storage", kind="bounded", unit="1", left_out="catalogue", meaning="of the hardware")
+        _Amount,
+        Key(name="storage", kind="bounded", unit="1", left_out="catalogue", meaning="over the hardware, in all"),
     ] = None
     installation_frac: Annotated[
-        _Amount, Key(name="installation", unit="1", left_out="catalogue", meaning="over the hardware")
+        _Amount, Key(name="installation", unit="1", left_out="catalogue", meaning="over the hardware, once")
     ] = None
     staff_per_gpu: Annotated[_Amount, Key(name="staff", unit="ratio", left_out="catalogue", meaning="people a GPU")] = (
         None
@@ -238,27 +300,52 @@ class Program(Table):
     ] = None
     people: Annotated[
         _Amount,
-        Key(unit="ratio", left_out="from the GPUs", meaning="people on the programme", metavar="N",
-            help="People on the programme."),
-    ] = None  # fmt: skip
+        Key(
+            unit="ratio",
+            left_out="from the GPUs",
+            meaning="people on the programme",
+            metavar="N",
+            help="People on the programme.",
+        ),
+    ] = None
     salary_usd_per_s: Annotated[
         _Spread,
-        Key(name="salary", kind="spread", unit="USD/s", left_out="catalogue", meaning="cost of one of them",
-            metavar="MONEY", help="Cost of one of them a year: '300 kUSD'."),
-    ] = None  # fmt: skip
+        Key(
+            name="salary",
+            kind="spread",
+            unit="USD/s",
+            left_out="catalogue",
+            meaning="cost of one of them",
+            metavar="MONEY",
+            help="Cost of one of them a year: '300 kUSD'.",
+        ),
+    ] = None
     capital_raised_usd: Annotated[
         _Amount,
-        Key(name="capital_raised", unit="USD", above=True, meaning="to which the bill is compared",
-            flag="--raised", metavar="MONEY", help="Capital raised: '50 MUSD'."),
-    ] = None  # fmt: skip
+        Key(
+            name="capital_raised",
+            unit="USD",
+            above=True,
+            meaning="to which the bill is compared",
+            flag="--raised",
+            metavar="MONEY",
+            help="Capital raised: '50 MUSD'.",
+        ),
+    ] = None
     value_of_time_usd_per_s: Annotated[
         _Amount, Key(name="value_of_time", unit="USD/s", left_out="0", meaning="of having the result earlier")
     ] = None
     items: Annotated[
         str | None,
-        Key(kind="file", path=True, left_out="the shipped shares", meaning="TOML file of [[item]] tables",
-            metavar="FILE.toml", help="Your own [[item]] tables; left out: shipped."),
-    ] = None  # fmt: skip
+        Key(
+            kind="file",
+            path=True,
+            left_out="the shipped shares",
+            meaning="TOML file of [[item]] tables",
+            metavar="FILE.toml",
+            help="Your own [[item]] tables; left out: shipped.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,46 +364,100 @@ class Frontier(Table):
 
     data_tokens: Annotated[
         _Amount,
-        Key(name="data", unit="token", above=True, left_out="no limit", meaning="unique tokens there are",
-            metavar="AMOUNT", help="Unique tokens there are: '3 T'."),
-    ] = None  # fmt: skip
+        Key(
+            name="data",
+            unit="token",
+            above=True,
+            left_out="no limit",
+            meaning="unique tokens there are",
+            metavar="AMOUNT",
+            help="Unique tokens there are: '3 T'.",
+        ),
+    ] = None
     serve_tokens: Annotated[
         _Amount,
-        Key(name="serve", unit="token", left_out="0", meaning="tokens served over the life of the model",
-            metavar="AMOUNT", help="Tokens served over the life of the model: '50 T'."),
-    ] = None  # fmt: skip
+        Key(
+            name="serve",
+            unit="token",
+            left_out="0",
+            meaning="tokens served over the life of the model",
+            metavar="AMOUNT",
+            help="Tokens served over the life of the model: '50 T'.",
+        ),
+    ] = None
     laws: Annotated[
         "tuple[Law, ...]",
-        Key(kind="laws", path=True, left_out="besiroglu", meaning="scaling laws by name or file; the first one answers",
-            flag="--law", metavar="LAW,...", help="Laws, or files of laws; the first is the answer. [besiroglu]"),
-    ] = ()  # fmt: skip
+        Key(
+            kind="laws",
+            path=True,
+            left_out="besiroglu",
+            meaning="scaling laws by name or file; the first one answers",
+            flag="--law",
+            metavar="LAW,...",
+            help="Laws, or files of laws; the first is the answer. [besiroglu]",
+        ),
+    ] = ()
     family: Annotated[
         "tuple[Model, ...]",
-        Key(kind="family", path=True, left_out="shapes of any size", meaning="models to choose among",
-            metavar="MODEL,...", help="Choose among these models or configurations."),
-    ] = ()  # fmt: skip
+        Key(
+            kind="family",
+            path=True,
+            left_out="shapes of any size",
+            meaning="models to choose among",
+            metavar="MODEL,...",
+            help="Choose among these models or configurations.",
+        ),
+    ] = ()
     serving_cost: Annotated[
         _Amount,
-        Key(unit="ratio", above=True, left_out="1", meaning="of a FLOP that serves over one that trains",
-            metavar="RATIO", help="Cost of a FLOP that serves over one that trains; 1."),
-    ] = None  # fmt: skip
+        Key(
+            unit="ratio",
+            above=True,
+            left_out="1",
+            meaning="of a FLOP that serves over one that trains",
+            metavar="RATIO",
+            help="Cost of a FLOP that serves over one that trains; 1.",
+        ),
+    ] = None
     usd_per_token: Annotated[
         _Amount,
-        Key(name="token_price", kind="per_billion", unit="USD", left_out="0", meaning="of a billion unique tokens",
-            metavar="MONEY", help="Of a billion unique tokens: '500 USD'."),
-    ] = None  # fmt: skip
+        Key(
+            name="token_price",
+            kind="per_billion",
+            unit="USD",
+            left_out="0",
+            meaning="of a billion unique tokens",
+            metavar="MONEY",
+            help="Of a billion unique tokens: '500 USD'.",
+        ),
+    ] = None
     experts: Annotated[
         "Sparsity | None",
-        Key(kind="experts", left_out="dense models", meaning="mixtures of experts, such as '8/128'",
-            metavar="K/N", help="Mixtures of experts: '8/128', '8/256+1'."),
-    ] = None  # fmt: skip
+        Key(
+            kind="experts",
+            left_out="dense models",
+            meaning="mixtures of experts, such as '8/128'",
+            metavar="K/N",
+            help="Mixtures of experts: '8/128', '8/256+1'.",
+        ),
+    ] = None
     loss_of: Annotated[
         "Quality | None",
-        Key(kind="quality", meaning="a loss to reach: '70 B on 1.4 T', or in nats",
-            metavar="QUALITY", help="Cheapest way to it: '70 B on 1.4 T', or a loss."),
-    ] = None  # fmt: skip
+        Key(
+            kind="quality",
+            meaning="a loss to reach: '70 B on 1.4 T', or in nats",
+            metavar="QUALITY",
+            help="Cheapest way to it: '70 B on 1.4 T', or a loss.",
+        ),
+    ] = None
     licence_usd: Annotated[
         _Amount,
-        Key(name="licence", unit="USD", left_out="0", meaning="of the data, whatever their amount",
-            metavar="MONEY", help="Of the data, whatever their amount: '300 kUSD'."),
-    ] = None  # fmt: skip
+        Key(
+            name="licence",
+            unit="USD",
+            left_out="0",
+            meaning="of the data, whatever their amount",
+            metavar="MONEY",
+            help="Of the data, whatever their amount: '300 kUSD'.",
+        ),
+    ] = None
