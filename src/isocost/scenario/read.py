@@ -11,10 +11,10 @@ from typing import Any, Final
 from isocost.catalog import Catalog, load_catalog
 from isocost.errors import DataError, InputError, Problem, nearest
 from isocost.scenario import values
+from isocost.scenario.consistency import room_problems, supply_problems
 from isocost.scenario.keys import Key, keys_of
 from isocost.scenario.readers import read_values
 from isocost.scenario.record import DEFAULTS, KEYS, TABLES, Scenario
-from isocost.scenario.supply import room_problems, supply_problems
 from isocost.scenario.values import Context
 
 MAX_BYTES: Final = 1_000_000

@@ -16,7 +16,7 @@ from isocost.money.check import DAY_S
 from isocost.money.terms import OWNED
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.scenario.conditions import UTILISATION
+from isocost.scenario.owned import UTILISATION
 from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
 from isocost.units import show

@@ -17,7 +17,7 @@ from isocost.forecast.spot import CALM, CONTENDED
 from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import CAPACITY_BLOCK, COMMITMENTS, ON_DEMAND, OWNED, RESERVED_1Y, RESERVED_3Y, SPOT
-from isocost.scenario.conditions import owned_inputs_of
+from isocost.scenario.owned import owned_inputs_of
 from isocost.scenario.record import Scenario
 from isocost.stats.distributions import draw
 from isocost.units import show
