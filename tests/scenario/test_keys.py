@@ -55,6 +55,13 @@ def test_the_page_has_every_key() -> None:
     assert page == write_keys.with_tables(page), "make pages"
 
 
+def test_the_glossary_has_every_key() -> None:
+    """Every key is in the glossary with the meaning that it is declared with."""
+    page = (HOW_TO.parent / "glossary.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {key.meaning} |" for name, key in {**KEYS, **INNER}.items()]
+    assert [row for row in rows if row not in page] == [], "make pages"
+
+
 def test_keys_come_without_the_heavy_libraries() -> None:
     """Options of the command line can be made of the keys without numpy and pydantic."""
     code = (
