@@ -37,7 +37,7 @@ calibrate: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory pages
 
 pages: $(VENV)/.installed-dev
-	@set -e; for page in accuracy constants readme_answer glossary doctor answers goodput money prices; do PYTHONPATH=scripts $(BIN)/python -m pages.write_$$page; done
+	@set -e; for page in accuracy constants readme_answer glossary keys doctor answers goodput money prices; do PYTHONPATH=scripts $(BIN)/python -m pages.write_$$page; done
 	@$(BIN)/python scripts/golden_explanations.py
 
 $(BIN)/python:

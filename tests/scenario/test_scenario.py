@@ -15,7 +15,7 @@ from isocost.catalog import load_catalog
 from isocost.errors import InputError
 from isocost.scenario import KEYS, load_scenario, load_tables, read_scenario, scenario_tables, scenario_toml
 from isocost.scenario.question import GPU_COUNTS, default_seq_len, question_of
-from isocost.scenario.settings import TABLES
+from isocost.scenario.record import TABLES
 from isocost.verbs.options import COMMANDS
 from isocost.workload.params import parameter_count
 from isocost.workload.presets import preset
@@ -209,7 +209,7 @@ VALUES = st.recursive(
 )
 
 
-@given(tables=st.dictionaries(st.one_of(st.sampled_from(KEYS), st.text(max_size=8)), VALUES, max_size=6))
+@given(tables=st.dictionaries(st.one_of(st.sampled_from(list(KEYS)), st.text(max_size=8)), VALUES, max_size=6))
 def test_no_value_breaks_the_reader(tables: dict[str, object]) -> None:
     """Whatever stands in a scenario, it is read, or refused with problems of one line each; twice the same."""
     first, second = (_read_or_refused({**BASE, **tables}) for _ in range(2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tomllib
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import tomli_w
 
 from isocost.errors import InputError, Problem, nearest
 from isocost.perf.constants import Constant
@@ -21,6 +21,14 @@ SCHEMA_VERSION: Final = 1
 KIND: Final = "isocost calibration"
 MAX_BYTES: Final = 5_000_000
 MOST: Final = 100.0  # a multiplier beyond this, or below its inverse, is no calibration
+_HEAD: Final = """\
+# Multipliers of one stack and site, on top of the constants of isocost. Made by isocost calibrate.
+# Use it: isocost plan ... --calibration {name}.toml
+# base: fingerprint of the constants it rests on.
+# strength: share of the prior spreads that did best on layouts left out.
+# spread: of the log of a step time, beyond that of the multipliers.
+# band: 90 % interval of measured over predicted, on layouts like those measured.
+"""
 _FIX: Final = "make one with: isocost calibrate my_runs.csv -o my_site.toml"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _SCALARS: Final[Mapping[str, type]] = {
@@ -36,59 +44,36 @@ def usable_name(text: str) -> str:
 
 
 def calibration_toml(calibration: SiteCalibration) -> str:
-    """Return the calibration as TOML."""
+    """Return the calibration as TOML, its numbers to six digits."""
+    return _HEAD.format(name=calibration.name) + tomli_w.dumps(_as_tables(calibration))
+
+
+def _as_tables(calibration: SiteCalibration) -> dict[str, object]:
     c = calibration
     low, high = c.band
-    lines = [
-        "# Multipliers of one stack and site, on top of the constants of isocost. Made by isocost calibrate.",
-        f"# Use it: isocost plan ... --calibration {c.name}.toml",
-        f"schema_version = {SCHEMA_VERSION}",
-        f"kind = {_text(KIND)}",
-        f"name = {_text(c.name)}",
-        f"created_from = {_text(c.created_from)}",
-        f"rows = {c.row_count}",
-        f"layouts = {c.layout_count}",
-        f"stacks = {_texts(c.stacks)}",
-        f"chips = {_texts(c.chips)}",
-        f"base = {_text(c.base)}  # fingerprint of the constants it rests on",
-        f"strength = {c.strength:.6g}  # share of the prior spreads that did best on layouts left out",
-        f"spread = {c.spread:.6g}  # of the log of a step time, beyond that of the multipliers",
-        "notes = " + _texts(c.notes),
-        "",
-        "[band]  # 90 % interval of measured over predicted, on layouts like those measured",
-        f"low = {low:.6g}",
-        f"high = {high:.6g}",
-    ]
-    for name in _PAIRS:
-        errors = getattr(c, name)
-        if errors is not None:
-            lines += [
-                "",
-                f"[errors.{name}]",
-                f"median_frac = {errors.median_frac:.6g}",
-                f"mean_frac = {errors.mean_frac:.6g}",
-            ]
-    for row, (name, constant) in zip(c.covariance, c.constants.items(), strict=True):
-        lines += [
-            "",
-            f"[constant.{_text(name)}]",
-            f"value = {constant.value:.6g}",
-            f"prior = {constant.prior:.6g}",
-            f"sd = {constant.sd:.6g}",
-            f"posterior_sd = {constant.posterior_sd:.6g}",
-            f"rows = {constant.rows}",
-            "covariance = [" + ", ".join(f"{x + 0.0:.9g}" for x in row) + "]",
-        ]
-    return "\n".join(lines) + "\n"
+    errors = {name: found for name in _PAIRS if (found := getattr(c, name)) is not None}
+    return {
+        "schema_version": SCHEMA_VERSION, "kind": KIND, "name": c.name, "created_from": c.created_from,
+        "rows": c.row_count, "layouts": c.layout_count, "stacks": c.stacks, "chips": c.chips, "base": c.base,
+        "strength": _rounded(c.strength), "spread": _rounded(c.spread), "notes": c.notes,
+        "band": {"low": _rounded(low), "high": _rounded(high)},
+        "errors": {
+            name: {"median_frac": _rounded(found.median_frac), "mean_frac": _rounded(found.mean_frac)}
+            for name, found in errors.items()
+        },
+        "constant": {
+            name: {
+                "value": _rounded(constant.value), "prior": _rounded(constant.prior), "sd": _rounded(constant.sd),
+                "posterior_sd": _rounded(constant.posterior_sd), "rows": constant.rows,
+                "covariance": [_rounded(x, 9) + 0.0 for x in row],  # no negative zeros
+            }
+            for row, (name, constant) in zip(c.covariance, c.constants.items(), strict=True)
+        },
+    }  # fmt: skip
 
 
-def _text(value: str) -> str:
-    # A JSON string is a TOML string, but for the one character JSON leaves alone.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _texts(values: tuple[str, ...]) -> str:
-    return "[" + ", ".join(_text(value) for value in values) + "]"
+def _rounded(value: float, digits: int = 6) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def is_calibration(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import tomli_w
 
 from isocost.errors import DataError, InputError, Problem, nearest
 from isocost.laws.scaling import optimal_params
@@ -215,27 +216,13 @@ def _is_number(value: object) -> bool:
 
 def law_text(law: Law) -> str:
     """Return a law as TOML that ``find_law`` reads back to the same value."""
-    lines = [f"[law.{law.id}]"]
-    lines += [f"{name} = {_quoted(str(getattr(law, name)))}" for name in (*_TEXTS, "note") if getattr(law, name)]
-    if not law.allocation:
-        lines.append("allocation = false")
-    if law.from_memory:
-        lines.append("from_memory = true")
-    for name in _RANGES:
-        ends = getattr(law, name)
-        if ends is not None:
-            lines.append(f"{name} = [{ends[0]!r}, {ends[1]!r}]")
-    if law.covariance:
-        rows = ",\n".join(f"  [{', '.join(repr(cell) for cell in row)}]" for row in law.covariance)
-        lines.append(f"covariance = [  # of log E, log A, log B, alpha, beta\n{rows},\n]")
-    lines += ["", f"[law.{law.id}.parameters]"]
-    for name, parameter in law.parameters.items():
-        parts = {key: getattr(parameter, key) for key in ("value", "sd", "low", "high")}
-        body = ", ".join(f"{key} = {part!r}" for key, part in parts.items() if part is not None)
-        lines.append(f"{name} = {{ {body} }}")
-    return "\n".join(lines) + "\n"
+    said = {name: text for name in (*_TEXTS, "note") if (text := getattr(law, name))}
+    ranges = {name: ends for name in _RANGES if (ends := getattr(law, name)) is not None}
+    flags = ({} if law.allocation else {"allocation": False}) | ({"from_memory": True} if law.from_memory else {})
+    covariance = {"covariance": law.covariance} if law.covariance else {}
+    parameters = {name: _said(parameter) for name, parameter in law.parameters.items()}
+    return tomli_w.dumps({"law": {law.id: {**said, **flags, **ranges, **covariance, "parameters": parameters}}})
 
 
-def _quoted(text: str) -> str:
-    escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in text)
-    return f'"{escaped}"'
+def _said(parameter: Parameter) -> dict[str, float]:
+    return {name: part for name in ("value", "sd", "low", "high") if (part := getattr(parameter, name)) is not None}

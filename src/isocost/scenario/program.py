@@ -18,7 +18,7 @@ from isocost.forecast.program import (
     Item,
     shipped_items,
 )
-from isocost.scenario.settings import Settings
+from isocost.scenario.tables import Program
 from isocost.stats.distributions import Fixed, SplitLognormal
 
 _KEYS: Final = ("name", "begins", "source", *UNITS)
@@ -50,7 +50,7 @@ class Terms:
 
 
 def terms_of(
-    table: Settings | None,
+    table: Program,
     place: str,
     places: Mapping[str, str] | None = None,
     *,
@@ -75,16 +75,15 @@ def terms_of(
     def own(name: str, given: object, unit: str) -> float | None:
         return None if given is None else units.parse(given, unit, wrote.get(name, name))
 
-    said = table or Settings(given={}, values={})
     number, paid, capital = own("people", people, "ratio"), own("salary", salary, "USD"), own("raised", raised, "USD")
-    number = said.get("people") if number is None else number
-    pay = _pay(said.get("salary")) if paid is None else Amount(low=paid, median=paid, high=paid)
+    number = table.people if number is None else number
+    pay = _pay(table.salary_usd_per_s) if paid is None else Amount(low=paid, median=paid, high=paid)
     if (number is None) != (pay is None):
         missing, fix = ("people", "people = 10") if number is None else ("salary", "salary = '300 kUSD/year'")
         flag = wrote.get(missing, missing) if (people is not None or salary is not None) else f"{place}.{missing}"
         raise InputError([Problem(flag, "is missing", fix=f"give both: --people 10 --salary '300 kUSD', or {fix}")])
-    path = items if items is not None else said.get("items")
-    known = {name: said.get(key) for key, name in _RUNS.items() if said.get(key) is not None}
+    path = items if items is not None else table.items
+    known = {name: runs for key, name in _RUNS.items() if (runs := getattr(table, key)) is not None}
     if path is not None and known:
         doubled = [key for key, name in _RUNS.items() if name in known]
         fix = "make it an [[item]] with a share"
@@ -93,7 +92,7 @@ def terms_of(
         items=shipped_items(known) if path is None else read_items(str(path)),
         people=number,
         usd_per_year=pay,
-        raised_usd=said.get("capital_raised") if capital is None else capital,
+        raised_usd=table.capital_raised_usd if capital is None else capital,
     )
 
 

@@ -1,93 +1,417 @@
 """The scenario: one question about a training run, with the same keys in TOML, as flags and in Python."""
 
-from __future__ import annotations
+# No "from __future__ import annotations": the keys are read off the annotations.
 
-import datetime
-import tomllib
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, get_args
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-
-from isocost.catalog import Catalog, load_catalog
-from isocost.catalog.records import TERMS, TRAINING_PRECISIONS
-from isocost.catalog.stacks import ATTENTION_KERNELS
-from isocost.errors import DataError, InputError, Problem
-from isocost.laws.pipeline import SCHEDULES
-from isocost.perf.layout import RECOMPUTES, SHARDINGS
-from isocost.scenario import values
-from isocost.scenario.settings import Settings, settings
-from isocost.scenario.supply import room_problems, supply_problems
-from isocost.scenario.values import ALIASES, Context, Model, choice, choices, count, quantity, reads
-from isocost.workload.architecture import Architecture
-
-MAX_BYTES: Final = 1_000_000
-NORM_KERNELS: Final = ("fused", "eager", "compiled")
-GRADIENT_PRECISIONS: Final = ("bf16", "fp16", "fp32")
-_PATHS: Final = ("model", "catalog", "calibration")  # relative to the folder of the scenario
-_PATHS_IN: Final = (("reliability", "events"), ("programme", "items"), ("frontier", "family"), ("frontier", "laws"))
-_NEEDS_MODEL: Final = (
-    "name a shipped model (isocost catalog list models), the path of a config.json, or write an [architecture] table"
+from isocost.scenario.keys import (
+    GOAL,
+    HOW,
+    MAX_BATCH,
+    MAX_DEGREE,
+    MAX_SEQ_LEN,
+    MAX_TOP,
+    SWITCHES,
+    WHAT,
+    WHERE,
+    Key,
+    keys_of,
 )
-_Degree = Annotated[int | None, reads(count(values.MAX_DEGREE))]
+from isocost.scenario.tables import (
+    Checkpoint,
+    Facility,
+    Frontier,
+    Owned,
+    Program,
+    Purchase,
+    Reliability,
+    Storage,
+    Support,
+    Table,
+    Tuning,
+)
+
+if TYPE_CHECKING:
+    from isocost.scenario.values import Model
+    from isocost.workload.architecture import Architecture
+
+_Name: TypeAlias = str | None
+_Count: TypeAlias = int | None
+_Switch: TypeAlias = bool | None
+_RECIPE: Final = "as the stack's recipe has it"
+_CHOSEN: Final = "the search chooses"
+
+
+def _degree(meaning: str, help: str) -> Key:
+    return Key(kind="count", most=MAX_DEGREE, left_out=_CHOSEN, meaning=meaning, metavar="N", help=help, panel=HOW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A question, read and checked: what to train, by when, for how much, on what. ``None`` is left to the search."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    tokens: Annotated[float, reads(quantity("token"))]
-    title: Annotated[str, reads(values.read_text)] = ""
-    model: Annotated[Model | None, reads(values.read_model)] = None
-    architecture: Annotated[Architecture | None, reads(values.read_architecture)] = None
-    seq_len: Annotated[int | None, reads(count(values.MAX_SEQ_LEN))] = None
-    global_batch_seqs: Annotated[int | None, Field(alias="global_batch"), reads(count(values.MAX_BATCH))] = None
-    deadline_s: Annotated[float | None, Field(alias="deadline"), reads(values.read_deadline)] = None
-    budget_usd: Annotated[float | None, Field(alias="budget"), reads(quantity("USD"))] = None
-    power_w: Annotated[float | None, Field(alias="power_cap"), reads(quantity("W"))] = None
-    on: Annotated[tuple[str, ...], reads(values.read_accelerators)] = ()
-    gpu_counts: Annotated[tuple[int, ...], Field(alias="gpus"), reads(values.read_gpus)] = ()
-    fabric: Annotated[str | None, reads(values.read_fabric)] = None
-    term: Annotated[str | None, reads(choice(*TERMS))] = None
-    stack: Annotated[str | None, reads(values.read_stack)] = None
-    precisions: Annotated[tuple[str, ...], Field(alias="precision"), reads(choices(*TRAINING_PRECISIONS))] = ()
-    tp: _Degree = None
-    pp: _Degree = None
-    vp: _Degree = None
-    cp: _Degree = None
-    ep: _Degree = None
-    micro_batch: _Degree = None
-    recompute: Annotated[str | None, reads(choice(*RECOMPUTES))] = None
-    sharding: Annotated[str | None, reads(choice(*SHARDINGS))] = None
-    schedule: Annotated[str | None, reads(choice(*SCHEDULES))] = None
-    attention_kernel: Annotated[str | None, reads(choice(*ATTENTION_KERNELS))] = None
-    norm_kernel: Annotated[str | None, reads(choice(*NORM_KERNELS))] = None
-    gradient_precision: Annotated[str | None, reads(choice(*GRADIENT_PRECISIONS))] = None
-    compiled: Annotated[bool | None, reads(values.read_flag)] = None
-    cuda_graphs: Annotated[bool | None, reads(values.read_flag)] = None
-    tp_overlap: Annotated[bool | None, reads(values.read_flag)] = None
-    catalog: Annotated[tuple[str, ...], reads(values.read_catalogs)] = ()
-    calibration: Annotated[str | None, reads(values.read_calibration)] = None
-    top: Annotated[int | None, reads(count(values.MAX_TOP))] = None
-    confidence: Annotated[float | None, reads(values.read_confidence)] = None
-    facility: Annotated[Settings | None, reads(settings("facility"))] = None
-    reliability: Annotated[Settings | None, reads(settings("reliability"))] = None
-    checkpoint: Annotated[Settings | None, reads(settings("checkpoint"))] = None
-    storage: Annotated[Settings | None, reads(settings("storage"))] = None
-    support: Annotated[Settings | None, reads(settings("support"))] = None
-    purchase: Annotated[Settings | None, reads(settings("purchase"))] = None
-    owned: Annotated[Settings | None, reads(settings("owned"))] = None
-    programme: Annotated[Settings | None, reads(settings("programme"))] = None
-    tuning: Annotated[Settings | None, reads(settings("tuning"))] = None
-    frontier: Annotated[Settings | None, reads(settings("frontier"))] = None
+    tokens: Annotated[
+        float,
+        Key(
+            kind="amount",
+            unit="token",
+            meaning="tokens the run trains on; repeated ones count each time",
+            metavar="AMOUNT",
+            help="Tokens to train on, such as '15 T'.",
+            panel=WHAT,
+        ),
+    ]
+    title: Annotated[str, Key(kind="text", meaning="free text")] = ""
+    model: Annotated[
+        "Model | None",
+        Key(
+            kind="model",
+            path=True,
+            meaning="a shipped model, or the path of the `config.json` that describes one",
+            metavar="NAME|PATH",
+            help="A shipped model, or a config.json or its folder.",
+            panel=WHAT,
+        ),
+    ] = None
+    architecture: Annotated[
+        "Architecture | None",
+        Key(
+            kind="architecture", meaning="the model by hand: hidden width, vocabulary, and kinds of blocks with counts"
+        ),
+    ] = None
+    seq_len: Annotated[
+        _Count,
+        Key(
+            kind="count",
+            most=MAX_SEQ_LEN,
+            left_out="8,192, or the model's longest if shorter",
+            meaning="tokens of a sequence",
+            metavar="TOKENS",
+            help="Tokens of a sequence.",
+            panel=WHAT,
+        ),
+    ] = None
+    global_batch_seqs: Annotated[
+        _Count,
+        Key(
+            name="global_batch",
+            kind="count",
+            most=MAX_BATCH,
+            left_out="from a critical-batch law",
+            meaning="sequences of one optimizer step, over all GPUs",
+            metavar="SEQUENCES",
+            help="Sequences of an optimizer step.",
+            panel=WHAT,
+        ),
+    ] = None
+    deadline_s: Annotated[
+        float | None,
+        Key(
+            name="deadline",
+            kind="deadline",
+            unit="s",
+            left_out="no limit",
+            meaning="at most this long, or a date",
+            metavar="TIME|DATE",
+            help="At most this long: '60 d', or 2027-03-01.",
+            panel=GOAL,
+        ),
+    ] = None
+    budget_usd: Annotated[
+        float | None,
+        Key(
+            name="budget",
+            kind="amount",
+            unit="USD",
+            left_out="no limit",
+            meaning="at most this much, at the median price",
+            metavar="MONEY",
+            help="At most this much: '40 MUSD'.",
+            panel=GOAL,
+        ),
+    ] = None
+    power_w: Annotated[
+        float | None,
+        Key(
+            name="power_cap",
+            kind="amount",
+            unit="W",
+            left_out="no limit",
+            meaning="at most this much at the meter, at full draw",
+            metavar="POWER",
+            help="At most this much at the site: '20 MW'.",
+            panel=GOAL,
+        ),
+    ] = None
+    on: Annotated[
+        tuple[str, ...],
+        Key(
+            kind="accelerators",
+            left_out="those with most offers",
+            meaning="accelerators to consider",
+            metavar="ID,...",
+            help="Accelerators: 'isocost catalog list accelerators'.",
+            panel=WHERE,
+        ),
+    ] = ()
+    gpu_counts: Annotated[
+        tuple[int, ...],
+        Key(
+            name="gpus",
+            kind="gpus",
+            left_out="64 to 8,192, doubling",
+            meaning="accelerators of the job (GPU, TPU or other chip: the unit that is rented and counted)",
+            metavar="N,...",
+            help="GPU counts: 1024, or 64,96,128, or 64..8192 by doubling.",
+            panel=WHERE,
+        ),
+    ] = ()
+    fabric: Annotated[
+        _Name,
+        Key(
+            kind="fabric",
+            left_out="usual for the accelerator",
+            meaning="the scale-out network between scale-up domains",
+            metavar="ID",
+            help="The network: 'isocost catalog list fabrics'.",
+            panel=WHERE,
+        ),
+    ] = None
+    term: Annotated[
+        _Name,
+        Key(
+            kind="term",
+            left_out="on_demand",
+            meaning="how capacity is bought",
+            metavar="TERM",
+            help="on_demand, spot, reserved_1y, reserved_3y, capacity_block.",
+            panel=WHERE,
+        ),
+    ] = None
+    stack: Annotated[
+        _Name,
+        Key(
+            kind="stack",
+            left_out="megatron-core, on TPUs maxtext-tpu",
+            meaning="a dated recipe of the training software: kernels, precisions of gradients, overlap",
+            metavar="ID",
+            help="The software: 'isocost catalog list stacks'.",
+            panel=HOW,
+        ),
+    ] = None
+    precisions: Annotated[
+        tuple[str, ...],
+        Key(
+            name="precision",
+            kind="precisions",
+            left_out="bf16",
+            meaning="of the matrix products of the blocks; the head stays in 16 bit",
+            metavar="NAME,...",
+            help="bf16, fp16, fp8, mxfp8, nvfp4.",
+            panel=HOW,
+        ),
+    ] = ()
+    tp: Annotated[_Count, _degree("tensor parallel ranks: each layer is split over them", "Tensor parallel ranks.")] = (
+        None
+    )
+    pp: Annotated[_Count, _degree("pipeline stages: consecutive layers", "Pipeline stages.")] = None
+    vp: Annotated[
+        _Count,
+        _degree(
+            "virtual stages of a rank in the interleaved schedule", "Virtual stages a rank (interleaved schedule)."
+        ),
+    ] = None
+    cp: Annotated[
+        _Count, _degree("context parallel ranks: each sequence is split over them", "Context parallel ranks.")
+    ] = None
+    ep: Annotated[
+        _Count, _degree("expert parallel ranks: the experts are spread over them", "Expert parallel ranks.")
+    ] = None
+    micro_batch: Annotated[
+        _Count,
+        _degree(
+            "sequences that go through the pipeline together, on one data parallel rank", "Sequences of a micro-batch."
+        ),
+    ] = None
+    recompute: Annotated[
+        _Name,
+        Key(
+            kind="recompute",
+            left_out=_CHOSEN,
+            meaning="what the backward pass computes again: selective is cheap to redo and large to keep",
+            metavar="KIND",
+            help="none, selective, full.",
+            panel=HOW,
+        ),
+    ] = None
+    sharding: Annotated[
+        _Name,
+        Key(
+            kind="sharding",
+            left_out=_CHOSEN,
+            meaning="training state divided over data parallel ranks: zero1 optimizer, zero2 and gradients, "
+            "zero3 and weights (FSDP)",
+            metavar="KIND",
+            help="none, zero1, zero2, zero3 (FSDP).",
+            panel=HOW,
+        ),
+    ] = None
+    schedule: Annotated[
+        _Name,
+        Key(
+            kind="schedule",
+            left_out=_CHOSEN,
+            meaning="order of forward and backward passes in the pipeline",
+            metavar="NAME",
+            help="1f1b, interleaved, zb-h1, dualpipe, ...",
+            panel=HOW,
+        ),
+    ] = None
+    attention_kernel: Annotated[
+        _Name,
+        Key(
+            kind="attention_kernel",
+            left_out=_RECIPE,
+            meaning="implementation of attention, by name",
+            metavar="NAME",
+            help="flash2, flash3, cudnn, unfused, ...",
+            panel=SWITCHES,
+        ),
+    ] = None
+    norm_kernel: Annotated[
+        _Name,
+        Key(
+            kind="norm_kernel",
+            left_out=_RECIPE,
+            meaning="implementation of normalisation, by name",
+            metavar="NAME",
+            help="fused, eager, compiled.",
+            panel=SWITCHES,
+        ),
+    ] = None
+    gradient_precision: Annotated[
+        _Name,
+        Key(
+            kind="gradient_precision",
+            left_out=_RECIPE,
+            meaning="of gradients in the data-parallel reduction",
+            metavar="NAME",
+            help="Of their reduction: bf16, fp16, fp32.",
+            panel=SWITCHES,
+        ),
+    ] = None
+    compiled: Annotated[
+        _Switch,
+        Key(
+            kind="flag",
+            left_out=_RECIPE,
+            meaning="blocks are compiled as a whole",
+            metavar="BOOL",
+            help="Blocks are compiled: true or false.",
+            panel=SWITCHES,
+        ),
+    ] = None
+    cuda_graphs: Annotated[
+        _Switch,
+        Key(
+            kind="flag",
+            left_out=_RECIPE,
+            meaning="launches of blocks are recorded once and replayed",
+            metavar="BOOL",
+            help="Launches are recorded once: true or false.",
+            panel=SWITCHES,
+        ),
+    ] = None
+    tp_overlap: Annotated[
+        _Switch,
+        Key(
+            kind="flag",
+            left_out="false",
+            meaning="tensor-parallel traffic is split and overlapped with its products (asynchronous TP)",
+            metavar="BOOL",
+            help="Asynchronous tensor parallelism: true or false.",
+            panel=SWITCHES,
+        ),
+    ] = None
+    catalog: Annotated[
+        tuple[str, ...],
+        Key(
+            kind="catalogs",
+            path=True,
+            meaning="your own dated facts and quotes, over the shipped ones",
+            metavar="FILE,...",
+            help="Your own facts and quotes over the shipped ones.",
+            panel=WHERE,
+        ),
+    ] = ()
+    calibration: Annotated[
+        _Name,
+        Key(
+            kind="calibration",
+            path=True,
+            meaning="multipliers of your own stack and site on top of the shipped constants, fitted on your runs",
+            metavar="FILE",
+            help="What 'isocost calibrate' made of your own runs.",
+            panel=HOW,
+        ),
+    ] = None
+    top: Annotated[
+        _Count,
+        Key(
+            kind="count",
+            most=MAX_TOP,
+            left_out="8",
+            meaning="most near-optimal alternatives to show",
+            metavar="N",
+            help="Show at most N near-optimal alternatives.",
+            panel=GOAL,
+        ),
+    ] = None
+    confidence: Annotated[
+        float | None,
+        Key(
+            kind="confidence",
+            unit="1",
+            left_out="50 %, the median",
+            meaning="probability with which deadline and budget are kept",
+            metavar="SHARE",
+            help="Keep deadline and budget with this probability: '90 %'.",
+            panel=GOAL,
+        ),
+    ] = None
+    facility: Annotated[Facility, Key(kind="table", meaning="where the cluster stands")] = field(
+        default_factory=Facility
+    )
+    reliability: Annotated[Reliability, Key(kind="table", meaning="what interrupts and slows a run")] = field(
+        default_factory=Reliability
+    )
+    checkpoint: Annotated[Checkpoint, Key(kind="table", meaning="how training state is saved")] = field(
+        default_factory=Checkpoint
+    )
+    storage: Annotated[Storage, Key(kind="table", meaning="where checkpoints and data are")] = field(
+        default_factory=Storage
+    )
+    support: Annotated[Support, Key(kind="table", meaning="who looks after the cluster")] = field(
+        default_factory=Support
+    )
+    purchase: Annotated[Purchase, Key(kind="table", meaning="how capacity is bought")] = field(default_factory=Purchase)
+    owned: Annotated[Owned, Key(kind="table", meaning="what owning takes")] = field(default_factory=Owned)
+    programme: Annotated[Program, Key(kind="table", meaning="what is run and paid for around the final run")] = field(
+        default_factory=Program
+    )
+    tuning: Annotated[Tuning, Key(kind="table", meaning="what was measured of the software")] = field(
+        default_factory=Tuning
+    )
+    frontier: Annotated[
+        Frontier,
+        Key(kind="table", meaning="what a model is to be trained with and for, when its size is the question"),
+    ] = field(default_factory=Frontier)
 
     @property
-    def shape(self) -> Architecture:
+    def shape(self) -> "Architecture":
         """The architecture, however it was given."""
         if self.architecture is not None:
             return self.architecture
@@ -95,134 +419,11 @@ class Scenario:
         return self.model.architecture
 
 
-KEYS: Final = tuple(ALIASES.get(field.name, field.name) for field in fields(Scenario))
-
-
-@cache
-def _adapter() -> TypeAdapter[Scenario]:
-    return TypeAdapter(Scenario)
-
-
-def load_tables(path: str | Path) -> dict[str, Any]:
-    """Return the tables of a scenario file, its relative paths resolved against its folder; not yet checked."""
-    file = Path(path)
-    text = _text(file)
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError([Problem(str(path), f"is not valid TOML: {error}", fix="correct the file")]) from None
-    except RecursionError:
-        raise InputError([Problem(str(path), "is nested too deeply", fix="correct the file")]) from None
-    for name, key in _PATHS_IN:
-        if isinstance(inner := tables.get(name), dict) and key in inner:
-            value = inner[key]
-            if name == "frontier" and isinstance(value, str):  # the lists of this table may be text with commas
-                value = [part.strip() for part in value.split(",")]
-            tables[name] = {**inner, key: beside(file, value)}
-    return {key: beside(file, value) if key in _PATHS else value for key, value in tables.items()}
-
-
-def _text(file: Path) -> str:
-    place = str(file)
-    try:
-        if not file.is_file():
-            why = "is a directory" if file.is_dir() else "does not exist, or is not a regular file"
-            raise InputError([Problem(place, why, fix="give the path of a scenario in TOML, such as examples/*.toml")])
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            limit = f"at most {MAX_BYTES // 10**6} MB"
-            raise InputError([Problem(place, "is too large for a scenario", allowed=limit)])
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            [Problem(place, f"is not UTF-8 text (byte {error.start:,})", fix="save it as UTF-8")]
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError([Problem(place, f"cannot be read: {reason}")]) from None
-
-
-def beside(file: Path, value: object) -> object:
-    """Return a path relative to the scenario's folder as one that can be opened; names of models stay."""
-    if isinstance(value, list):
-        return [beside(file, part) for part in value]
-    if not isinstance(value, str) or "\0" in value or len(value) > 4096:
-        return value
-    path = file.parent / value
-    return str(path) if "/" in value or path.exists() else value
-
-
-def read_scenario(
-    tables: Mapping[str, object],
-    places: Mapping[str, str] | None = None,
-    today: datetime.date | None = None,
-) -> tuple[Scenario, Catalog]:
-    """Return the scenario that ``tables`` describe and its catalogue; one InputError lists every problem.
-
-    ``places`` says where the user wrote each key, and ``today`` is when a deadline given as a date starts to count.
-    """
-    given = {key: value for key, value in tables.items() if value is not None}
-    problems: list[Problem] = []
-    place = dict(places or {})
-    catalog = _catalog(given, place, problems)
-    context = Context(catalog=catalog, today=today or datetime.date.today(), places=place)
-    scenario = None
-    try:
-        scenario = _adapter().validate_python(given, context=context)
-    except ValidationError as error:
-        problems += values.problems_of(error.errors(include_url=False), context, KEYS)
-    if ("model" in given) == ("architecture" in given):
-        message = "is given twice: by name and by [architecture]" if "model" in given else "is missing"
-        fix = "keep one of the two" if "model" in given else _NEEDS_MODEL
-        problems.append(Problem(context.place("model"), message, fix=fix))
-    if "confidence" in given and not {"deadline", "budget"} & given.keys():
-        fix = "add a deadline or a budget, or leave it out"
-        problems.append(Problem(context.place("confidence"), "has no limit to keep", given["confidence"], fix=fix))
-    problems += room_problems(given, context) + supply_problems(given, context)
-    if scenario is not None and not problems:
-        problems += _position_problems(scenario, context)
-    if problems:
-        raise InputError(problems)
-    assert scenario is not None
-    assert catalog is not None
-    return scenario, catalog
-
-
-def _position_problems(scenario: Scenario, context: Context) -> list[Problem]:
-    """Return the problem of a sequence that is longer than the learned positions of the model; others extrapolate."""
-    shape, asked = scenario.shape, scenario.seq_len
-    if asked is None or not shape.position_params or not 0 < shape.max_seq_len < asked:
-        return []
-    message = f"is beyond the {shape.max_seq_len:,} learned positions of {shape.name}"
-    fix = f"ask for {shape.max_seq_len:,} tokens at most, or write an [architecture] with more positions"
-    return [Problem(context.place("seq_len"), message, asked, fix=fix)]
-
-
-def _catalog(given: Mapping[str, object], places: Mapping[str, str], problems: list[Problem]) -> Catalog | None:
-    """Return the catalogue with the user's files over it; ``None`` when one of them is broken."""
-    try:
-        context = Context(catalog=None, today=datetime.date.min, places=places)
-        paths = values.read_catalogs(given["catalog"], context.place("catalog"), context) if "catalog" in given else ()
-    except InputError:
-        return None  # reported by the validation of the key
-    try:
-        return load_catalog(*paths)
-    except DataError as error:
-        problems += error.problems
-        return None
-
-
-def load_scenario(path: str | Path, today: datetime.date | None = None, **changes: object) -> Scenario:
-    """Return the scenario in a TOML file; ``changes`` override its keys, as flags do on the command line.
-
-    ``today`` is the day that a deadline given as a date counts from; None for now. Quantities of the result are in SI
-    units and US dollars. An InputError lists every problem of the file and the changes.
-
-    Example:
-        >>> isocost.load_scenario("examples/llama-3.1-70b.toml", deadline="45 d").deadline_s
-        3888000.0
-    """
-    tables = load_tables(path)
-    places = {key: f"{path}: {key}" for key in tables}
-    return read_scenario({**tables, **changes}, {**places, **{key: key for key in changes}}, today)[0]
+KEYS: Final = keys_of(Scenario)
+DEFAULTS: Final = Scenario(tokens=math.nan)  # of every other key
+# The record of each key that is a table.
+TABLES: Final[Mapping[str, type[Table]]] = {
+    each.name: record
+    for each in fields(Scenario)
+    if isinstance(record := get_args(each.type)[0], type) and issubclass(record, Table)
+}

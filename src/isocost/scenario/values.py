@@ -1,8 +1,7 @@
 """How one value of a scenario is read: text with units in, SI numbers and known names out.
 
-Each reader is a pydantic validator. It finds the place of its field, the catalogue and today's date in the ``Context``
-of the validation, and turns an ``InputError`` into a pydantic error, so that one validation lists the problems of all
-fields.
+Each reader is given the value, the place where it was written and a ``Context`` (catalogue, today's date), and raises
+an ``InputError`` with all that is wrong with it.
 """
 
 from __future__ import annotations
@@ -11,32 +10,23 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
-
-from pydantic import PlainValidator, ValidationInfo
-from pydantic_core import PydanticCustomError
+from typing import Any, Final, TypeVar
 
 from isocost.catalog import Catalog
 from isocost.catalog.stacks import recipe
-from isocost.errors import DataError, InputError, Problem, nearest
+from isocost.errors import InputError, Problem, nearest
 from isocost.perf.site_file import load_calibration
+from isocost.scenario.keys import MAX_GPUS, MAX_SEQ_LEN
 from isocost.units import parse
 from isocost.workload.architecture import Architecture
 from isocost.workload.hf import CONFIG_NAME, load_config
 from isocost.workload.presets import preset, preset_facts, preset_names
 from isocost.workload.table import architecture_from_table
 
-MAX_GPUS: Final = 1_000_000  # far above any cluster yet built
-MAX_DEGREE: Final = 100_000
-MAX_SEQ_LEN: Final = 10_000_000
-MAX_BATCH: Final = 1_000_000_000
-MAX_TOP: Final = 1_000
 MAX_PLACE: Final = 300  # characters of a place in a message
 MAX_LIST: Final = 200  # entries of a list in a scenario
 DAY_S: Final = 86_400.0
 
-_EXAMPLES: Final = {"tokens": "tokens = '15 T', as a flag --tokens '15 T'"}
-_OWN: Final = "isocost"  # the type of our errors inside pydantic's
 Reader = Callable[[Any, str, "Context"], Any]
 Part = TypeVar("Part")
 
@@ -65,56 +55,11 @@ class Model:
     as_of: str
 
 
-def reads(read: Reader) -> PlainValidator:
-    """Return a reader as a pydantic validator."""
-
-    def validate(value: Any, info: ValidationInfo) -> Any:
-        context = cast(Context, info.context)
-        key = ALIASES.get(info.field_name or "", info.field_name or "")
-        try:
-            return read(value, context.place(key), context)
-        except (InputError, DataError) as error:
-            raise PydanticCustomError(_OWN, "{text}", {"text": str(error), "problems": error.problems}) from None
-
-    return PlainValidator(validate)
-
-
-# Fields whose key in a scenario is shorter than their name inside, which carries the unit.
-ALIASES: Final[Mapping[str, str]] = {
-    "deadline_s": "deadline",
-    "budget_usd": "budget",
-    "power_w": "power_cap",
-    "gpu_counts": "gpus",
-    "precisions": "precision",
-    "global_batch_seqs": "global_batch",
-}
-
-
-def problems_of(errors: Iterable[Mapping[str, Any]], context: Context, keys: Iterable[str]) -> list[Problem]:
-    """Return pydantic's errors as problems: ours as they were raised, unknown keys with the nearest known one."""
-    found: list[Problem] = []
-    known = sorted(keys)
-    for error in errors:
-        if error["type"] == _OWN:
-            found += error["ctx"]["problems"]
-            continue
-        key = str(error["loc"][0]) if error["loc"] else ""
-        place = context.place(key)
-        if error["type"] == "missing":
-            found.append(Problem(place, "is missing", fix=f"add {_EXAMPLES.get(key, key)}"))
-        elif error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            fix = f"use one of {', '.join(known)}"
-            found.append(Problem(place, "is not a key of a scenario", nearest=nearest(key, known), fix=fix))
-        else:
-            found.append(Problem(place, error["msg"], error.get("input")))
-    return found
-
-
 def _refuse(place: str, message: str, given: object, allowed: str = "", close: str = "", fix: str = "") -> InputError:
     return InputError([Problem(place, message, given, allowed, close, fix)])
 
 
-def quantity(unit: str) -> Reader:
+def amount(unit: str) -> Reader:
     """Return the reader of a quantity above zero, in SI ``unit`` once read."""
 
     def read(value: object, place: str, context: Context) -> float:

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
+from typing import Any
+
+import tomli_w
 
 from isocost.errors import InputError
-from isocost.scenario.record import Scenario
-from isocost.scenario.settings import TABLES, Settings
-from isocost.scenario.values import ALIASES
+from isocost.scenario.keys import Key
+from isocost.scenario.record import DEFAULTS, KEYS, Scenario
+from isocost.scenario.tables import Table
+from isocost.scenario.values import Model
 from isocost.units import parse, show
-
-_UNITS = {"tokens": "token", "deadline_s": "s", "budget_usd": "USD", "power_w": "W"}
+from isocost.workload.architecture import Architecture
 
 
 def scenario_tables(scenario: Scenario) -> dict[str, object]:
     """Return the keys that differ from their defaults, quantities as text with units."""
-    tables: dict[str, object] = {}
-    for field in fields(scenario):
-        value = getattr(scenario, field.name)
-        if field.default is not MISSING and value == field.default:
-            continue
-        key = ALIASES.get(field.name, field.name)
-        if field.name in _UNITS:
-            tables[key] = exact(value, _UNITS[field.name])
-        elif field.name == "model":
-            tables[key] = value.given
-        elif field.name == "architecture":
-            tables[key] = {**asdict(value), "blocks": [asdict(block) for block in value.blocks]}
-        elif isinstance(value, Settings):
-            tables[key] = dict(value.given)
-        else:
-            tables[key] = list(value) if isinstance(value, tuple) else value
-    return tables
+    return {
+        name: _written(value, key)
+        for name, key in KEYS.items()
+        if (value := getattr(scenario, key.field)) != getattr(DEFAULTS, key.field)
+    }
+
+
+def _written(value: Any, key: Key) -> object:
+    if key.has_dimension and isinstance(value, float):
+        return exact(value, key.unit)
+    if isinstance(value, Model):
+        return value.given
+    if isinstance(value, Architecture):
+        return {**asdict(value), "blocks": [asdict(block) for block in value.blocks]}
+    if isinstance(value, Table):
+        return dict(value.given)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def exact(value: float, unit: str) -> str:
@@ -55,32 +56,4 @@ def scenario_toml(scenario: Scenario) -> str:
         >>> "model" in isocost.scenario_toml(isocost.load_scenario("examples/llama-3.1-70b.toml"))
         True
     """
-    return "\n".join(_lines(scenario_tables(scenario))) + "\n"
-
-
-def _lines(tables: Mapping[str, object]) -> Iterator[str]:
-    inner = tables.get("architecture")
-    plain = {key: value for key, value in tables.items() if key not in ("architecture", *TABLES)}
-    yield from (f"{key} = {_value(value)}" for key, value in plain.items())
-    for name in TABLES:
-        if isinstance(rows := tables.get(name), Mapping):
-            yield from ("", f"[{name}]")
-            yield from (f"{key} = {_value(value)}" for key, value in rows.items())
-    if isinstance(inner, Mapping):
-        yield from ("", "[architecture]")
-        yield from (f"{key} = {_value(value)}" for key, value in inner.items() if key != "blocks")
-        for block in inner["blocks"]:
-            yield from ("", "[[architecture.blocks]]")
-            yield from (f"{key} = {_value(value)}" for key, value in block.items())
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(part) for part in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_value(part)}' for key, part in value.items())} }}"
-    if isinstance(value, str):  # a JSON string is a TOML string, but for the one character JSON leaves alone
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return tomli_w.dumps(scenario_tables(scenario))

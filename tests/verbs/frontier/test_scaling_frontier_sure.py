@@ -13,6 +13,7 @@ from isocost.cli import run
 from isocost.errors import InputError
 from isocost.scaling.law import drawn
 from isocost.scaling.optimum import optimum
+from isocost.scenario.tables import Frontier
 from isocost.verbs.frontier.answer import FrontierResult
 
 ROOT = Path(__file__).parents[3]
@@ -258,7 +259,7 @@ def test_the_recommended_model_is_written_as_a_scenario(tmp_path: Path, capsys: 
     printed = capsys.readouterr().out
     assert re.search(r"\d+ layers of width [\d,]+, \d+ heads of 128, 8 key-value heads, gated feed-forward of", printed)
     asked = isocost.load_scenario(target)
-    assert (asked.on, asked.precisions, asked.frontier) == (("b200-sxm-180gb",), ("bf16",), None)
+    assert (asked.on, asked.precisions, asked.frontier) == (("b200-sxm-180gb",), ("bf16",), Frontier())
     assert asked.architecture is not None
     assert printed.startswith(f"{asked.architecture.name} on ")
     assert run(["plan", str(target)]) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeGuard
 
 from isocost.errors import InputError, Problem
-from isocost.scenario.given import Given, tables_of
+from isocost.scenario.written import Given, tables_of
 from isocost.verbs.compare.answer import Comparison, comparison
 from isocost.verbs.meter.answer import PlanAgainstActual, against_actual
 from isocost.verbs.options import Argument, command

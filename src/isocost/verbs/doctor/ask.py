@@ -8,7 +8,7 @@ from typing import Annotated
 
 from isocost.render.file import write_whole
 from isocost.scenario import Scenario, scenario_tables
-from isocost.scenario.given import Given
+from isocost.scenario.written import Given
 from isocost.verbs import options
 from isocost.verbs.doctor.examine import Diagnosis, diagnose
 from isocost.verbs.options import Argument, Option, command

@@ -12,7 +12,7 @@ from typing import Any, Final
 from isocost.catalog import Catalog, load_catalog
 from isocost.errors import InputError, Problem
 from isocost.scenario import values
-from isocost.scenario.record import load_tables
+from isocost.scenario.read import load_tables
 from isocost.units import show
 from isocost.verbs.fleet.read_offers import FleetOffer, read_offer
 from isocost.verbs.fleet.read_workloads import Workload, read_workload

@@ -12,7 +12,8 @@ from isocost.catalog.records import TERMS, Accelerator, Fabric
 from isocost.errors import InputError, Problem
 from isocost.money.terms import CAPACITY_BLOCK, COMMITMENTS
 from isocost.scenario import values
-from isocost.scenario.values import MAX_GPUS, Context, choice, whole
+from isocost.scenario.keys import MAX_GPUS
+from isocost.scenario.values import Context, choice, whole
 from isocost.units import parse
 from isocost.verbs.fleet.reader import Reader, read_name
 from isocost.verbs.fleet.records import Supply

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from isocost.errors import InputError, Problem, nearest
 from isocost.scenario import values
-from isocost.scenario.record import KEYS, Scenario, beside, load_tables, read_scenario
+from isocost.scenario.read import beside, load_tables, read_scenario
+from isocost.scenario.record import KEYS, Scenario
 from isocost.scenario.values import choice, whole
 from isocost.units import parse, show
 from isocost.verbs.fleet.reader import Reader, read_name

@@ -13,7 +13,8 @@ from isocost.render.document import Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scaling.cluster import Reach
 from isocost.scenario import Scenario, scenario_tables, scenario_toml
-from isocost.scenario.question import Assumed
+from isocost.scenario.assumed import Assumed
+from isocost.scenario.tables import Frontier as FrontierTable
 from isocost.search.question import Answer, Spread
 from isocost.units import show
 from isocost.verbs.frontier.candidates import Choice
@@ -117,7 +118,7 @@ class FrontierResult(Result):
             gpu_counts=(offer.gpus,),
             precisions=(offer.precision,),
             budget_usd=left_usd,
-            frontier=None,
+            frontier=FrontierTable(),
         )
 
     @property

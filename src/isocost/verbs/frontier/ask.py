@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from isocost.scenario.given import Given, tables_of, written_in
+from isocost.scenario.written import Given, tables_of, written_in
 from isocost.verbs import options
 from isocost.verbs.frontier.answer import FrontierResult
 from isocost.verbs.frontier.question import ask_frontier

@@ -17,8 +17,9 @@ from isocost.scaling.law import Law, loss
 from isocost.scaling.serving import params_at_loss, tokens_to_reach
 from isocost.scaling.store import DEFAULT_LAW, find_law
 from isocost.scenario import Scenario, read_scenario
+from isocost.scenario import tables as records
+from isocost.scenario.keys import keys_of
 from isocost.scenario.question import default_seq_len, question_of
-from isocost.scenario.settings import Settings, keys_of
 from isocost.scenario.training import Quality
 from isocost.scenario.values import Model
 from isocost.verbs.frontier.answer import FrontierResult
@@ -33,7 +34,6 @@ _ANY: Final[Mapping[str, object]] = {"model": "llama-3.1-8b", "tokens": "1 T"}
 _REPLACED: Final = ("model", "architecture", "tokens")
 # A deadline too short for any run still leaves sizes to say so of: about 100 M parameters on 20 tokens each.
 _LEAST_FLOP: Final = 1e18
-_NOTHING: Final = Settings(given={}, values={})
 
 
 def ask_frontier(
@@ -63,7 +63,7 @@ def ask_frontier(
 def _places(places: Mapping[str, str], given: Mapping[str, object]) -> dict[str, str]:
     """Return where the user wrote what a problem calls by another name: as an argument or flag, or in the table."""
     table = places.get(TABLE, TABLE)
-    own = {key: places.get(key, key) if key in given else f"{table}.{key}" for key in keys_of(TABLE)}
+    own = {key: places.get(key, key) if key in given else f"{table}.{key}" for key in keys_of(records.Frontier)}
     inside = {f"{table}.{key}": own[key] for key in given}
     return {**places, **own, **inside, "law": own["laws"], "loss": own["loss_of"]}
 
@@ -76,18 +76,17 @@ def _ask(
     day: datetime.date,
 ) -> FrontierResult:
     checked, catalog = _read(tables, changes, own, places, day)
-    said = checked.frontier or _NOTHING
-    quality: Quality | None = said.get("loss_of")
-    _refuse_useless(checked, said)
-    family: tuple[Model, ...] = said.get("family", ())
+    said = checked.frontier
+    quality, family = said.loss_of, said.family
+    _refuse_useless(checked)
     dropped: tuple[str, ...] = ()
     if family:
         checked, family, dropped = _in_reach(checked, family)
     question, assumed = question_of(checked, catalog, day)
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
-    laws: tuple[Law, ...] = said.get("laws", (find_law(DEFAULT_LAW),))
+    laws = said.laws or (find_law(DEFAULT_LAW),)
     planner = Planner(question, catalog, constants)
-    limits = _limits(checked, said)
+    limits = _limits(checked)
     if limits.budget_usd < planner.gpu_hour_usd():
         least = f"give at least ${planner.gpu_hour_usd():.2f}, and for a model that is of use far more"
         raise InputError([Problem("budget", "is less than an hour of one accelerator", limits.budget_usd, fix=least)])
@@ -98,7 +97,7 @@ def _ask(
         laws[0],
         flop=_bought_flop(limits, quality, laws[0], planner),
         target=target,
-        sparsity=said.get("experts"),
+        sparsity=said.experts,
         family=[model.architecture for model in family],
     )
     return FrontierResult(
@@ -127,15 +126,15 @@ def _read(
     return read_scenario({**_ANY, **kept, **given}, places, day)
 
 
-def _refuse_useless(checked: Scenario, said: Settings) -> None:
+def _refuse_useless(checked: Scenario) -> None:
     """Refuse a question without a goal, and what would be left aside without a word."""
-    problems = []
-    if checked.budget_usd is None and "loss_of" not in said.values:
+    problems, said = [], checked.frontier
+    if checked.budget_usd is None and said.loss_of is None:
         fix = "give budget = '2 MUSD', as a flag --budget '2 MUSD', or a loss to reach: loss_of, --loss-of"
         problems.append(Problem("budget", "is missing", fix=fix))
-    if "family" in said.values and "experts" in said.values:
+    if said.family and said.experts:
         problems.append(Problem("experts", "has no use with a family of models", fix="keep one of the two"))
-    if "serving_cost" in said.values and "serve" not in said.values:
+    if said.serving_cost is not None and said.serve_tokens is None:
         fix = "say how many tokens are served (serve), or leave it out"
         problems.append(Problem("serving_cost", "has no use without tokens to serve", fix=fix))
     if problems:
@@ -163,15 +162,16 @@ def _in_reach(checked: Scenario, family: Sequence[Model]) -> tuple[Scenario, tup
     return replace(checked, model=shortest), kept, left_out
 
 
-def _limits(checked: Scenario, said: Settings) -> Limits:
+def _limits(checked: Scenario) -> Limits:
+    said = checked.frontier
     return Limits(
         budget_usd=np.inf if checked.budget_usd is None else checked.budget_usd,
         deadline_s=np.inf if checked.deadline_s is None else checked.deadline_s,
-        unique_tokens=said.get("data", np.inf),
-        served_tokens=said.get("serve", 0.0),
-        serving_cost=said.get("serving_cost", 1.0),
-        usd_per_unique_token=said.get("token_price", 0.0),
-        licence_usd=said.get("licence", 0.0),
+        unique_tokens=np.inf if said.data_tokens is None else said.data_tokens,
+        served_tokens=said.serve_tokens or 0.0,
+        serving_cost=1.0 if said.serving_cost is None else said.serving_cost,
+        usd_per_unique_token=said.usd_per_token or 0.0,
+        licence_usd=said.licence_usd or 0.0,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from isocost.scenario.given import Given, table_of, tables_of
+from isocost.scenario.written import Given, table_of, tables_of
 from isocost.verbs import options
 from isocost.verbs.goodput.answer import GoodputReport, goodput_report
 from isocost.verbs.options import Option, command

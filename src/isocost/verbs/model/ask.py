@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from isocost.scenario.keys import MAX_SEQ_LEN
 from isocost.scenario.question import default_seq_len
-from isocost.scenario.values import MAX_SEQ_LEN, find_model, whole
+from isocost.scenario.values import find_model, whole
 from isocost.verbs import options
 from isocost.verbs.model.answer import ModelSummary
 from isocost.verbs.options import Argument, Option, command

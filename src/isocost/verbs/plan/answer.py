@@ -16,7 +16,7 @@ from isocost.perf.layout import FIXABLE
 from isocost.render.document import Column, Report, Section, Table, as_text
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import Scenario, scenario_tables
-from isocost.scenario.question import Assumed
+from isocost.scenario.assumed import Assumed
 from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
 from isocost.search.requirements import Needs, needs_of
 from isocost.units import show

@@ -16,8 +16,9 @@ from isocost.catalog import Catalog
 from isocost.errors import InputError, Problem
 from isocost.perf.constants import Constant, shipped
 from isocost.scenario import Scenario, read_scenario
-from isocost.scenario.given import Given, tables_of, written_in
-from isocost.scenario.question import Assumed, question_of
+from isocost.scenario.assumed import Assumed
+from isocost.scenario.question import question_of
+from isocost.scenario.written import Given, tables_of, written_in
 from isocost.search.plan import estimate as smallest
 from isocost.search.plan import plan as search
 from isocost.search.question import Answer, Candidate, Question

@@ -16,7 +16,7 @@ from isocost.forecast.program import Amount, MainRun, Programme, Staff, programm
 from isocost.laws.scaling import train_6nd_flop
 from isocost.scaling.shapes import law_params
 from isocost.scenario.program import Terms, terms_of
-from isocost.scenario.settings import Settings
+from isocost.scenario.tables import Program
 from isocost.search.forecasts import run_at
 from isocost.search.question import Spread
 from isocost.verbs.plan.saved import chosen_of_plan
@@ -31,12 +31,11 @@ def program_beside(plan: Plan) -> Programme | None:
     if chosen is None or chosen.cost_usd is None:
         return None
     table = plan.scenario.programme
-    if table is None or conditions is None:
-        return _bill(plan, terms_of(None, "programme"))
-    if ("people" in table.values) != ("salary" in table.values):
+    if table == Program() or conditions is None:
+        return _bill(plan, terms_of(Program(), "programme"))
+    if (table.people is None) != (table.salary_usd_per_s is None):
         # Enough for the people who run the final run, which stay on its bill, not for those of a programme.
-        values = {key: value for key, value in table.values.items() if key not in ("people", "salary")}
-        table = Settings(given=table.given, values=values)
+        table = replace(table, people=None, salary_usd_per_s=None)
     return program_around(plan, terms_of(table, "programme"))
 
 

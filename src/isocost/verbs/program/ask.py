@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from isocost.scenario import read_scenario
-from isocost.scenario.given import Given, table_of, tables_of, written_in
 from isocost.scenario.program import terms_of
+from isocost.scenario.written import Given, table_of, tables_of, written_in
 from isocost.verbs import options
 from isocost.verbs.options import Option, command
 from isocost.verbs.plan.ask import planned

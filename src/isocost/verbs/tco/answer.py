@@ -16,7 +16,7 @@ from isocost.money.check import DAY_S
 from isocost.money.terms import OWNED
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.scenario.conditions import UTILISATION
+from isocost.scenario.owned import UTILISATION
 from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
 from isocost.units import show
@@ -217,14 +217,14 @@ def ways_to_pay(
     assert conditions is not None
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
     payer = Payer(run=run, conditions=conditions, catalog=found.catalog, scenario=plan.scenario)
-    owned = plan.scenario.owned
+    use = plan.scenario.owned.utilisation_frac
     return Tco(
         plan=plan,
         chosen=chosen,
         nodes=float(np.ceil(run.gpus / run.gpus_per_node)),
         ways=every_way(payer, years),
         owning=owning(payer, years),
-        utilisation=UTILISATION if owned is None else owned.get("utilisation", UTILISATION),
+        utilisation=UTILISATION if use is None else use,
         energy=in_regions(payer, regions),
         wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
         **_points(chosen, payer.outlook()),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from isocost.errors import InputError, Problem
-from isocost.scenario.given import Given
+from isocost.scenario.written import Given
 from isocost.verbs import options
 from isocost.verbs.options import Option, command
 from isocost.verbs.plan.answer import Plan

@@ -14,7 +14,7 @@ from isocost.money.check import HOUR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import ON_DEMAND
 from isocost.render.document import Column, Section, Table
-from isocost.scenario.conditions import owned_inputs_of
+from isocost.scenario.owned import owned_inputs_of
 from isocost.stats.distributions import Row, draw
 from isocost.units import show
 from isocost.verbs.tco.payment import DRAWS, Payer, unowned

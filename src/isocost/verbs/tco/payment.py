@@ -17,7 +17,7 @@ from isocost.forecast.spot import CALM, CONTENDED
 from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import CAPACITY_BLOCK, COMMITMENTS, ON_DEMAND, OWNED, RESERVED_1Y, RESERVED_3Y, SPOT
-from isocost.scenario.conditions import owned_inputs_of
+from isocost.scenario.owned import owned_inputs_of
 from isocost.scenario.record import Scenario
 from isocost.stats.distributions import draw
 from isocost.units import show
@@ -79,7 +79,7 @@ def every_way(payer: Payer, years: Sequence[float]) -> tuple[Way, ...]:
     market = replace(payer, conditions=replace(payer.conditions, host_usd_per_s=0.0))
     ways = [_rented(market, term) for term in RENTED]
     ways[1:1] = [_on_spot(market, pool) for pool in POOLS]
-    quoted = payer.scenario.purchase is not None and payer.scenario.purchase.get("price") is not None
+    quoted = payer.scenario.purchase.price_usd_per_s is not None
     return (*([_quoted(payer)] if quoted else []), *ways, *(_owned(market, horizon) for horizon in years))
 
 
@@ -180,8 +180,8 @@ def _commitment(payer: Payer, term: str, ends: Ends, way: Way) -> str:
 
 def unowned(payer: Payer) -> str:
     """Return why owning the accelerator of a run has no price, or nothing."""
-    chip, owned = payer.run.chip, payer.scenario.owned
-    if ("server", chip) not in payer.catalog.rates and (owned is None or owned.get("server") is None):
+    chip = payer.run.chip
+    if ("server", chip) not in payer.catalog.rates and payer.scenario.owned.server_usd is None:
         return f"nobody lists a server of {chip}: give [owned] server"
     return "" if payer.run.tdp_w is not None else f"the power of {chip} is not known"
 
@@ -196,7 +196,7 @@ def _owned(payer: Payer, years: float) -> Way:
     dry = np.quantile(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s), _ENDS).tolist()
     full = np.quantile(np.asarray(cost.total_usd_per_s), _ENDS).tolist()
     ends = (dry[0], dry[1], dry[2])
-    stated = payer.scenario.owned is not None and payer.scenario.owned.get("server") is not None
+    stated = payer.scenario.owned.server_usd is not None
     as_of = "yours" if stated else f"{payer.catalog.rate('server', payer.run.chip).fact.as_of}, server"
     way = _way(name, ends, as_of, payer.outlook(term=OWNED, price_usd_per_s=ends))
     return replace(way, price=_hours((full[0], full[1], full[2])))
