@@ -1,7 +1,8 @@
 """The options of the verbs, each declared once: the command line, its help and, later, a page read them from here.
 
 An option of one verb stands in the signature of its function, ``Annotated[str | None, Option(...)]``; those that verbs
-take together stand in the groups below. All are text at the edge: the scenario reads and checks them, together.
+take together stand in the groups below, keys of a scenario as they are declared there. All are text at the edge: the
+scenario reads and checks them, together.
 """
 
 from __future__ import annotations
@@ -10,12 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-_WHAT = "What to train"
-_GOAL = "Goal"
+from isocost.scenario.record import KEYS
+
 _GATES = "Gates for scripts"
-_WHERE = "Where"
-_HOW = "How (left out: the search chooses)"
-_STACK = "Switches of the stack (left out: as its recipe has them)"
 _OUT = "Output"
 
 
@@ -46,56 +44,29 @@ class Argument:
 Group = Mapping[str, Option]
 
 
+def _keys(*names: str) -> Group:
+    """Return keys of a scenario as options, in the words of their declarations."""
+    return {name: Option(metavar=KEYS[name].metavar, about=KEYS[name].help, panel=KEYS[name].panel) for name in names}
+
+
 def _flag(metavar: str, about: str, panel: str) -> Option:
     return Option(metavar=metavar, about=about, panel=panel)
 
 
 SCENARIO: Final = Argument(metavar="SCENARIO.toml", about="A scenario; flags override its keys.")
 ONE_SCENARIO: Final = Argument(metavar="SCENARIO.toml", about="A scenario.", kind=str)
-WHAT: Final[Group] = {
-    "model": _flag("NAME|PATH", "A shipped model, or a config.json or its folder.", _WHAT),
-    "tokens": _flag("AMOUNT", "Tokens to train on, such as '15 T'.", _WHAT),
-    "seq_len": _flag("TOKENS", "Tokens of a sequence.", _WHAT),
-    "global_batch": _flag("SEQUENCES", "Sequences of an optimizer step.", _WHAT),
-}
-LIMITS: Final[Group] = {
-    "deadline": _flag("TIME|DATE", "At most this long: '60 d', or 2027-03-01.", _GOAL),
-    "budget": _flag("MONEY", "At most this much: '40 MUSD'.", _GOAL),
-    "power_cap": _flag("POWER", "At most this much at the site: '20 MW'.", _GOAL),
-}
-CONFIDENCE: Final[Group] = {
-    "confidence": _flag("SHARE", "Keep deadline and budget with this probability: '90 %'.", _GOAL)
-}
-TOP: Final[Group] = {"top": _flag("N", "Show at most N near-optimal alternatives.", _GOAL)}
-WHERE: Final[Group] = {
-    "on": _flag("ID,...", "Accelerators: 'isocost catalog list accelerators'.", _WHERE),
-    "gpus": _flag("N,...", "GPU counts: 1024, or 64,96,128, or 64..8192 by doubling.", _WHERE),
-    "fabric": _flag("ID", "The network: 'isocost catalog list fabrics'.", _WHERE),
-    "term": _flag("TERM", "on_demand, spot, reserved_1y, reserved_3y, capacity_block.", _WHERE),
-    "catalog": _flag("FILE,...", "Your own facts and quotes over the shipped ones.", _WHERE),
-}
-LAYOUT: Final[Group] = {
-    "stack": _flag("ID", "The software: 'isocost catalog list stacks'.", _HOW),
-    "calibration": _flag("FILE", "What 'isocost calibrate' made of your own runs.", _HOW),
-    "precision": _flag("NAME,...", "bf16, fp16, fp8, mxfp8, nvfp4.", _HOW),
-    "tp": _flag("N", "Tensor parallel ranks.", _HOW),
-    "pp": _flag("N", "Pipeline stages.", _HOW),
-    "vp": _flag("N", "Virtual stages a rank (interleaved schedule).", _HOW),
-    "cp": _flag("N", "Context parallel ranks.", _HOW),
-    "ep": _flag("N", "Expert parallel ranks.", _HOW),
-    "micro_batch": _flag("N", "Sequences of a micro-batch.", _HOW),
-    "recompute": _flag("KIND", "none, selective, full.", _HOW),
-    "sharding": _flag("KIND", "none, zero1, zero2, zero3 (FSDP).", _HOW),
-    "schedule": _flag("NAME", "1f1b, interleaved, zb-h1, dualpipe, ...", _HOW),
-}
-SWITCHES: Final[Group] = {
-    "attention_kernel": _flag("NAME", "flash2, flash3, cudnn, unfused, ...", _STACK),
-    "norm_kernel": _flag("NAME", "fused, eager, compiled.", _STACK),
-    "gradient_precision": _flag("NAME", "Of their reduction: bf16, fp16, fp32.", _STACK),
-    "compiled": _flag("BOOL", "Blocks are compiled: true or false.", _STACK),
-    "cuda_graphs": _flag("BOOL", "Launches are recorded once: true or false.", _STACK),
-    "tp_overlap": _flag("BOOL", "Asynchronous tensor parallelism: true or false.", _STACK),
-}
+WHAT: Final = _keys("model", "tokens", "seq_len", "global_batch")
+LIMITS: Final = _keys("deadline", "budget", "power_cap")
+CONFIDENCE: Final = _keys("confidence")
+TOP: Final = _keys("top")
+WHERE: Final = _keys("on", "gpus", "fabric", "term", "catalog")
+LAYOUT: Final = _keys(
+    "stack", "calibration", "precision", "tp", "pp", "vp", "cp", "ep", "micro_batch", "recompute", "sharding",
+    "schedule",
+)  # fmt: skip
+SWITCHES: Final = _keys(
+    "attention_kernel", "norm_kernel", "gradient_precision", "compiled", "cuda_graphs", "tp_overlap"
+)
 GATES: Final[Group] = {
     "max_cost": _flag("MONEY", "Leave with 1 if the bill is more: '2 MUSD'.", _GATES),
     "max_days": _flag("DAYS", "Leave with 1 if the run takes longer.", _GATES),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from isocost.render.file import write_whole
-from isocost.scenario import Scenario, scenario_tables
-from isocost.scenario.written import Given
+from isocost.scenario.given import Changes
+from isocost.scenario.written import Given, tables_of
 from isocost.verbs import options
 from isocost.verbs.doctor.examine import Diagnosis, diagnose
 from isocost.verbs.options import Argument, Option, command
@@ -42,7 +42,7 @@ def doctor(
     scenario: Annotated[Given, _SCENARIO] = None,
     step_time: Annotated[str | float | None, _STEP_TIME] = None,
     tokens_left: Annotated[str | None, _TOKENS_LEFT] = None,
-    **changes: object,
+    **changes: Unpack[Changes],
 ) -> Diagnosis:
     """Return what a run's log or traces say; with its scenario, where its MFU goes and what would raise it.
 
@@ -68,17 +68,14 @@ def doctor(
         ['best_combination', 'input', 'levers', 'measured', 'schema_version', 'unknown', 'waterfall']
     """
     path = str(scenario) if isinstance(scenario, (str, Path)) else None
-    if isinstance(scenario, Scenario):
-        changes = scenario_tables(scenario) | changes
-    elif isinstance(scenario, Mapping):
-        changes = dict(scenario) | changes
+    inline = tables_of(scenario) if path is None else {}
     others = [against] if isinstance(against, (str, Path)) else against or ()
     if isinstance(columns, Mapping):
         columns = ",".join(f"{key}={name}" for key, name in columns.items())
     found = diagnose(
         [str(file) for file in files], against=[str(file) for file in others], format_of=format_of, columns=columns,
         scenario=path, step_time=None if step_time is None else str(step_time), tokens_left=tokens_left,
-        changes={key: value for key, value in changes.items() if value is not None},
+        changes=inline | {key: value for key, value in changes.items() if value is not None},
     )  # fmt: skip
     if events_out is not None:
         write_whole(events_out, found.events_csv(), "events_out")

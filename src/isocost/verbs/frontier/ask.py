@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Unpack
 
+from isocost.scenario.given import Changes
 from isocost.scenario.written import Given, tables_of, written_in
 from isocost.verbs import options
 from isocost.verbs.frontier.answer import FrontierResult
@@ -44,7 +45,7 @@ def frontier(
     licence: Annotated[object, _LICENSE] = None,
     experts: Annotated[str | None, _EXPERTS] = None,
     family: Annotated[str | Sequence[str] | None, _FAMILY] = None,
-    **changes: object,
+    **changes: Unpack[Changes],
 ) -> FrontierResult:
     """Return what to train: the model, tokens and cluster of least loss for a budget, a deadline, data and a market.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
+from isocost.scenario.given import Changes
 from isocost.scenario.written import Given, table_of, tables_of
 from isocost.verbs import options
 from isocost.verbs.goodput.answer import GoodputReport, goodput_report
@@ -30,7 +31,7 @@ def goodput(
     events: Annotated[str | Path | None, _EVENTS] = None,
     watched_nodes: Annotated[float | str | None, _NODES] = None,
     watched: Annotated[str | None, _WATCHED] = None,
-    **changes: object,
+    **changes: Unpack[Changes],
 ) -> GoodputReport:
     """Return where the time of the chosen plan goes.
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from isocost.catalog import Catalog
 from isocost.errors import InputError, Problem
 from isocost.perf.constants import Constant, shipped
 from isocost.scenario import Scenario, read_scenario
 from isocost.scenario.assumed import Assumed
+from isocost.scenario.given import Changes
 from isocost.scenario.question import question_of
 from isocost.scenario.written import Given, tables_of, written_in
 from isocost.search.plan import estimate as smallest
@@ -37,7 +38,7 @@ from isocost.verbs.plan.saved import chosen_of_plan
     options.WHAT, options.LIMITS, options.TOP, options.WHERE, options.LAYOUT, options.SWITCHES, options.CONFIDENCE,
     doing="searching", gate=gate, gate_options=options.GATES,
 )  # fmt: skip
-def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: object) -> Plan:
+def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: Unpack[Changes]) -> Plan:
     """Return the best plan, and what it was chosen from, for a scenario.
 
     Args:
@@ -67,7 +68,7 @@ def estimate(
     /,
     *,
     explain: Annotated[bool, options.EXPLAIN] = False,
-    **changes: object,
+    **changes: Unpack[Changes],
 ) -> Plan:
     """Return what a given number of GPUs takes and costs.
 

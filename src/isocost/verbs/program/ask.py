@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from isocost.scenario import read_scenario
+from isocost.scenario.given import Changes
 from isocost.scenario.program import terms_of
 from isocost.scenario.written import Given, table_of, tables_of, written_in
 from isocost.verbs import options
@@ -32,7 +33,7 @@ def program(
     people: Annotated[float | str | None, _PEOPLE] = None,
     salary: Annotated[str | None, _SALARY] = None,
     raised: Annotated[str | None, _RAISED] = None,
-    **changes: object,
+    **changes: Unpack[Changes],
 ) -> ProgramResult:
     """Return the bill of the whole program around a plan: small runs, failed runs, post-training, people.
 

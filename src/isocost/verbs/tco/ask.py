@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from isocost.errors import InputError, Problem
+from isocost.scenario.given import Changes
 from isocost.scenario.written import Given
 from isocost.verbs import options
 from isocost.verbs.options import Option, command
@@ -34,7 +35,7 @@ def tco(
     late: Annotated[str | None, _LATE] = None,
     next_chip: Annotated[str | None, _CHIP] = None,
     region: Annotated[str | Sequence[str] | None, _REGION] = None,
-    **changes: object,
+    **changes: Unpack[Changes],
 ) -> Tco:
     """Return every way to pay for the chosen plan, and where owning breaks even over so many years.
 
