@@ -12,7 +12,7 @@ from isocost.catalog.prices import block_limits
 from isocost.forecast.program import Programme
 from isocost.money.terms import CAPACITY_BLOCK
 from isocost.perf.constants import shipped
-from isocost.render.document import Column, Report, Section, Table, as_text
+from isocost.render.document import Column, Document, Section, Table, as_text
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import LAYOUT_KEYS, Scenario, scenario_tables
 from isocost.scenario.question import Assumed
@@ -144,7 +144,7 @@ class Plan(Result):
             rows, place = (chosen, *rows), [0]
         return Table(columns=columns, rows=rows, marked=frozenset(place))
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and everything behind it, in the order of a reader's questions."""
         chosen, answer = self.answer.chosen, self.answer
         sections = [self._frontier_section()] if answer.frontier or chosen else []
@@ -174,11 +174,11 @@ class Plan(Result):
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         if self.explained is not None:
-            sections += self.explained.report().sections
+            sections += self.explained.document().sections
         notes = tuple(_note(note) for note in self.assumptions())
         sections.append(Section(title=f"Assumptions (newest price of {self.facts_as_of})", body=notes))
         sections.append(Section(title="Not modelled", body=answer.not_modelled))
-        return Report(lead=self.sentence, sections=tuple(sections))
+        return Document(lead=self.sentence, sections=tuple(sections))
 
     def _frontier_section(self) -> Section:
         title = "Frontier: days against cost (* chosen)"

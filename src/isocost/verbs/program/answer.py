@@ -15,7 +15,7 @@ from isocost.forecast.program import (
 )
 from isocost.laws.scaling import train_6nd_flop
 from isocost.render.cells import keyed
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scaling.shapes import law_params
 from isocost.scenario.program import Terms
@@ -95,11 +95,11 @@ class ProgramResult(Result):
         )
         return Table(columns=LINES, rows=rows)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the lines, and the plan."""
         said = "means add up, percentiles do not; days count from the start of the final run"
         sections = (Section(title="Lines", body=(self.rows(), said)),) if self.bill is not None else ()
-        return Report(lead=self.sentence, sections=(*sections, Section(title="Plan", body=(self.plan.sentence,))))
+        return Document(lead=self.sentence, sections=(*sections, Section(title="Plan", body=(self.plan.sentence,))))
 
 
 def program_of(plan: Plan, terms: Terms) -> ProgramResult:
