@@ -122,7 +122,7 @@ def test_one_screen_says_what_it_leaves_out() -> None:
     document = Document(lead="x", sections=SECTIONS, screen=screen)
     short = shown(document, screen=True)
     assert short.sections == screen
-    assert text(short).endswith("\n\nmore: --show where-it-goes,certainty or --show all\n")
+    assert text(short).endswith("\n\nmore: --show with any of where-it-goes, certainty; or --show all\n")
     assert shown(document) == document
 
 

@@ -77,6 +77,7 @@ GradientPrecision = Annotated[
 Compiled = Annotated[Text, _flag("--compiled", "BOOL", "Blocks are compiled: true or false.", _STACK)]
 CudaGraphs = Annotated[Text, _flag("--cuda-graphs", "BOOL", "Launches are recorded once: true or false.", _STACK)]
 TpOverlap = Annotated[Text, _flag("--tp-overlap", "BOOL", "Asynchronous tensor parallelism: true or false.", _STACK)]
+Show = Annotated[Text, _flag("--show", "NAME,...", "Sections to print after the sentence, or all.", _OUT)]
 Format = Annotated[Text, _flag("--format", "NAME", "table, json, csv, md or html.", _OUT)]
 Output = Annotated[
     Text,

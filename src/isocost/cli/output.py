@@ -49,11 +49,15 @@ def _print(text: str) -> None:
 
 
 def bold_lead(text: str) -> str:
-    """Return the text with its first line in bold on a terminal that wants colour."""
+    """Return the text with its sentence, the lines before the first gap or table, in bold on a terminal with colors."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
-    first, newline, rest = text.partition("\n")
-    return text if first.startswith(("{", "[", "<", "|")) else f"\033[1m{first}\033[0m{newline}{rest}"
+    if text.startswith(("{", "[", "<", "|")):
+        return text
+    first, *rest = text.split("\n")
+    while rest and rest[0] and not rest[0].startswith((" ", "-")):
+        first += "\n" + rest.pop(0)
+    return "\n".join([f"\033[1m{first}\033[0m", *rest])
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -60,10 +60,8 @@ def _main(
     """Plan AI training: time, memory and money of a training run, with the reasons."""
 
 
-def _show(result: Renders, form: str, output: str | None, quiet: bool) -> None:
-    from isocost.render.result import render
-
-    emit(render(result, form), output, quiet=quiet)
+def _show(result: Renders, form: str, output: str | None, quiet: bool, show: str | None = None) -> None:
+    emit(result.rendered(form, show or ""), output, quiet=quiet)
 
 
 def _catalogue(files: str | None) -> Catalog:
@@ -85,7 +83,7 @@ def _answer(context: typer.Context, verb: str) -> None:
     gates = read_gates(given["max_cost"], given["max_days"], given["fail_if"] or ())
     with progress("searching", quiet=given["quiet"]):
         answer = api.ask(verb, given["scenario"], changes, places, explained=given.get("explain", False))
-    _show(answer, form, given["output"], given["quiet"])
+    _show(answer, form, given["output"], given["quiet"], given["show"])
     if not answer.feasible:
         if form != "table" or given["output"]:
             typer.echo(f"isocost: {answer.sentence}", err=True)
@@ -98,7 +96,7 @@ def _answer(context: typer.Context, verb: str) -> None:
 
 @flags.taking(
     flags.WHAT, flags.LIMITS, {"top": flags.Top}, flags.WHERE, flags.LAYOUT, flags.SWITCHES,
-    {"confidence": flags.Confidence}, flags.GATES, flags.RESULT,
+    {"confidence": flags.Confidence}, flags.GATES, {"show": flags.Show}, flags.RESULT,
 )  # fmt: skip
 def plan(context: typer.Context, scenario: flags.Scenario = None, **options: object) -> None:
     """Choose accelerator, GPU count and layout: days, cost, and why the others lost."""
@@ -107,7 +105,7 @@ def plan(context: typer.Context, scenario: flags.Scenario = None, **options: obj
 
 @flags.taking(
     flags.WHAT, flags.LIMITS, {"top": flags.Top}, flags.WHERE, flags.LAYOUT, flags.SWITCHES, flags.GATES,
-    {"explain": flags.Explain}, flags.RESULT,
+    {"explain": flags.Explain, "show": flags.Show}, flags.RESULT,
 )  # fmt: skip
 def estimate(context: typer.Context, scenario: flags.Scenario = None, **options: object) -> None:
     """Say what a given number of GPUs takes and costs; what is left out of the layout is chosen."""
@@ -126,6 +124,19 @@ def explain(
 
     form = chosen_format(format, output)
     _show(api.explain(plan, topic), form, output, quiet)
+
+
+def show(
+    answer: Annotated[str, typer.Argument(metavar="ANSWER.json", help="What --format json wrote.")],
+    show: flags.Show = None,
+    format: flags.Format = None,
+    output: flags.Output = None,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Show a saved answer in any format, without computing it again."""
+    from isocost.verbs.show.ask import show as saved
+
+    _show(saved(answer), chosen_format(format, output), output, quiet, show)
 
 
 def model(
@@ -247,6 +258,7 @@ _VERBS: Final[tuple[tuple[Callable[..., None], str, str], ...]] = (
         estimate, "Say what a given number of GPUs takes and costs.",
         "isocost estimate examples/llama-3.1-70b.toml --gpus 1024 --tp 8 --pp 4 --micro-batch 1",
     ),
+    (show, "Show a saved answer again, in any format.", "isocost show plan.json --format html -o plan.html"),
     (explain, "Show how a number came about, term by term.", "isocost explain plan.json step_time"),
     (
         compare, "Compare two offers for one run, or a plan with its run's log.",

@@ -24,7 +24,7 @@ def shown(document: Document, names: str = "", *, screen: bool = False) -> Docum
         return document
     known = section_names(document)
     if not asked:
-        more = f"more: {PLACE} {','.join(known)} or {PLACE} {ALL}"
+        more = f"more: {PLACE} with any of {', '.join(known)}; or {PLACE} {ALL}"
         return replace(document, sections=document.screen, foot=more)
     unknown = [name for name in dict.fromkeys(asked) if name not in known]
     if unknown:

@@ -137,6 +137,9 @@ PLAN: Final = (
     replace(_word("binds", "bound by"), spare=True),
     _word("limit", "breaks"),
 )
+# What one screen has room for; a row's layout is in the sentence or among the sections.
+SCREEN: Final = (*PLAN[:5], replace(PLAN[5], spare=True))
+BREAKS: Final = PLAN[-1]
 # CSV carries what a row of the screen has no room for.
 PLAN_CSV: Final = (
     ACCELERATOR,
