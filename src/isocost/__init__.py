@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from isocost.errors import CalibrationError, DataError, InputError, IsocostError, Problem
     from isocost.scenario import Scenario, load_scenario, scenario_toml
     from isocost.search.question import Answer, Candidate
-    from isocost.units import parse, show
     from isocost.verbs.calibrate.ask import calibrate
     from isocost.verbs.catalog.ask import catalog_check, catalog_list, catalog_show
     from isocost.verbs.compare.ask import compare
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from isocost.verbs.plan.explain import explain
     from isocost.verbs.program.ask import program
     from isocost.verbs.scaling.ask import scaling_fit, scaling_list, scaling_optimum, scaling_show
+    from isocost.verbs.show.ask import show
     from isocost.verbs.tco.ask import tco
     from isocost.verbs.validate.ask import leave_out, validate
     from isocost.workload.architecture import Architecture, Block
@@ -56,8 +56,6 @@ _HOMES = {verb.function: verb.module for verb in VERBS} | {
     "scenario_toml": "isocost.scenario",
     "Answer": "isocost.search.question",
     "Candidate": "isocost.search.question",
-    "parse": "isocost.units",
-    "show": "isocost.units",
     "Architecture": "isocost.workload.architecture",
     "Block": "isocost.workload.architecture",
 }
@@ -96,7 +94,6 @@ __all__ = [
     "load_model",
     "load_scenario",
     "model",
-    "parse",
     "plan",
     "program",
     "scaling_fit",

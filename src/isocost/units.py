@@ -96,7 +96,7 @@ def parse(text: object, unit: str, path: str = "value") -> float:
     """Return the quantity in ``text`` in SI ``unit``; an InputError names what was expected, with an example.
 
     Example:
-        >>> isocost.parse("60 d", "s")
+        >>> isocost.units.parse("60 d", "s")
         5184000.0
     """
     kind, example, largest = _kind(unit)
@@ -221,7 +221,7 @@ def show(x: float, unit: str, digits: int = 3) -> str:
     """Return ``x``, in SI ``unit``, as text with ``digits`` significant digits: "71.5 GiB", "$1.93M", "23.4 d".
 
     Example:
-        >>> isocost.show(5184000.0, "s")
+        >>> isocost.units.show(5184000.0, "s")
         '60 d'
     """
     if math.isnan(x):

@@ -16,7 +16,7 @@ import typer
 
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.errors import InputError
-from isocost.verbs.options import COMMANDS, RESULT, Argument, Command, Option
+from isocost.verbs.options import COMMANDS, RESULT, SECTIONS, Argument, Command, Option
 from isocost.verbs.registry import Verb
 
 FAILED: Final = 1
@@ -31,7 +31,7 @@ def function_of(verb: Verb) -> Callable[..., None]:
     own = dict(_own(ask))
     last = {name: option for name, option in own.items() if _with_output(option)}
     options: dict[str, Argument | Option] = {name: option for name, option in own.items() if name not in last}
-    for group in (*command.groups, command.gate_options or {}, last, RESULT):
+    for group in (*command.groups, command.gate_options or {}, last, SECTIONS if command.sections else {}, RESULT):
         options.update({name: option for name, option in group.items() if name not in options})
 
     def run(**given: Any) -> None:
@@ -135,15 +135,13 @@ def _call(ask: Callable[..., Any], asked: Mapping[str, Any], quiet: bool) -> Any
 
 def _deliver(answer: Any, form: str, output: str | None, given: Mapping[str, Any], quiet: bool) -> None:
     """Print or write an answer; one that is no plan leaves with its own code."""
-    from isocost.render.result import render
-
     # An answer that is also a file for another verb (a scenario, a law) is written as that file.
     a_file = hasattr(type(answer), "toml")
     as_file = a_file and given["format"] is None and output is not None and output.endswith(".toml")
     feasible = getattr(answer, "feasible", True)
     if as_file and feasible:
         emit(answer.toml, output, quiet=quiet)
-    emit(render(answer, form), None if as_file else output, quiet=quiet)
+    emit(answer.rendered(form, given.get("show") or ""), None if as_file else output, quiet=quiet)
     if not feasible:
         if form != "table" or (output and not as_file):
             typer.echo(f"isocost: {answer.sentence}", err=True)

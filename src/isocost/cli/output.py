@@ -13,13 +13,14 @@ from typing import Final
 from isocost.errors import InputError, Problem, nearest
 from isocost.render.file import write_whole
 
-FORMATS: Final = ("table", "json", "csv", "md", "html")
 _BY_SUFFIX: Final = {".json": "json", ".csv": "csv", ".md": "md", ".html": "html", ".txt": "table"}
 _PATIENCE_S: Final = 1.0  # before a word about progress
 
 
 def chosen_format(given: str | None, output: str | None) -> str:
     """Return the format that was asked for, or the one that the name of the output file says."""
+    from isocost.render.formats import FORMATS
+
     if given is None:
         return _BY_SUFFIX.get(Path(output).suffix.casefold(), "table") if output else "table"
     wanted = given.strip().casefold()
@@ -49,11 +50,15 @@ def _print(text: str) -> None:
 
 
 def bold_lead(text: str) -> str:
-    """Return the text with its first line in bold on a terminal that wants colour."""
+    """Return the text with its sentence, the lines before the first gap or table, in bold on a terminal with colors."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
-    first, newline, rest = text.partition("\n")
-    return text if first.startswith(("{", "[", "<", "|")) else f"\033[1m{first}\033[0m{newline}{rest}"
+    if text.startswith(("{", "[", "<", "|")):
+        return text
+    first, *rest = text.split("\n")
+    while rest and rest[0] and not rest[0].startswith((" ", "-")):
+        first += "\n" + rest.pop(0)
+    return "\n".join([f"\033[1m{first}\033[0m", *rest])
 
 
 @contextlib.contextmanager

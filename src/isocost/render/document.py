@@ -1,24 +1,19 @@
-"""A table defined once (columns with a heading, a key, a value and a format) and rendered as text, Markdown, CSV,
-HTML or plain rows; and a report: one sentence, then sections of tables and lines.
+"""What an answer is before it has a format: one sentence, then sections of tables, charts and lines.
+
+A table is defined once: columns with a heading, a key, a value and a format. The files beside this one set it as text,
+Markdown, HTML or CSV; ``formats.py`` lists them.
 """
 
 from __future__ import annotations
 
-import csv
-import html
-import io
 import math
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from isocost.render.fitting import GAP, Grid, fit
-
-UNKNOWN = "-"
-WIDTH = 116  # of a line of text
-TABLE_WIDTH = 118  # of a line of a table, before the indent of a section
-MARK = "*"  # of the chosen row, in front of it
+UNKNOWN: Final = "-"
+_SLUG: Final = re.compile(r"[^a-z0-9]+")
 
 
 def as_text(value: object) -> str:
@@ -72,141 +67,96 @@ class Table:
         """Return the unrounded values by key."""
         return [{column.key: column.value(row) for column in self.columns} for row in self.rows]
 
-    def text(self) -> str:
-        """Return fixed-width text of at most ``TABLE_WIDTH`` where it can be; a marked row starts with an asterisk."""
-        grid = self._grid(brief=False)
-        if not fit(grid, TABLE_WIDTH):
-            grid = self._grid(brief=True)
-            fit(grid, TABLE_WIDTH, last=True)
-        rows = [[column[row] for column in grid.columns] for row in range(len(self.rows))]
-        margins = [f"{MARK} " if row in self.marked else "  " for row in range(len(rows))]
-        lines = _lines(grid, grid.heads, "  ")
-        lines.append("-" * grid.width())
-        for row, margin in zip(rows, margins, strict=True):
-            lines += _lines(grid, row, margin)
-        below = [f"in every row: {', '.join(grid.same)}"] if grid.same else []
-        below += [f"in CSV and JSON only: {', '.join(grid.spared)}"] if grid.spared else []
-        return "\n".join([*([self.title] if self.title else []), *lines, *(" " * grid.margin + line for line in below)])
 
-    def _grid(self, *, brief: bool) -> Grid:
-        return Grid(
-            heads=[column.head for column in self.columns],
-            left=[column.left for column in self.columns],
-            spare=[column.spare for column in self.columns],
-            columns=[[column.cell(row, brief=brief) for row in self.rows] for column in self.columns],
-            margin=2 if self.marked else 0,
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """A chart: a table of which every row ends in a bar. Text draws it with "#", a page as a rectangle."""
 
-    def markdown(self) -> str:
-        """Return a pipe table; a marked row is bold."""
-        rule = ["---" if column.left else "---:" for column in self.columns]
-        lines = [[column.head for column in self.columns], rule]
-        for place, cells in enumerate(self.cells()):
-            escaped = [cell.replace("\\", "\\\\").replace("|", "\\|") for cell in cells]
-            lines.append([f"**{cell}**" if cell and place in self.marked else cell for cell in escaped])
-        shown = ["| " + " | ".join(line) + " |" for line in lines]
-        return "\n".join([*([f"*{self.title}*", ""] if self.title else []), *shown])
+    table: Table
+    length: Callable[[Any], float]  # of the bar of a row
+    characters: int = 30  # of the longest bar, in text
+    up: bool = False  # rounded up in text, so that a little is still seen
 
-    def csv(self) -> str:
-        """Return every value unrounded under its key; unknown is an empty cell."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([column.key for column in self.columns])
-        for row in self.to_dicts():
-            writer.writerow(["" if value is None else _flat(value) for value in row.values()])
-        return out.getvalue()
-
-    def html(self) -> str:
-        """Return a table element; a marked row is bold."""
-        head = "".join(f"<th>{html.escape(column.head)}</th>" for column in self.columns)
-        rows = []
-        for place, cells in enumerate(self.cells()):
-            style = ' style="font-weight:bold"' if place in self.marked else ""
-            shown = "".join(
-                f'<td style="text-align:{"left" if column.left else "right"}">{html.escape(cell)}</td>'
-                for column, cell in zip(self.columns, cells, strict=True)
-            )
-            rows.append(f"<tr{style}>{shown}</tr>")
-        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    def fractions(self) -> list[float]:
+        """Return the length of each bar over the longest."""
+        lengths = [self.length(row) for row in self.table.rows]
+        longest = max(lengths, default=0.0)
+        return [length / longest if longest else 0.0 for length in lengths]
 
 
-def _lines(grid: Grid, cells: Sequence[str], margin: str) -> list[str]:
-    """Return a row as lines: a cell of several lines stands beside the first lines of the others."""
-    parts = [cell.split("\n") for cell in cells]
-    shown = []
-    for line in range(max((len(part) for part in parts), default=1)):
-        texts = [part[line] if line < len(part) else "" for part in parts]
-        sides = zip(grid.left, texts, grid.widths(), strict=True)
-        front = (margin if line == 0 else " " * len(margin))[: grid.margin]
-        body = (" " * GAP).join(text.ljust(width) if left else text.rjust(width) for left, text, width in sides)
-        shown.append((front + body).rstrip())
-    return shown
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """One axis of a plot: its heading, and the key of its values as data."""
+
+    title: str
+    key: str
+    log: bool = False
 
 
-def _flat(value: object) -> object:
-    return ";".join(str(part) for part in value) if isinstance(value, (list, tuple)) else value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A named line through points."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Lines of one kind, drawn alike."""
+
+    lines: tuple[Line, ...]
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A point that stands out, with the values that explain it."""
+
+    at: tuple[float, float]
+    values: Mapping[str, str | float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A chart of lines and points over two axes. A page draws it; text leaves it out."""
+
+    about: str
+    x: Axis
+    y: Axis
+    layers: tuple[Lines, ...]
+    marks: tuple[Mark, ...] = ()
+
+
+Chart: TypeAlias = Bars | Plot
+Part: TypeAlias = Table | Chart | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading with tables and lines of text under it."""
+    """A heading with tables, charts and lines of text under it."""
 
     title: str
-    body: tuple[Table | str, ...]
+    body: tuple[Part, ...]
+    name: str = ""  # by which it is asked for; empty: the first words of its title
+
+    @property
+    def id(self) -> str:
+        """The name, or the title up to its first comma, colon or bracket in small letters and hyphens."""
+        return self.name or _SLUG.sub("-", re.split(r"[,:(]", self.title)[0].casefold()).strip("-")
+
+
+def _no_values() -> Mapping[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Document:
     """The answer in one sentence, then what stands behind it."""
 
     lead: str
     sections: tuple[Section, ...] = ()
-
-    def text(self) -> str:
-        """Return plain text."""
-        parts = [self.lead]
-        for section in self.sections:
-            parts.append("\n".join([section.title, *_indented(section.body)]))
-        return "\n\n".join(parts) + "\n"
-
-    def markdown(self) -> str:
-        """Return Markdown."""
-        parts = [f"**{self.lead}**"]
-        for section in self.sections:
-            parts.append(f"## {section.title}")
-            parts += _listed([part if isinstance(part, str) else part.markdown() for part in section.body])
-        return "\n\n".join(parts) + "\n"
-
-    def html(self) -> str:
-        """Return a fragment of HTML."""
-        parts = [f"<p><strong>{html.escape(self.lead)}</strong></p>"]
-        for section in self.sections:
-            parts.append(f"<h4>{html.escape(section.title)}</h4>")
-            parts += [f"<p>{html.escape(part)}</p>" if isinstance(part, str) else part.html() for part in section.body]
-        return "\n".join(parts)
-
-
-def _indented(parts: Iterable[Table | str]) -> list[str]:
-    """Return tables and lines under a heading; a long line is wrapped, text of several lines is left as it is."""
-    shown = []
-    for part in parts:
-        text = part if isinstance(part, str) else part.text()
-        wrap = isinstance(part, str) and "\n" not in part
-        lines = (
-            textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False) if wrap else text.splitlines()
-        )
-        shown.append("\n".join(f"  {line}".rstrip() for line in lines))
-    return shown
-
-
-def _listed(parts: Sequence[str]) -> list[str]:
-    """Return lines of text as one list each run, tables as they are."""
-    grouped: list[str] = []
-    for part in parts:
-        item = part if part.startswith("|") or part.startswith("*") else f"- {part}"
-        if item.startswith("- ") and grouped and grouped[-1].startswith("- "):
-            grouped[-1] += f"\n{item}"
-        else:
-            grouped.append(item)
-    return grouped
+    screen: tuple[Section, ...] = ()  # what one screen of text holds of it; none: all sections
+    foot: str = ""
+    table: Table | None = None  # the main one, which CSV holds
+    values: Callable[[], Mapping[str, Any]] = _no_values  # which JSON holds; worked out when asked for

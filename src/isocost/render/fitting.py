@@ -2,7 +2,8 @@
 
 Empty columns go first; then long headings take several lines; then words that are the same in every row are said once
 under the table; then columns that may be brief show their value without its interval, and those that can be spared are
-named only; last, long texts are wrapped inside their column. Figures are never cut.
+named only; then long texts are wrapped inside their column; last, what still has no room goes below, as a second table
+with the same first column. Figures are never cut.
 """
 
 from __future__ import annotations
@@ -39,6 +40,16 @@ class Grid:
         """Characters of a line."""
         return self.margin + sum(self.widths()) + GAP * (len(self.heads) - 1)
 
+    def of(self, places: Sequence[int]) -> Grid:
+        """Return a grid of some of the columns."""
+        return Grid(
+            heads=[self.heads[place] for place in places],
+            left=[self.left[place] for place in places],
+            spare=[self.spare[place] for place in places],
+            columns=[self.columns[place] for place in places],
+            margin=self.margin,
+        )
+
     def without(self, places: Sequence[int]) -> None:
         """Drop columns."""
         keep = [place for place in range(len(self.heads)) if place not in places]
@@ -58,6 +69,20 @@ def fit(grid: Grid, width: int, *, last: bool = False) -> bool:
         _spare(grid, width)
         _wrap_texts(grid, width)
     return grid.width() <= width
+
+
+def blocks(grid: Grid, width: int) -> list[Grid]:
+    """Return the grid in parts that are at most ``width`` wide where they can be, each with the first column."""
+    widths = grid.widths()
+    groups: list[list[int]] = [[]]
+    used = first = grid.margin + (widths[0] if widths else 0)
+    for place in range(1, len(widths)):
+        if used + GAP + widths[place] > width and groups[-1]:
+            groups.append([])
+            used = first
+        groups[-1].append(place)
+        used += GAP + widths[place]
+    return [grid] if len(groups) == 1 else [grid.of([0, *group]) for group in groups]
 
 
 def _wrap_heads(grid: Grid, width: int) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import html
-import json
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Protocol
 
-from isocost.render.document import Report, Table
+from isocost.render.document import Document, Table
+from isocost.render.formats import FORMATS, TABLE, WHOLE
+from isocost.render.sections import shown
 
 SCHEMA_VERSION = 2  # raised when a key of the JSON changes its meaning or goes
 
@@ -20,16 +16,8 @@ SCHEMA_VERSION = 2  # raised when a key of the JSON changes its meaning or goes
 class Renders(Protocol):
     """The least a verb's result can do."""
 
-    def table(self) -> str:
-        """Return text for a terminal."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, units in the keys."""
-        ...
-
-    def csv(self) -> str:
-        """Return the main table, unrounded."""
+    def rendered(self, style: str, show: str = "") -> str:
+        """Return the result in a format of that name; ``show`` names the sections that are wanted."""
         ...
 
 
@@ -41,68 +29,42 @@ class Result(ABC):
         """Return plain values, units in the keys."""
 
     @abstractmethod
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and the sections."""
 
     @abstractmethod
     def rows(self) -> Table:
         """Return the main table, the one that CSV holds."""
 
+    def rendered(self, style: str, show: str = "") -> str:
+        """Return the answer in one of ``FORMATS``: as text one screen of it, unless sections are named."""
+        whole = replace(self.document(), table=self.rows(), values=self.to_dict)
+        part = shown(whole, show, screen=style == TABLE)
+        return FORMATS[style](whole if style in WHOLE else part)
+
     def explain(self) -> str:
         """Return why: what each part of the answer rests on."""
-        return self.table()
+        return self.table(show="all")
 
-    def table(self) -> str:
-        """Return the report as text for a terminal."""
-        return self.report().text()
+    def table(self, show: str = "") -> str:
+        """Return text for a terminal; ``show`` names sections, separated by commas, or "all" for every one."""
+        return self.rendered(TABLE, show)
 
     def markdown(self) -> str:
-        """Return the report as Markdown."""
-        return self.report().markdown()
+        """Return the whole answer as Markdown."""
+        return self.rendered("md")
 
     def csv(self) -> str:
         """Return the main table, unrounded."""
-        return self.rows().csv()
+        return self.rendered("csv")
 
     def _repr_html_(self) -> str:
-        return self.report().html()
+        return self.rendered("html")
 
     def __str__(self) -> str:
         return self.table()
 
 
-def plain(value: object) -> Any:
-    """Return a value as JSON can hold it: records as objects, arrays as lists, and no infinity: null is unknown."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(part) for part in value]
-    if isinstance(value, (datetime.date, Path)):
-        return str(value)
-    if hasattr(value, "tolist"):  # an array or a scalar of numpy
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def to_json(values: Mapping[str, Any]) -> str:
-    """Return indented JSON with a final line feed."""
-    return json.dumps(plain(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def render(result: Renders, style: str) -> str:
-    """Return a result as "table", "json", "csv", "md" or "html"; what has no form of its own is set as its table."""
-    if style == "json":
-        return to_json(result.to_dict())
-    if style == "csv":
-        return result.csv()
-    if style == "md":
-        own = getattr(result, "markdown", None)
-        return str(own()) if own is not None else f"```\n{result.table()}```\n"
-    if style == "html":
-        page = getattr(result, "_repr_html_", None)
-        return f"{page()}\n" if page is not None else f"<pre>{html.escape(result.table())}</pre>\n"
-    return result.table()
+def render(result: Renders, style: str, show: str = "") -> str:
+    """Return a result as "table", "json", "csv", "md", "html" or another of ``FORMATS``."""
+    return result.rendered(style, show)

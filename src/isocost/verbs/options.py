@@ -76,7 +76,10 @@ GATES: Final[Group] = {
     ),
 }  # fmt: skip
 EXPLAIN: Final = Option(about="Add the terms of the step time and their constants.", panel=_OUT, kind=bool)
-# What the command line adds to every verb.
+# What the command line adds to verbs whose answer has more sections than a screen, and to every verb.
+SECTIONS: Final[Group] = {
+    "show": _flag("NAME,...", "Sections to print after the sentence, or all.", _OUT),
+}
 RESULT: Final[Group] = {
     "format": _flag("NAME", "table, json, csv, md or html.", _OUT),
     "output": Option(metavar="FILE", about="Write here.", panel=_OUT, flags=("-o", "--output")),
@@ -101,6 +104,7 @@ class Command:
     doing: str = ""  # a word about progress
     gate: Gate | None = None
     gate_options: Group | None = None  # of the command line alone
+    sections: bool = False  # whether --show picks sections of the answer
     hint: str = ""  # for a terminal, where the verb could have written a file and did not
 
 
@@ -114,13 +118,20 @@ def command(
     doing: str = "",
     gate: Gate | None = None,
     gate_options: Group | None = None,
+    sections: bool = False,
     hint: str = "",
 ) -> Callable[[Function], Function]:
     """Say how a function stands on the command line; the function itself is left as it is."""
 
     def keep(function: Function) -> Function:
         COMMANDS[function] = Command(
-            about=about, groups=groups, doing=doing, gate=gate, gate_options=gate_options, hint=hint
+            about=about,
+            groups=groups,
+            doing=doing,
+            gate=gate,
+            gate_options=gate_options,
+            sections=sections,
+            hint=hint,
         )
         return function
 

@@ -61,6 +61,12 @@ VERBS: Final = (
         "isocost estimate examples/llama-3.1-70b.toml --gpus 1024 --tp 8 --pp 4 --micro-batch 1",
     ),
     Verb(
+        "show",
+        "isocost.verbs.show.ask",
+        "Show a saved answer again, in any format.",
+        "isocost show plan.json --format html -o plan.html",
+    ),
+    Verb(
         "explain",
         "isocost.verbs.plan.explain",
         "Show how a number came about, term by term.",

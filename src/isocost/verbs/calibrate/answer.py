@@ -20,7 +20,7 @@ from isocost.perf.case import Case
 from isocost.perf.constants import shipped
 from isocost.perf.site import SiteCalibration, Unused
 from isocost.perf.site_file import calibration_toml, save, usable_name
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.units import show
 from isocost.verbs.run_log import Given, rows_of_logs
@@ -101,9 +101,9 @@ class Calibration(Result):
         """Return the runs, with their error before, after and left out."""
         return Table(columns=RUNS, rows=self.calibration.checks)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the runs, the multipliers and the proposals."""
-        return Report(lead=self.sentence, sections=tuple(self._sections()))
+        return Document(lead=self.sentence, sections=tuple(self._sections()))
 
     def _sections(self) -> Iterator[Section]:
         c = self.calibration

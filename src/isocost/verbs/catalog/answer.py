@@ -11,8 +11,10 @@ from typing import Any
 from isocost.catalog import Accelerator, Catalog, Fact, Finding, Offer, Tier, check
 from isocost.catalog.stacks import Recipe, recipes
 from isocost.errors import InputError, Problem, nearest
-from isocost.render.document import Column, Report, Section, Table, as_text
+from isocost.render.document import Column, Document, Section, Table, as_text
+from isocost.render.formats import TABLE
 from isocost.render.result import SCHEMA_VERSION, Result
+from isocost.render.text import PAGE_WIDTH, screen_width, table_text
 from isocost.units import show, unit_of
 from isocost.verbs.catalog.stacks import StackEntry, cite, stack_entry
 from isocost.workload.params import parameter_count
@@ -24,13 +26,14 @@ def shown_as(unit: str) -> Callable[[Any], str]:
     return lambda value: show(float(value), unit)
 
 
-def _get(name: str, head: str = "", unit: str = "", left: bool = False) -> Column:
+def _get(name: str, head: str = "", unit: str = "", left: bool = False, spare: bool = False) -> Column:
     form = shown_as(unit) if unit else as_text
-    return Column(head=head or name, key=name, value=lambda row: getattr(row, name), show=form, left=left)
+    return Column(head=head or name, key=name, value=lambda row: getattr(row, name), show=form, left=left, spare=spare)
 
 
-def _fact(name: str) -> Column:
-    return Column(head=name.replace("_", " "), key=name, value=lambda row: getattr(row.fact, name))
+def _fact(name: str, spare: bool = False) -> Column:
+    head = name.replace("_", " ")
+    return Column(head=head, key=name, value=lambda row: getattr(row.fact, name), spare=spare)
 
 
 def _end(name: str) -> Column:
@@ -70,24 +73,24 @@ FABRICS = (
 )
 OFFERS = (
     _get("id", left=True),
-    _get("provider", left=True),
-    _get("region", left=True),
-    _get("term", left=True),
+    _get("provider", left=True, spare=True),  # as term and date: the id names them
+    _get("region", left=True, spare=True),
+    _get("term", left=True, spare=True),
     _get("low_usd_per_s", "low", "USD/s"),
     _get("median_usd_per_s", "median", "USD/s"),
     _get("high_usd_per_s", "high", "USD/s"),
-    _fact("as_of"),
-    _fact("grade"),
+    _fact("as_of", spare=True),
+    _fact("grade", spare=True),
 )
 RATES = (
     _get("kind", left=True),
     _get("id", left=True),
-    _get("unit"),
+    _get("unit", spare=True),  # every cell shows it
     _end("low"),
     _end("median"),
     _end("high"),
-    _fact("as_of"),
-    _fact("grade"),
+    _fact("as_of", spare=True),
+    _fact("grade", spare=True),
 )
 STACKS = (
     _get("id", left=True),
@@ -157,14 +160,16 @@ class Listing(Result):
         """Return the entries."""
         return self.entries
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the entries under their number."""
         count = len(self.entries.rows)
-        return Report(lead=f"{count:,} {self.kind}", sections=(Section(title="", body=(self.entries,)),))
+        return Document(lead=f"{count:,} {self.kind}", sections=(Section(title="", body=(self.entries,)),))
 
-    def table(self) -> str:
-        """Return the entries as text."""
-        return self.entries.text() + "\n"
+    def rendered(self, style: str, show: str = "") -> str:
+        """Return the entries in a format; as text they come without a sentence before them."""
+        if style != TABLE:
+            return Result.rendered(self, style, show)
+        return table_text(self.entries, screen_width() or PAGE_WIDTH) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field of the entries."""
@@ -204,7 +209,7 @@ class Entry(Result):
         )
         return Table(columns=columns, rows=tuple((name, _shown(name, value)) for name, value in self.values.items()))
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the fields, the provenance, and the prices."""
         sections = [Section(title="Fields", body=(self.rows(),))]
         if self.fact is not None:
@@ -214,7 +219,7 @@ class Entry(Result):
             sections.append(Section(title="Where it is from", body=(*lines, *filter(None, [self.fact.note]))))
         if self.offers:
             sections.append(Section(title="Prices", body=(Table(columns=OFFERS, rows=self.offers),)))
-        return Report(lead=f"{self.name} ({self.kind})", sections=tuple(sections))
+        return Document(lead=f"{self.name} ({self.kind})", sections=tuple(sections))
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field, unrounded, with provenance and prices."""
@@ -324,11 +329,11 @@ class Check(Result):
         kinds = [finding.kind for finding in self.findings]
         return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the findings under their numbers."""
         counted = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in self.counts().items())
         lead = f"{len(self.findings):,} facts to check on {self.today.isoformat()}"
-        return Report(
+        return Document(
             lead=f"{lead}: {counted}" if counted else lead,
             sections=(Section(title="Findings", body=(self.rows(),)),) if self.findings else (),
         )

@@ -10,7 +10,7 @@ from typing import Any
 from isocost.catalog import Catalog
 from isocost.catalog.memory_recipes import memory_recipe
 from isocost.catalog.stacks import GRADIENT_BYTES, Recipe
-from isocost.render.document import Column, Report, Section, Table, as_text
+from isocost.render.document import Column, Document, Section, Table, as_text
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario.switches import SWITCHES
 
@@ -111,13 +111,13 @@ class StackEntry(Result):
         values = dataclasses.asdict(memory_recipe(self.recipe.memory))
         return {name: value for name, value in values.items() if name not in _PROVENANCE}
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return what the stack runs, what it holds in memory, and the sources."""
         r, m = self.recipe, memory_recipe(self.recipe.memory)
         match = f"rows of evidence whose stack_version begins with {', '.join(r.match)}" if r.match else ""
         lines = (f"{r.since} to {r.until}; {r.note}", *filter(None, [match]))
         kernels = f"gradient_precision: {', '.join(f'{k} ({v:g} bytes)' for k, v in GRADIENT_BYTES.items())}"
-        return Report(
+        return Document(
             lead=f"{r.id} (stack): {r.title}",
             sections=(
                 Section(title="What it is", body=lines),

@@ -12,7 +12,7 @@ from isocost.errors import InputError, NoPlanError, Problem
 from isocost.forecast import Outlook
 from isocost.forecast.run import planned
 from isocost.money.breakeven import Offered, Premium, premium
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import KEYS, read_scenario
 from isocost.scenario.values import Context, read_deadline
@@ -160,7 +160,7 @@ class Comparison(Result):
             f"{hours / 1e6:.2f} M GPU-hours, {show(hours * price, 'USD')} at ${price:.2f}"
         )
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return both offers, the bring-up, and the difference by group."""
         sections = [Section(title="Two offers, one run", body=(self.rows(), self._bring_up()))]
         if self.days is not None:
@@ -177,7 +177,7 @@ class Comparison(Result):
             + ", ".join(f"{s.name} {(1 - s.available_frac) * 8760:.1f} h a year" for s in (self.a, self.b)),
         )
         sections.append(Section(title="What the better one is worth", body=(self.verdict, *words)))
-        return Report(lead=self.sentence, sections=tuple(sections))
+        return Document(lead=self.sentence, sections=tuple(sections))
 
     def to_dict(self) -> dict[str, Any]:
         """Return both plans and the shares as plain values."""

@@ -11,7 +11,7 @@ from isocost.errors import InputError, Problem
 from isocost.measure.logs.summary import RunSummary
 from isocost.perf.constants import shipped
 from isocost.perf.site import NINETY
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import load_tables, read_scenario
 from isocost.scenario.question import question_of
@@ -255,7 +255,7 @@ class PrescribedRun(Result):
             f"{days(best.days_saved)} days{money} saved on the {tokens(self.findings.tokens_left)} tokens left{chance}."
         )
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and the sections."""
         findings = self.findings
         sections = [self._waterfall()]
@@ -273,7 +273,7 @@ class PrescribedRun(Result):
         if findings.unpriced:
             sections.append(self._not_priced())
         unknown = tuple(self._unknown(self.examined.to_dict()["unknown"] if self.examined else []))
-        return Report(
+        return Document(
             lead=self.lead(), sections=(*sections, Section(title="Not known from this input", body=unknown))
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from isocost.measure.traces.trace import TraceSummary
 from isocost.perf.constants import Constant
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import Result
 from isocost.verbs.doctor.answer import PrescribedRun
 from isocost.verbs.doctor.examination import figures, four
@@ -68,9 +68,9 @@ class ReadRun(Result):
         """Leave out that a trace would tell more where it did."""
         return [text for text in texts if not (self.terms and text == UNEXPLAINED_PARTS)]
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and the sections: the comparison with a trace follows the waterfall."""
-        whole = self.run.report()
+        whole = self.run.document()
         waterfall, *others, last = whole.sections
         more = []
         if self.terms:
@@ -79,10 +79,10 @@ class ReadRun(Result):
             more.append(Section(title=title, body=(self.terms_table(), *said)))
         read = Section(title="What was read", body=tuple(self._read()))
         unknown = replace(last, body=tuple(self._unknown([str(text) for text in last.body])))
-        return Report(lead=whole.lead, sections=(waterfall, *more, *others, read, unknown))
+        return Document(lead=whole.lead, sections=(waterfall, *more, *others, read, unknown))
 
     def _read(self) -> list[str]:
-        lines = [str(self.examined.report().lead)]
+        lines = [str(self.examined.document().lead)]
         if self.told:
             said = ", ".join(f"{key} {value:,}" for key, value in self.told.items())
             lines.append(f"from the header of the log, as the scenario does not say it: {said}")

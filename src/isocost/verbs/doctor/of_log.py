@@ -8,7 +8,7 @@ from typing import Any
 from isocost.measure.logs.records import Reading
 from isocost.measure.logs.steady import DRIFT_FRAC
 from isocost.measure.logs.summary import Interval, RunSummary
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.verbs.doctor.examination import Examination, figures, four
 
 _INTERVALS = (
@@ -84,9 +84,9 @@ class LogExamination(Examination):
             f"{summary.steps_seen:,} steps used, {summary.timed_by}).{self.refused()}"
         )
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and the sections."""
-        return Report(lead=self.lead(), sections=(*self.sections(), self.unknown()))
+        return Document(lead=self.lead(), sections=(*self.sections(), self.unknown()))
 
     def sections(self) -> list[Section]:
         """Return what was measured, section by section."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isocost.measure.traces.trace import RankTrace, TraceSummary
-from isocost.render.document import UNKNOWN, Report, Section, Table
+from isocost.render.document import UNKNOWN, Document, Section, Table
 from isocost.verbs.doctor.examination import NEEDS_SCENARIO, Examination, figures, four
 from isocost.verbs.doctor.of_log import LogExamination
 
@@ -83,9 +83,9 @@ class TraceExamination(Examination):
             f"{_of(rank).replace(' of', ',', 1)}).{self.refused()}"
         )
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and the sections."""
-        return Report(lead=self.lead(), sections=(*self.sections(), self.unknown()))
+        return Document(lead=self.lead(), sections=(*self.sections(), self.unknown()))
 
     def sections(self) -> list[Section]:
         """Return what was measured, section by section."""

@@ -15,7 +15,7 @@ from isocost.measure.logs.steady import sort_steps
 from isocost.measure.logs.step_times import Known
 from isocost.measure.logs.summary import RunSummary
 from isocost.measure.traces.trace import TraceSummary
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.verbs.doctor.examination import figures, four
 from isocost.verbs.doctor.of_traces import Examination, LogExamination, RunExamination, TraceExamination
@@ -204,7 +204,7 @@ class TwoRuns(Result):
         more = "" if days is None else f"; {days:,.1f} days of steps saved on the tokens left"
         return f"A step took {times}, {step.change_frac:+.1%} ({interval}): {word}{more}.{self.new.refused()}"
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and the sections."""
         sections = [Section(title="What changed", body=(self.rows(),))]
         if self.buckets:
@@ -219,7 +219,7 @@ class TwoRuns(Result):
             said = tuple(f"{name}: {_fact(old)} to {_fact(new)}" for name, (old, new) in self.facts.items())
             sections.append(Section(title="What the headers say differently", body=said))
         unknown = Section(title="Not known from this input", body=tuple(self._unknown()))
-        return Report(lead=self.lead(), sections=(*sections, unknown))
+        return Document(lead=self.lead(), sections=(*sections, unknown))
 
     def rows(self) -> Table:
         """Return the changes with their intervals."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from isocost.money.terms import CAPACITY_BLOCK
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Bars, Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.question import DAY_S, HOUR_S
 from isocost.units import show
@@ -201,31 +201,28 @@ class FleetResult(Result):
             rows=self.answered.packing.contracts,
         )  # fmt: skip
 
-    def timeline(self) -> Table:
+    def timeline(self) -> Bars:
         """Return GPUs by week; weeks that are alike in one row."""
         names = [p.demand.name for p in self.answered.packing.placements]
         groups = [list(group) for _, group in itertools.groupby(self.weeks, key=lambda w: (dict(w.used), w.paid))]
-        longest = max((w.need for w in self.weeks), default=1) or 1
 
         def span(group: Sequence[Week]) -> str:
             first, last = group[0].number, group[-1].number
             return f"{first}" if first == last else f"{first} to {last}"
 
-        return Table(
+        table = Table(
             columns=(
                 Column(head="weeks", key="weeks", value=span),
                 Column(head="from", key="from", value=lambda g: self._day((g[0].number - 1) * WEEK_S)),
                 *(_used(name) for name in names),
                 Column(head="in use", key="gpus", value=lambda g: g[0].need),
                 Column(head="paid for", key="paid_gpus", value=lambda g: g[0].paid),
-                Column(
-                    head="", key="bar", value=lambda g: "#" * math.ceil(_BAR * g[0].need / longest), left=True
-                ),
             ),
             rows=tuple(groups),
-        )  # fmt: skip
+        )
+        return Bars(table=table, length=lambda group: float(group[0].need), characters=_BAR, up=True)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the places, the weeks, the contracts, and what binds or is missing."""
         a, sections = self.answered, []
         if a.packing.left_out:
@@ -243,7 +240,7 @@ class FleetResult(Result):
             )
         sections.append(Section(title="Assumptions", body=tuple(self._assumed())))
         sections.append(Section(title="Not modelled", body=NOT_MODELLED))
-        return Report(lead=self.sentence, sections=tuple(sections))
+        return Document(lead=self.sentence, sections=tuple(sections))
 
     def _plans(self) -> list[str]:
         found = []

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from isocost.errors import InputError, Problem
 from isocost.render.cells import count
-from isocost.render.document import Report, Section, Table
+from isocost.render.charts import vega_lite
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scaling.cluster import Reach
 from isocost.scenario import Scenario, scenario_tables, scenario_toml
@@ -155,7 +156,7 @@ class FrontierResult(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, unrounded, with a chart of the isocost line over isoloss lines."""
-        joint = self.joint
+        joint, plot = self.joint, chart(self.found)
         return {
             "schema_version": SCHEMA_VERSION,
             "sentence": self.sentence,
@@ -182,7 +183,7 @@ class FrontierResult(Result):
             "notes": (*joint.notes, *self.dropped),
             "assumptions": self.assumed,
             "not_modelled": NOT_MODELLED,
-            "chart": chart(self.found),
+            "chart": None if plot is None else vega_lite(plot),
         }
 
     def rows(self) -> Table:
@@ -202,12 +203,13 @@ class FrontierResult(Result):
             return None
         return useful_cluster(self.plan.question, self.plan.chosen)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the line, alternatives, marginal values, the laws side by side, and what to know."""
         joint, sections = self.joint, []
         if self.chosen is not None:
             title = "Isocost line: every size for the same money" if joint.target is None else "Ways to this loss"
-            sections.append(Section(title=title, body=(self._table(thinned(joint.line, self.chosen)),)))
+            table, plot = self._table(thinned(joint.line, self.chosen)), chart(self.found)
+            sections.append(Section(title=title, body=(table,) if plot is None else (table, plot)))
         reach = self._reach()
         if self.plan is not None and self.plan.chosen is not None and reach is not None:
             layout = f"{layout_text(self.plan.chosen)}; bound by {self.plan.chosen.binds}"
@@ -236,4 +238,4 @@ class FrontierResult(Result):
         said_of = tuple(f"{a.name}: {a.value} [{', '.join(p for p in (a.source, a.as_of) if p)}]" for a in self.assumed)
         body_of = (kept, *serving_text(joint.limits), *said_of)
         sections += [Section(title="Assumptions", body=body_of), Section(title="Not modelled", body=NOT_MODELLED)]
-        return Report(lead=self.sentence, sections=tuple(sections))
+        return Document(lead=self.sentence, sections=tuple(sections))

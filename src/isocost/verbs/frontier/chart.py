@@ -1,4 +1,4 @@
-"""The chart of a frontier: isocost lines over lines of equal loss, as a Vega-Lite specification."""
+"""The chart of a frontier: isocost lines over lines of equal loss."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from isocost.render.document import Axis, Line, Lines, Mark, Plot
 from isocost.scaling.serving import tokens_to_reach
 from isocost.units import show
 from isocost.verbs.frontier.candidates import Choice, isocost_line
@@ -16,74 +17,51 @@ from isocost.verbs.frontier.frontier import Frontier
 _ISOLOSS: Final = (-0.04, -0.02, 0.0, 0.02, 0.04)  # contours, in nats from the chosen loss
 _MONEY: Final = (0.5, 1.0, 2.0)  # isocost lines, of the money of the chosen point
 _FAR: Final = 100.0  # contours end where they need this many times the most tokens of the line
-_SIZE_PX: Final = (640, 440)
 
 
-def chart(found: Frontier) -> dict[str, Any] | None:
-    """Return a Vega-Lite chart over parameters and tokens; ``None`` where nothing fits."""
+def chart(found: Frontier) -> Plot | None:
+    """Return a plot over parameters and tokens; ``None`` where nothing fits."""
     chosen = found.joint.chosen
     if chosen is None:
         return None
-    scale = {"type": "log"}
-    axes = {
-        "x": {"field": "params", "type": "quantitative", "scale": scale, "title": "parameters"},
-        "y": {"field": "tokens", "type": "quantitative", "scale": scale, "title": "tokens"},
-    }
-    named = {"field": "line", "type": "nominal", "title": None}
-    point = {"params": chosen.params, "tokens": chosen.tokens, "name": chosen.architecture.name, "loss": chosen.loss}
-    tips = [{"field": field, "type": kind} for field, kind in (("name", "nominal"), ("loss", "quantitative"))]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "description": "Isocost lines over lines of equal loss; the point is the recommended model.",
-        "width": _SIZE_PX[0],
-        "height": _SIZE_PX[1],
-        "layer": [
-            {
-                "data": {"values": _isoloss(found, chosen)},
-                "mark": {"type": "line", "strokeDash": [4, 3], "opacity": 0.6},
-                "encoding": {**axes, "color": named},
-            },
-            {
-                "data": {"values": _isocost(found, chosen)},
-                "mark": {"type": "line", "strokeWidth": 3},
-                "encoding": {**axes, "color": named},
-            },
-            {
-                "data": {"values": [point]},
-                "mark": {"type": "point", "filled": True, "size": 120},
-                "encoding": {**axes, "tooltip": tips},
-            },
-        ],
-    }
+    values: dict[str, str | float] = {"name": chosen.architecture.name, "loss": chosen.loss}
+    return Plot(
+        about="Isocost lines over lines of equal loss; the point is the recommended model.",
+        x=Axis(title="parameters", key="params", log=True),
+        y=Axis(title="tokens", key="tokens", log=True),
+        layers=(Lines(lines=_isoloss(found, chosen), dashed=True), Lines(lines=_isocost(found, chosen))),
+        marks=(Mark(at=(chosen.params, chosen.tokens), values=values),),
+    )
 
 
-def _isoloss(found: Frontier, chosen: Choice) -> list[dict[str, Any]]:
+def _isoloss(found: Frontier, chosen: Choice) -> tuple[Line, ...]:
     """Return contours of the loss, those above the floor of the law."""
     law, limits = found.joint.law, found.joint.limits
     params, tokens = _sizes(found.joint.line)
-    rows: list[dict[str, Any]] = []
+    lines: list[Line] = []
     for loss in (chosen.loss + step for step in _ISOLOSS):
         if loss <= law.value("E"):
             continue
         needed = np.asarray(tokens_to_reach(law, loss, params, limits.unique_tokens))
-        rows += [
-            {"params": float(n), "tokens": float(d), "line": f"loss {loss:.3f}"}
+        points = tuple(
+            (float(n), float(d))
             for n, d in zip(params, needed, strict=True)
             if np.isfinite(d) and d < _FAR * tokens.max()
-        ]
-    return rows
+        )
+        lines.append(Line(name=f"loss {loss:.3f}", points=points))
+    return tuple(lines)
 
 
-def _isocost(found: Frontier, chosen: Choice) -> list[dict[str, Any]]:
+def _isocost(found: Frontier, chosen: Choice) -> tuple[Line, ...]:
     """Return what half, all and twice the money buys of every size."""
     limits = found.joint.limits
     usd = limits.budget_usd if found.joint.target is None else chosen.total_usd
-    rows: list[dict[str, Any]] = []
+    lines: list[Line] = []
     for share in _MONEY:
         line = isocost_line(found.table, replace(limits, budget_usd=usd * share), found.joint.law)
-        label = f"isocost {show(usd * share, 'USD')}"
-        rows += [{"params": each.params, "tokens": each.tokens, "line": label} for each in line]
-    return rows
+        points = tuple((each.params, each.tokens) for each in line)
+        lines.append(Line(name=f"isocost {show(usd * share, 'USD')}", points=points))
+    return tuple(lines)
 
 
 def _sizes(line: Sequence[Choice]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -12,7 +12,7 @@ from isocost.forecast.run import planned
 from isocost.reliability.buckets import BUCKETS, GoodputBreakdown
 from isocost.reliability.closed_form import goodput
 from isocost.reliability.defaults import Planned
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
@@ -89,7 +89,7 @@ class GoodputReport(Result):
         total = sum(self.outlook.drawn_s.values(), start=np.zeros(len(self.outlook.wall_s)))
         return float(np.max(np.abs(total / self.outlook.wall_s - 1.0)))
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the buckets, the saves, and what was assumed."""
         o = self.outlook
         below = [
@@ -103,7 +103,7 @@ class GoodputReport(Result):
         if o.deadline_s is not None:
             below.append(f"runs within the deadline: {o.deadline_chance:.0%}")
         notes = tuple(f"{note.name}: {note.value}" for note in self.plan.assumptions() if note.name in _NAMED)
-        return Report(
+        return Document(
             lead=self.sentence,
             sections=(
                 Section(title="The whole run, as isocost plan forecasts it", body=(quantile_table(o),)),

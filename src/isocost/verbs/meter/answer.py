@@ -12,7 +12,7 @@ import numpy as np
 from isocost.errors import InputError, Problem
 from isocost.forecast import Conditions, Outlook, outlook_of
 from isocost.measure.logs.events import SKIPPED_S, UNEXPLAINED
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.question import DAY_S
@@ -170,7 +170,7 @@ class PlanAgainstActual(Result):
             rows=(*(part for part in self.parts if part.plan_s or part.actual_s), whole),
         )
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the figures, the time by part, and the forecast."""
         p = self.progress
         until = (
@@ -182,7 +182,7 @@ class PlanAgainstActual(Result):
             Section(title="Where the time of the logged steps went", body=(self.rows(),)),
             Section(title="How it is counted", body=tuple(self._notes())),
         ]
-        return Report(lead=self.sentence, sections=tuple(sections))
+        return Document(lead=self.sentence, sections=tuple(sections))
 
     def _figures(self) -> Iterator[tuple[str, str, str]]:
         row, step, (planned, actual) = self.plan["chosen"], self.log.step_s, self.logged_s

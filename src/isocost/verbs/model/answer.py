@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isocost.render.cells import keyed
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.units import show
 from isocost.workload.architecture import Architecture
@@ -61,7 +61,7 @@ class ModelSummary(Result):
         )
         return Table(columns=BY_OPERATOR, rows=rows)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return one sentence, then parameters, FLOPs and state."""
         values = self.to_dict()
         params, active = values["params"], values["active_params"]
@@ -74,7 +74,7 @@ class ModelSummary(Result):
         by_operator = tuple({"operator": k, "params": v} for k, v in values["params_by_operator"].items() if v)
         total = ({"operator": "total", "params": params},)
         state = tuple({"state": k.replace("_", " "), "state_bytes": v} for k, v in values["state_bytes"].items())
-        return Report(
+        return Document(
             lead=lead,
             sections=(
                 Section(title="Parameters", body=(Table(columns=PARAMS, rows=by_operator + total),)),

@@ -13,7 +13,7 @@ from isocost.forecast.program import Programme
 from isocost.money.terms import CAPACITY_BLOCK
 from isocost.perf.constants import shipped
 from isocost.perf.layout import FIXABLE
-from isocost.render.document import Column, Report, Section, Table, as_text
+from isocost.render.document import Column, Document, Part, Section, Table, as_text
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import Scenario, scenario_tables
 from isocost.scenario.assumed import Assumed
@@ -33,6 +33,7 @@ from isocost.verbs.plan.layouts import (
     waterfall,
 )
 from isocost.verbs.plan.limits import limits_dict, limits_section
+from isocost.verbs.plan.one_screen import screen
 from isocost.verbs.plan.program_line import programme_dict, programme_text
 from isocost.verbs.plan.requirements import needs_dict, needs_section
 from isocost.verbs.words import between, days, layout_text, money
@@ -134,9 +135,10 @@ class Plan(Result):
 
     def rows(self) -> Table:
         """Return the frontier, days against cost, with all that a row can hold."""
-        return self._frontier(PLAN_CSV)
+        return self.frontier(PLAN_CSV)
 
-    def _frontier(self, columns: tuple[Column, ...]) -> Table:
+    def frontier(self, columns: tuple[Column, ...]) -> Table:
+        """Return the frontier, the chosen row marked."""
         chosen = self.answer.chosen
         rows = tuple(self.answer.frontier) or ((chosen,) if chosen else ())
         place = [i for i, row in enumerate(rows) if chosen is not None and _same(row, chosen)]
@@ -144,7 +146,7 @@ class Plan(Result):
             rows, place = (chosen, *rows), [0]
         return Table(columns=columns, rows=rows, marked=frozenset(place))
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence and everything behind it, in the order of a reader's questions."""
         chosen, answer = self.answer.chosen, self.answer
         sections = [self._frontier_section()] if answer.frontier or chosen else []
@@ -155,36 +157,43 @@ class Plan(Result):
             table = Table(columns=ALTERNATIVES, rows=answer.alternatives)
             cost = "cost" if chosen and chosen.cost_usd else "GPU-hours (nothing is priced)"
             near = f"within {answer.question.near_frac:.0%} of the chosen {cost}, and how they differ from it"
-            sections.append(Section(title=f"Near-optimal alternatives: {near}", body=(table,)))
+            sections.append(Section(title=f"Near-optimal alternatives: {near}", body=(table,), name="alternatives"))
         if answer.others:
             table = Table(columns=LOSERS, rows=answer.others)
-            sections.append(Section(title="Why the others lost", body=(table,)))
+            sections.append(Section(title="Why the others lost", body=(table,), name="others"))
         sections.append(self._rejected())
         if not self.feasible and answer.relaxations:
-            sections.append(Section(title="Nearest ways out", body=answer.relaxations))
+            sections.append(Section(title="Nearest ways out", body=answer.relaxations, name="relaxations"))
         if chosen is not None:
             which = "the chosen layout"
             sections += limits_section(answer) if self.verb == "estimate" else ()
             sections += parts
             if self.programme is not None:
                 text = programme_text(self.programme)
-                sections.append(Section(title="Beside this bill: the whole programme around the run", body=(text,)))
+                title = "Beside this bill: the whole programme around the run"
+                sections.append(Section(title=title, body=(text,), name="program"))
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
             sections += [needs_section(self.needs(chosen)), how_sure(chosen, answer.question)]
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
-        if self.explained is not None:
-            sections += self.explained.report().sections
+        sections += self._explanation()
         notes = tuple(_note(note) for note in self.assumptions())
-        sections.append(Section(title=f"Assumptions (newest price of {self.facts_as_of})", body=notes))
-        sections.append(Section(title="Not modelled", body=answer.not_modelled))
-        return Report(lead=self.sentence, sections=tuple(sections))
+        dated = f"Assumptions (newest price of {self.facts_as_of})"
+        sections.append(Section(title=dated, body=notes, name="assumptions"))
+        sections.append(Section(title="Not modelled", body=answer.not_modelled, name="not-modelled"))
+        return Document(lead=self.sentence, sections=tuple(sections), screen=(*screen(self), *self._explanation()))
+
+    def _explanation(self) -> tuple[Section, ...]:
+        """Return the terms of the step time, where they were asked for."""
+        sections = () if self.explained is None else self.explained.document().sections
+        return tuple(replace(section, name="explanation") for section in sections)
 
     def _frontier_section(self) -> Section:
         title = "Frontier: days against cost (* chosen)"
         if self.verb == "estimate":
             title = "Estimate (* best)"
-        return Section(title=title, body=(self._frontier(PLAN), BRACKETS, LAYOUT_LEGEND, f"MFU: {MFU_DEFINITION}"))
+        body = (self.frontier(PLAN), BRACKETS, LAYOUT_LEGEND, f"MFU: {MFU_DEFINITION}")
+        return Section(title=title, body=body, name="frontier")
 
     def _rejected(self) -> Section:
         answer = self.answer
@@ -194,7 +203,7 @@ class Plan(Result):
             f"in {answer.seconds:.2f} s"
         )
         table = (Table(columns=COUNTS, rows=tuple(counts)),) if counts else ()
-        return Section(title="Layouts", body=(line, *table))
+        return Section(title="Layouts", body=(line, *table), name="layouts")
 
     def needs(self, chosen: Candidate) -> Needs:
         """Return what the chosen layout needs of its site."""
@@ -292,7 +301,8 @@ def _time_section(c: Candidate, which: str, why: str) -> Section:
         f"{show(c.step_s, 's')} ({between(c.intervals['step_s'], 's')}) a step of {c.global_batch_seqs:,} sequences, "
         f"{c.micro_batches:,} micro-batches a rank; {c.steps:,} steps; {c.tokens_per_s_per_gpu:,.0f} tokens/s/GPU"
     )
-    return Section(title=f"Step time of {which}", body=(lead, *([f"bound by {why}"] if why else []), waterfall(c)))
+    body: tuple[Part, ...] = (lead, *([f"bound by {why}"] if why else []), waterfall(c))
+    return Section(title=f"Step time of {which}", body=body, name="step")
 
 
 def _memory_section(c: Candidate, which: str) -> Section:
@@ -303,4 +313,4 @@ def _memory_section(c: Candidate, which: str) -> Section:
         f"{show(c.peak_bytes, 'B')} ({interval}) of {show(c.capacity_bytes, 'B')} on the fullest rank, {left}; "
         f"fits with a probability of {c.fits_probability:.0%}"
     )
-    return Section(title=f"Memory of {which}", body=(lead, memory_stack(c)))
+    return Section(title=f"Memory of {which}", body=(lead, memory_stack(c)), name="memory")

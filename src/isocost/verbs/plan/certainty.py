@@ -15,7 +15,7 @@ _KINDS = {"dense": "dense models", "moe": "mixtures of experts"}
 
 def how_sure(c: Candidate, question: Question) -> Section:
     """Return the section on the chosen layout."""
-    return Section(title="How sure", body=tuple(_lines(c, question)))
+    return Section(title="How sure", body=tuple(_lines(c, question)), name="certainty")
 
 
 def _lines(c: Candidate, question: Question) -> list[str]:

@@ -19,7 +19,8 @@ from isocost.perf.peak import block_peak, peak_memory
 from isocost.perf.predict import step_times
 from isocost.perf.step import step_time
 from isocost.reliability.buckets import BUCKETS
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
+from isocost.render.markdown import markdown
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.intervals import widened
@@ -56,19 +57,22 @@ class Explanation(Result):
         """Return the tree as rows, parents first."""
         return Table(columns=_COLUMNS, rows=tuple(_walk(self.root, 0)))
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the tree and the sources."""
         sections = [Section(title="Terms", body=(render(self.root),))]
         if self.sources:
             sections.append(Section(title="Sources", body=self.sources))
         if self.fitted:
             sections.append(fitted_section(self.fitted))
-        return Report(lead=self.lead, sections=tuple(sections))
+        return Document(lead=self.lead, sections=tuple(sections))
 
-    def markdown(self) -> str:
-        """Return the tree as a block of code, the sources as a list."""
+    def rendered(self, style: str, show: str = "") -> str:
+        """Return the explanation in a format; in Markdown the tree is a block of code, the sources are a list."""
+        return self._markdown() if style == "md" else Result.rendered(self, style, show)
+
+    def _markdown(self) -> str:
         sources = "\n".join(f"- {source}" for source in self.sources)
-        fitted = Report(lead="", sections=(fitted_section(self.fitted),)).markdown()[4:] if self.fitted else ""
+        fitted = markdown(Document(lead="", sections=(fitted_section(self.fitted),)))[4:] if self.fitted else ""
         return f"**{self.lead}**\n\n```\n{render(self.root)}\n```\n\n{sources}\n{fitted}"
 
     def to_dict(self) -> dict[str, Any]:

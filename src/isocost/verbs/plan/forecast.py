@@ -133,14 +133,13 @@ def whole_sections(o: Outlook) -> tuple[Section, ...]:
     body += drawn_lines(o)
     time = shares(o.buckets_s, BUCKETS, "bucket", "bucket_s", "time")
     sections = [
-        Section(title="The whole run: from the cluster handed over to the last step", body=tuple(body)),
-        Section(title="Where its time goes (a run in the middle of the draws)", body=(time,)),
+        Section(title="The whole run: from the cluster handed over to the last step", body=tuple(body), name="run"),
+        Section(title="Where its time goes (a run in the middle of the draws)", body=(time,), name="time"),
     ]
     if o.lines_usd:
-        sections.append(
-            Section(title="The bill, line by line", body=(shares(o.lines_usd, LINES, "line", "line_usd", "USD"),))
-        )
-    sections.append(Section(title="What moves it most", body=tuple(_moves(o))))
+        bill = shares(o.lines_usd, LINES, "line", "line_usd", "USD")
+        sections.append(Section(title="The bill, line by line", body=(bill,), name="bill"))
+    sections.append(Section(title="What moves it most", body=tuple(_moves(o)), name="drivers"))
     return tuple(sections)
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from isocost.perf.layout import AXES
-from isocost.render.document import Column, Table
+from isocost.render.document import Bars, Column, Table
 from isocost.search.question import Candidate, Option, Spread
 from isocost.units import show
 from isocost.verbs.words import MEMORY_PARTS, STEP_PARTS, _round, degrees, money
@@ -23,7 +23,6 @@ INTERVALS: Final = (
     "energy_j",
 )  # fmt: skip
 _LONG_D: Final = 100  # days, shown whole from here on
-_BAR: Final = 30  # characters of the longest bar
 
 
 def option_dict(option: Option) -> dict[str, Any]:
@@ -137,6 +136,9 @@ PLAN: Final = (
     replace(_word("binds", "bound by"), spare=True),
     _word("limit", "breaks"),
 )
+# What one screen has room for; a row's layout is in the sentence or among the sections.
+SCREEN: Final = (*PLAN[:5], replace(PLAN[5], spare=True))
+BREAKS: Final = PLAN[-1]
 # CSV carries what a row of the screen has no room for.
 PLAN_CSV: Final = (
     ACCELERATOR,
@@ -148,28 +150,27 @@ PLAN_CSV: Final = (
 )
 
 
-def _parts(values: dict[str, float], words: dict[str, str], unit: str, key: str, least: float) -> Table:
+def _parts(values: dict[str, float], words: dict[str, str], unit: str, key: str, least: float) -> Bars:
     """Return parts of a whole, each with its share and a bar; parts below ``least`` of the whole are left out."""
     total = sum(values.values())
     rows = [(name, value) for name, value in values.items() if total and value / total >= least]
-    longest = max((value for _, value in rows), default=1.0)
-    return Table(
+    table = Table(
         columns=(
             Column(head="part", key="part", value=lambda row: row[0], show=lambda n: words.get(n, n), left=True),
             Column(head=unit, key=key, value=lambda row: row[1], show=lambda x: show(x, unit)),
             Column(head="share", key="share_frac", value=lambda row: row[1] / total, show=lambda x: f"{x:.1%}"),
-            Column(head="", key="bar", value=lambda row: "#" * round(_BAR * row[1] / longest), left=True),
         ),
         rows=tuple(rows),
     )
+    return Bars(table=table, length=lambda row: float(row[1]))
 
 
-def waterfall(c: Candidate) -> Table:
+def waterfall(c: Candidate) -> Bars:
     """Return the step time by cause; parts under a thousandth are left out."""
     return _parts({f.name: float(getattr(c.time, f.name)) for f in fields(c.time)}, STEP_PARTS, "s", "part_s", 1e-3)
 
 
-def memory_stack(c: Candidate) -> Table:
+def memory_stack(c: Candidate) -> Bars:
     """Return the peak memory by part."""
     values = {f.name: float(getattr(c.memory, f.name)) for f in fields(c.memory)}
     return _parts(values, MEMORY_PARTS, "B", "part_bytes", 1e-4)

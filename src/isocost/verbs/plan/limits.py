@@ -45,16 +45,24 @@ def limits_section(answer: Answer) -> tuple[Section, ...]:
         lines.append(f"deadline of {show(q.deadline_s, 's')}: {_chance(found['deadline_chance_frac'], _late(answer))}")
     if q.budget_usd is not None:
         lines.append(f"budget of {money(q.budget_usd)}: {_chance(found['budget_chance_frac'], _dear(answer))}")
-    if q.power_w is not None:
-        holds = found["power_cap_holds"]
-        power = (
-            "not known for this accelerator" if chosen.power_w is None else f"{show(chosen.power_w, 'W')} at full draw"
-        )
-        word = "cannot be judged" if holds is None else "holds" if holds else "does not hold"
-        lines.append(f"power cap of {show(q.power_w, 'W')}: {word}, {power}")
+    lines += power_line(answer)
     if not lines:
         return ()
-    return (Section(title="Limits of the scenario (an estimate is judged by them, not chosen)", body=tuple(lines)),)
+    return (
+        Section(
+            title="Limits of the scenario (an estimate is judged by them, not chosen)", body=tuple(lines), name="limits"
+        ),
+    )
+
+
+def power_line(answer: Answer) -> list[str]:
+    """Return whether the power cap holds, where there is one."""
+    chosen, cap, holds = answer.chosen, answer.question.power_w, limits_dict(answer)["power_cap_holds"]
+    if chosen is None or cap is None:
+        return []
+    power = "not known for this accelerator" if chosen.power_w is None else f"{show(chosen.power_w, 'W')} at full draw"
+    word = "cannot be judged" if holds is None else "holds" if holds else "does not hold"
+    return [f"power cap of {show(cap, 'W')}: {word}, {power}"]
 
 
 def _chance(share: float | None, figure: str) -> str:

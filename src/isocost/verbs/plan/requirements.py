@@ -22,7 +22,7 @@ def needs_section(needs: Needs) -> Section:
     body: list[Table | str] = [*_fabric(needs), *_storage(needs), *_power(needs)]
     if needs.power is not None:
         body += [_rack_table(needs.power.racks), _densest(needs)]
-    return Section(title="What it needs: network, storage, power and cooling", body=tuple(body))
+    return Section(title="What it needs: network, storage, power and cooling", body=tuple(body), name="site")
 
 
 def _gbit(bytes_per_s: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from isocost.laws.pipeline import SCHEDULES
 from isocost.perf.constants import shipped
 from isocost.perf.layout import AXES, COUNTS, RECOMPUTES, SHARDINGS, Layout
 from isocost.perf.predict import predict
+from isocost.render import saved
 from isocost.render.result import SCHEMA_VERSION
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
@@ -26,7 +26,6 @@ from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.chosen import Chosen
 from isocost.verbs.plan.layouts import LAYOUT
 
-MAX_BYTES: Final = 50_000_000
 LIMITS: Final = ("deadline", "budget", "power_cap", "confidence")  # keys that say nothing of the chosen layout
 _FIX: Final = "make one with: isocost plan ... --format json -o plan.json"
 
@@ -53,26 +52,7 @@ def chosen_of_file(path: str | Path) -> Chosen:
 
 def values_of_file(path: str | Path) -> dict[str, Any]:
     """Return the plain values of a plan in a JSON file; not yet checked."""
-    file, place = Path(path), str(path)
-    try:
-        if not file.is_file():
-            raise _refuse(place, "is a directory" if file.is_dir() else "does not exist, or is not a regular file")
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise _refuse(place, f"is larger than {MAX_BYTES // 10**6} MB, too large for a plan")
-        values = json.loads(raw)
-    except json.JSONDecodeError as error:
-        raise _refuse(f"{place}:{error.lineno}:{error.colno}", f"is not JSON ({error.msg})") from None
-    except UnicodeDecodeError:
-        raise _refuse(place, "is not UTF-8 text") from None
-    except RecursionError:
-        raise _refuse(place, "is nested too deeply for a plan") from None
-    except (OSError, ValueError) as error:
-        raise _refuse(place, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not isinstance(values, dict):
-        raise _refuse(place, "is not a plan: it holds no object at the top")
-    return values
+    return saved.values_of_file(path, "plan", _FIX)
 
 
 def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:

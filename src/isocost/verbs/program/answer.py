@@ -9,7 +9,7 @@ from isocost.forecast.program import (
     Programme,
 )
 from isocost.render.cells import keyed
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.units import show
 from isocost.verbs.plan.answer import Plan
@@ -87,8 +87,8 @@ class ProgramResult(Result):
         )
         return Table(columns=LINES, rows=rows)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the lines, and the plan."""
         said = "means add up, percentiles do not; days count from the start of the final run"
         sections = (Section(title="Lines", body=(self.rows(), said)),) if self.bill is not None else ()
-        return Report(lead=self.sentence, sections=(*sections, Section(title="Plan", body=(self.plan.sentence,))))
+        return Document(lead=self.sentence, sections=(*sections, Section(title="Plan", body=(self.plan.sentence,))))

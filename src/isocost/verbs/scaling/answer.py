@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from isocost.errors import InputError, Problem
 from isocost.render.cells import count, keyed
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scaling.fit import Fit, fit
 from isocost.scaling.law import Law
@@ -71,11 +71,11 @@ class LawList(Result):
         )
         return Table(columns=LISTED, rows=rows)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the table."""
         lead = f"{len(self.found)} scaling laws; the default is {DEFAULT_LAW}"
         section = Section(title="Laws", body=(self.rows(), NOT_COMPARABLE))
-        return Report(lead=lead, sections=(section,))
+        return Document(lead=lead, sections=(section,))
 
 
 def law_values(law: Law) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class LawEntry(Result):
         """Return a row a parameter."""
         return parameter_table(self.law)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return its origin, its reach and its parameters."""
         law = self.law
         lines = [
@@ -117,7 +117,7 @@ class LawEntry(Result):
         ]
         body = (self.rows(),) if law.parameters else ("none",)
         sections = (Section(title="About", body=tuple(lines)), Section(title="Parameters", body=body))
-        return Report(lead=f"{law.id}: {law.title}", sections=sections)
+        return Document(lead=f"{law.id}: {law.title}", sections=sections)
 
 
 def _span(law: Law, name: str) -> str:
@@ -159,7 +159,7 @@ class FitResult(Result):
         """Return a row a parameter."""
         return parameter_table(self.fit.law)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return parameters with intervals, the quality of the fit, and warnings."""
         f = self.fit
         lead = (
@@ -173,7 +173,7 @@ class FitResult(Result):
         sections = [Section(title="Parameters", body=(self.rows(),)), Section(title="Fit", body=quality)]
         if f.warnings:
             sections.append(Section(title="Warnings", body=f.warnings))
-        return Report(lead=lead, sections=tuple(sections))
+        return Document(lead=lead, sections=tuple(sections))
 
 
 def listing() -> LawList:

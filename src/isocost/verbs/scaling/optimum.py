@@ -9,7 +9,7 @@ from typing import Any
 from isocost import units
 from isocost.errors import InputError, Problem
 from isocost.render.cells import count, keyed
-from isocost.render.document import Report, Section, Table
+from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scaling.cluster import BatchAdvice, batch_advice
 from isocost.scaling.optimum import Optimum, optimum, spread
@@ -84,7 +84,7 @@ class OptimumResult(Result):
         """Return a row a law."""
         return Table(columns=OPTIMA, rows=tuple(_optimum_row(each) for each in self.optima))
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the sentence, the laws side by side, serving, a shape, batches, and what to know."""
         first = self.optima[0]
         loss = f", loss {first.loss:.3f} on {first.law.corpus}" if first.loss is not None else ""
@@ -117,7 +117,7 @@ class OptimumResult(Result):
         notes += tuple(f"{each.law.id}, served: {note}" for each in self.served for note in each.notes)
         if notes:
             sections.append(Section(title="To know", body=notes))
-        return Report(lead=lead, sections=tuple(sections))
+        return Document(lead=lead, sections=tuple(sections))
 
 
 def _optimum_row(found: Optimum) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from isocost.forecast.spot import recorded_nodes
 from isocost.money.breakeven import PointWorth, point_worth
 from isocost.money.check import DAY_S
 from isocost.money.terms import OWNED
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario.owned import UTILISATION
 from isocost.search.forecasts import run_at
@@ -86,7 +86,7 @@ class Tco(Result):
         """Return the ways to pay, with all that a row can hold."""
         return Table(columns=_WAYS_CSV, rows=self.ways)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the ways to pay, the curve of break-even, waiting, what a point is worth, energy."""
         sections = [self._ways_section()]
         if self.owning is not None:
@@ -102,7 +102,7 @@ class Tco(Result):
         sections.append(Section(title="What a point is worth", body=tuple(worth)))
         if self.energy:
             sections.append(energy_section(self.energy, owned=self.chosen.option.term == OWNED))
-        return Report(lead=self.sentence, sections=tuple(sections))
+        return Document(lead=self.sentence, sections=tuple(sections))
 
     def _ways_section(self) -> Section:
         noted: dict[str, list[str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from isocost.evidence import score
 from isocost.evidence.run import Run
 from isocost.perf.case import Case
+from isocost.render.plain import to_json
 from isocost.verbs.validate.tables import accuracy_markdown, accuracy_text
 
 SCHEMA_VERSION = 1
@@ -59,6 +61,16 @@ class Validation:
             "misses": [line.to_dict() for line in self.scores.misses],
             "warnings": list(self.warnings),
         }
+
+    def rendered(self, style: str, show: str = "") -> str:
+        """Return the comparison in a format: tables of finished cells, which no document holds."""
+        if style == "json":
+            return to_json(self.to_dict())
+        if style == "csv":
+            return self.csv()
+        if style == "md":
+            return self.markdown()
+        return f"<pre>{html.escape(self.table())}</pre>\n" if style == "html" else self.table()
 
     def table(self) -> str:
         """Return the accuracy tables, then why rows were not used: rows of one reason together, most first."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from isocost.calibration.refit import SEEDS, LeftOut
-from isocost.render.document import Column, Report, Section, Table
+from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 
 _LABEL: Final = 48  # longest label shown in full
@@ -52,7 +52,7 @@ class LeaveOut(Result):
         """Return the groups."""
         return Table(columns=(*COLUMNS, *(CALIBRATED if self.calibrated else ())), rows=self.groups)
 
-    def report(self) -> Report:
+    def document(self) -> Document:
         """Return the table and what its columns mean."""
         body: list[Table | str] = [
             self.rows(),
@@ -65,7 +65,7 @@ class LeaveOut(Result):
             )
         count = len(self.groups)
         lead = f"Left out in turn: {count} {self.by}{'' if count == 1 else 's'}, each fitted without its runs"
-        return Report(lead=lead, sections=(Section(title=f"By {self.by}", body=tuple(body)),))
+        return Document(lead=lead, sections=(Section(title=f"By {self.by}", body=tuple(body)),))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, units in the keys."""

@@ -7,14 +7,17 @@ import datetime
 import io
 import json
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 
 from isocost.cli import output
-from isocost.render.document import Column, Report, Section, Table, as_text
-from isocost.render.result import plain, render, to_json
+from isocost.render.delimited import table_csv
+from isocost.render.document import Column, Document, Section, Table, as_text
+from isocost.render.html import table_html
+from isocost.render.markdown import table_markdown
+from isocost.render.plain import plain, to_json
+from isocost.render.text import table_text, text
 
 NAME = Column(head="name", key="name", value=lambda row: row[0], left=True)
 SIZE = Column(head="size", key="size_bytes", value=lambda row: row[1], show=lambda x: f"{x:,.0f} B")
@@ -23,12 +26,17 @@ TABLE = Table(columns=(NAME, SIZE), rows=(("a|b", 1234.5), ("<c>", None)), marke
 
 def test_text_is_aligned_and_marks_rows() -> None:
     """Text columns are set left, figures right; unknown is a dash; a marked row starts with an asterisk."""
-    assert TABLE.text().splitlines() == ["  name     size", "---------------", "  a|b   1,234 B", "* <c>         -"]
+    assert table_text(TABLE).splitlines() == [
+        "  name     size",
+        "---------------",
+        "  a|b   1,234 B",
+        "* <c>         -",
+    ]
 
 
 def test_markdown_escapes_and_marks() -> None:
     """A pipe in a cell does not break the row, and a marked row is bold."""
-    assert TABLE.markdown().splitlines() == [
+    assert table_markdown(TABLE).splitlines() == [
         "| name | size |",
         "| --- | ---: |",
         "| a\\|b | 1,234 B |",
@@ -38,7 +46,7 @@ def test_markdown_escapes_and_marks() -> None:
 
 def test_html_escapes_and_marks() -> None:
     """Markup in a cell is shown, not run."""
-    page = TABLE.html()
+    page = table_html(TABLE)
     assert "&lt;c&gt;" in page
     assert "<c>" not in page
     assert page.count("font-weight:bold") == 1
@@ -46,7 +54,7 @@ def test_html_escapes_and_marks() -> None:
 
 def test_csv_and_dicts_are_unrounded() -> None:
     """Keys carry the unit, values keep their digits, unknown is empty."""
-    rows = list(csv.DictReader(io.StringIO(TABLE.csv())))
+    rows = list(csv.DictReader(io.StringIO(table_csv(TABLE))))
     assert rows == [{"name": "a|b", "size_bytes": "1234.5"}, {"name": "<c>", "size_bytes": ""}]
     assert TABLE.to_dicts() == [{"name": "a|b", "size_bytes": 1234.5}, {"name": "<c>", "size_bytes": None}]
 
@@ -54,14 +62,15 @@ def test_csv_and_dicts_are_unrounded() -> None:
 def test_an_empty_table_has_a_head() -> None:
     """No rows is no error in any format."""
     empty = Table(columns=(NAME, SIZE), rows=())
-    assert empty.text() == "name  size\n----------"
-    assert empty.csv() == "name,size_bytes\n"
+    assert table_text(empty) == "name  size\n----------"
+    assert table_csv(empty) == "name,size_bytes\n"
 
 
 def test_long_lines_are_wrapped_and_prepared_text_is_not() -> None:
     """A long sentence is wrapped under its heading; text of several lines keeps its shape."""
-    text = Report(lead="x", sections=(Section(title="T", body=("word " * 60, f"a\n{'b' * 200}")),)).text()
-    lines = text.splitlines()
+    lines = text(
+        Document(lead="x", sections=(Section(title="T", body=("word " * 60, f"a\n{'b' * 200}")),))
+    ).splitlines()
     assert lines[:3] == ["x", "", "T"]
     assert max(len(line) for line in lines[3:6]) <= 118
     assert lines[-1] == "  " + "b" * 200
@@ -94,34 +103,6 @@ def test_json_holds_no_infinity() -> None:
     }
     assert plain(values) == {"a": 1.5, "b": [1, 2], "c": None, "d": "2026-06-01", "e": [None]}
     assert json.loads(to_json(values))["e"] == [None]
-
-
-class _Least:
-    """A result that can do the least."""
-
-    def table(self) -> str:
-        return "a < b\n"
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"a": 1}
-
-    def csv(self) -> str:
-        return "a\n1\n"
-
-
-@pytest.mark.parametrize(
-    ("style", "text"),
-    [
-        ("table", "a < b\n"),
-        ("json", '{\n  "a": 1\n}\n'),
-        ("csv", "a\n1\n"),
-        ("md", "```\na < b\n```\n"),
-        ("html", "<pre>a &lt; b\n</pre>\n"),
-    ],
-)
-def test_every_result_renders_in_every_format(style: str, text: str) -> None:
-    """What has no Markdown or HTML of its own is set as its table."""
-    assert render(_Least(), style) == text
 
 
 class _Terminal(io.StringIO):
