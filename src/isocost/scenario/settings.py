@@ -21,10 +21,9 @@ from isocost.reliability.posterior import Event, Posterior, narrow, read_events
 from isocost.scenario.training import read_experts, read_family, read_laws, read_price, read_quality
 from isocost.scenario.values import MAX_PLACE, Context, Reader, whole
 from isocost.stats.distributions import Distribution, Fixed, Pert, SplitLognormal
-from isocost.units import parse, show
+from isocost.units import DAY_S, parse, show
 
 AUTO: Final = "auto"
-_DAY_S: Final = 86_400.0
 _MAX_COUNT: Final = 1_000_000
 _MOST_RUNS: Final = 100.0  # failed or exploratory runs over the final one
 _ENDS: Final = ("low", "median", "high")
@@ -131,7 +130,7 @@ def _posterior(found: Mapping[str, Any], place: str) -> Posterior:
         fix = 'add watched_nodes = 64 and watched = "70 d": nodes of 8 GPUs, and for how long'
         raise InputError([Problem(f"{place}.{key}", "is missing: events need it", fix=fix) for key in missing])
     try:
-        return narrow(found["events"], nodes=found["watched_nodes"], days=found["watched"] / _DAY_S)
+        return narrow(found["events"], nodes=found["watched_nodes"], days=found["watched"] / DAY_S)
     except InputError as error:
         shown = {"days": "watched", "nodes": "watched_nodes"}
         raise InputError([replace(p, path=f"{place}.{shown.get(p.path, p.path)}") for p in error.problems]) from None

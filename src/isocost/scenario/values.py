@@ -20,7 +20,7 @@ from isocost.catalog import Catalog
 from isocost.catalog.stacks import recipe
 from isocost.errors import DataError, InputError, Problem, nearest
 from isocost.perf.site_file import load_calibration
-from isocost.units import parse
+from isocost.units import DAY_S, parse
 from isocost.workload.architecture import Architecture
 from isocost.workload.hf import CONFIG_NAME, load_config
 from isocost.workload.presets import preset, preset_facts, preset_names
@@ -33,7 +33,6 @@ MAX_BATCH: Final = 1_000_000_000
 MAX_TOP: Final = 1_000
 MAX_PLACE: Final = 300  # characters of a place in a message
 MAX_LIST: Final = 200  # entries of a list in a scenario
-DAY_S: Final = 86_400.0
 
 _EXAMPLES: Final = {"tokens": "tokens = '15 T', as a flag --tokens '15 T'"}
 _OWN: Final = "isocost"  # the type of our errors inside pydantic's

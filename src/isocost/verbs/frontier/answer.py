@@ -15,7 +15,7 @@ from isocost.scaling.cluster import Reach
 from isocost.scenario import Scenario, scenario_tables, scenario_toml
 from isocost.scenario.question import Assumed
 from isocost.search.question import Answer, Spread
-from isocost.units import show
+from isocost.units import DAY_S, show
 from isocost.verbs.frontier.candidates import Choice
 from isocost.verbs.frontier.chart import chart
 from isocost.verbs.frontier.frontier import Frontier
@@ -24,7 +24,6 @@ from isocost.verbs.frontier.outcome import Outcome, outcome
 from isocost.verbs.frontier.rows import (
     ALTERNATIVES,
     BY_LAW,
-    DAY_S,
     LINE,
     MARGINALS,
     SURE,
