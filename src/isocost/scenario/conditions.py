@@ -19,7 +19,8 @@ from isocost.reliability.facility import Facility
 from isocost.scenario.record import Scenario
 from isocost.scenario.settings import Settings
 from isocost.scenario.supply import Note
-from isocost.stats.distributions import Distribution, Fixed, draw, interval
+from isocost.stats.distributions import Distribution, Fixed, draw
+from isocost.stats.quantiles import quantiles
 from isocost.units import show
 
 # Utilisation of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.
@@ -180,8 +181,8 @@ def owned_price(scenario: Scenario, catalog: Catalog, chip: str) -> tuple[float,
     """Return p05, median and p95 of what an owned accelerator costs a second in use, energy left out."""
     drawn = draw(owned_inputs_of(scenario, catalog, chip), _OWNED_DRAWS)
     cost = owned_cost(OwnedInputs(**drawn))
-    found = interval(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s))
-    return float(found.p05), float(found.p50), float(found.p95)
+    low, median, high = quantiles(cost.total_usd_per_s - cost.energy_usd_per_s).tolist()
+    return low, median, high
 
 
 def owned_inputs_of(scenario: Scenario, catalog: Catalog, chip: str, **known: Any) -> dict[str, Distribution | float]:
