@@ -11,11 +11,11 @@ from isocost.catalog import Catalog
 from isocost.catalog.prices import BUILD, COLOCATION, block_limits, owned_distributions, owned_facts
 from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem
-from isocost.forecast import Conditions
-from isocost.forecast.run import FAILURES, node_rate
-from isocost.forecast.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
 from isocost.money.own import OwnedInputs, owned_cost
+from isocost.reliability.conditions import Conditions
 from isocost.reliability.facility import Facility
+from isocost.reliability.facts import FAILURES, node_rate
+from isocost.reliability.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
 from isocost.scenario.record import Scenario
 from isocost.scenario.settings import Settings
 from isocost.scenario.supply import Note

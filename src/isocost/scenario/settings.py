@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem, nearest
-from isocost.forecast.conditions import OWNED_SITES
 from isocost.money.own import BOUNDS
+from isocost.reliability.conditions import OWNED_SITES
 from isocost.reliability.defaults import SAVES
 from isocost.reliability.facility import COOLING, STANDBY, availability_frac
 from isocost.reliability.posterior import Event, Posterior, narrow, read_events

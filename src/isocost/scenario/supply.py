@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem
-from isocost.forecast.conditions import Conditions
+from isocost.reliability.conditions import Conditions
 from isocost.scenario import values
 from isocost.scenario.settings import Settings, settings
 from isocost.scenario.values import Context, read_deadline, read_gpus
