@@ -10,9 +10,9 @@ from isocost.perf.layout import AXES, MATERIAL
 from isocost.search.candidates import candidates, shares
 from isocost.search.evaluator import Index
 from isocost.search.pool import Pool, ceiling, ordered
-from isocost.search.question import DAY_S, Alternative, Candidate, Loser
+from isocost.search.question import Alternative, Candidate, Loser
+from isocost.units import DAY_S, GIB
 
-GIB = 2.0**30
 # Memory binds when a layout that needs at most half as much again would be faster by more than the model can be wrong
 # in comparing two layouts of one model on one chip.
 NEAR_MEMORY = 1.5
@@ -63,15 +63,18 @@ def _signature(pool: Pool, row: int) -> tuple[object, ...]:
     return (t.option.label, t.case.precision, *columns)
 
 
-def describe_alternatives(chosen: Candidate, near: list[Candidate], cost: list[float]) -> tuple[Alternative, ...]:
-    """Candidates as alternatives; ``cost`` is the chosen plan's and theirs, in the units of the pool."""
+def near_optimal(pool: Pool, row: int, chosen: Candidate) -> tuple[Alternative, ...]:
+    """Return the plans that cost nearly as little, beside the chosen one as the search compares the two."""
+    rows = alternatives(pool, row)
     return tuple(
         Alternative(
-            candidate=other, cost_frac=value / cost[0] - 1.0, days=other.days - chosen.days,
+            candidate=other,
+            cost_frac=float(pool.cost[k] / pool.cost[row]) - 1.0,
+            days=float(pool.run_s[k] - pool.run_s[row]) / DAY_S,
             differs=differences(chosen, other),
         )
-        for other, value in zip(near, cost[1:], strict=True)
-    )  # fmt: skip
+        for k, other in zip(rows, candidates(pool, rows), strict=True)
+    )
 
 
 def differences(a: Candidate, b: Candidate) -> dict[str, tuple[object, object]]:
@@ -135,8 +138,8 @@ def _nearest(pool: Pool, rows: Index, chosen: int | None) -> tuple[int, str]:
         days = (pool.run_s[row] - pool.run_s[chosen]) / DAY_S
         return row, f"{dearer:.1%} dearer and {abs(days):.1f} d {'slower' if days > 0 else 'faster'}"
     for limit, values, most, unit in (
-        ("deadline", pool.run_s * pool.late, q.deadline_s, "its fastest plan takes {:.0%} longer"),
-        ("budget", pool.cost * pool.dear, q.budget_usd, "its cheapest plan costs {:.0%} more"),
+        ("deadline", pool.sure_run_s, q.deadline_s, "its fastest plan takes {:.0%} longer"),
+        ("budget", pool.sure_cost, q.budget_usd, "its cheapest plan costs {:.0%} more"),
         ("power", pool.power_w, q.power_w, "its smallest plan draws {:.0%} more"),
     ):
         others = rows[pool.meets(without=limit)[rows]]

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from isocost.catalog.store import Catalog
-from isocost.forecast import Outlook, outlook_of
+from isocost.forecast import Forecast, forecast
 from isocost.search.evaluator import Index
 from isocost.search.forecasts import run_of
 from isocost.search.pool import Pool
-from isocost.search.question import DAY_S, Candidate, Interval, Spread
 from isocost.stats.distributions import Row, value_of_knowing
 
 _LEAST_WORTH_USD = 1.0
 
 
-def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | None:
+def row_forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Forecast | None:
     """Return the forecast of a row; None where the question has no conditions."""
     question = pool.question
     number, layout = pool.place(row)
-    whole = pool.wholes[number]
-    if question.conditions is None or whole is None:
+    forecasts = pool.forecasts[number]
+    if question.conditions is None or forecasts is None:
         return None
     result = pool.results[number]
-    pace = float(whole.pace[whole.place(float(pool.gpus[row]))])
+    pace = float(forecasts.pace[forecasts.place(float(pool.gpus[row]))])
     step_s = float(result.step_s[layout]) * pace
     run = run_of(question, result.tables, layout, catalog, step_s)
-    return outlook_of(
+    return forecast(
         run,
         question.conditions,
         catalog,
@@ -39,42 +36,6 @@ def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | N
     )
 
 
-def as_forecast(plan: Candidate, outlook: Outlook) -> Candidate:
-    """Return a plan with the days, the bill and the goodput of its forecast: those of single runs, luck in.
-
-    The search compares what can be expected of every layout, and the medians of the two differ a little.
-    """
-    ends = {name: (q["p05"], q["p50"], q["p95"]) for name, q in outlook.quantiles().items()}
-    days, goodput, cost = ends["days"], ends["goodput_frac"], ends.get("cost_usd")
-    longer = days[1] * DAY_S / plan.run_s
-    whole = {
-        "days": Interval(low=days[0], high=days[2]),
-        "run_s": Interval(low=days[0] * DAY_S, high=days[2] * DAY_S),
-        "gpu_hours": Interval(low=ends["gpu_hours"][0], high=ends["gpu_hours"][2]),
-        "goodput": Interval(low=goodput[0], high=goodput[2]),
-    }
-    if "energy_j" in plan.intervals:
-        energy = plan.intervals["energy_j"]
-        whole["energy_j"] = Interval(low=energy.low * longer, high=energy.high * longer)
-    return replace(
-        plan,
-        run_s=plan.run_s * longer,
-        gpu_s=plan.gpu_s * longer,
-        goodput=goodput[1],
-        price_usd=_scaled(plan.price_usd, longer),
-        energy_usd=_scaled(plan.energy_usd, longer),
-        energy_j=None if plan.energy_j is None else plan.energy_j * longer,
-        cost_usd=None if cost is None else Spread(low=cost[0], median=cost[1], high=cost[2]),
-        intervals={**plan.intervals, **whole},
-    )
-
-
-def _scaled(spread: Spread | None, factor: float) -> Spread | None:
-    if spread is None:
-        return None
-    return Spread(low=spread.low * factor, median=spread.median * factor, high=spread.high * factor)
-
-
 def worth(pool: Pool, best: Index) -> dict[str, float]:
     """Return what knowing each input before choosing would save, over the best plans that meet every limit."""
     rows = best[pool.limit[best] == 0]
@@ -82,11 +43,11 @@ def worth(pool: Pool, best: Index) -> dict[str, float]:
     drawn: dict[str, Row] = {}
     for row in rows.tolist():
         number, _ = pool.place(row)
-        whole = pool.wholes[number]
-        if whole is None or whole.cost_usd is None:
+        forecasts = pool.forecasts[number]
+        if forecasts is None or forecasts.cost_usd is None:
             continue
-        columns.append(whole.cost_usd[int(whole.place(float(pool.gpus[row])))])
-        drawn |= whole.inputs
+        columns.append(forecasts.cost_usd[int(forecasts.place(float(pool.gpus[row])))])
+        drawn |= forecasts.inputs
     size = min((len(column) for column in columns), default=0)
     if len(columns) < 2 or any(len(column) != size for column in columns):
         return {}

@@ -17,10 +17,10 @@ from isocost.measure.logs.summary import RunSummary
 from isocost.measure.traces.trace import TraceSummary
 from isocost.render.document import Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
+from isocost.units import DAY_S, HOUR_S
 from isocost.verbs.doctor.examination import figures, four
 from isocost.verbs.doctor.of_traces import Examination, LogExamination, RunExamination, TraceExamination
 
-_HOUR_S, _DAY_S = 3600.0, 86400.0
 _RATES = (
     ("tokens_per_s_per_gpu", "tokens/s/GPU"),
     ("tflops_per_gpu", "TFLOP/s/GPU, as printed"),
@@ -54,7 +54,7 @@ def _of_logs(old: LogExamination, new: LogExamination) -> Iterator[Change]:
         if all(len(column_of) for column_of in known):
             yield compare_values(name, known[0], known[1], median_of)
     yield from _mfu(old.summary, new.summary, before, after)
-    hours = [(found.summary.wall_s or 0.0) / _HOUR_S for found in (old, new)]
+    hours = [(found.summary.wall_s or 0.0) / HOUR_S for found in (old, new)]
     if min(hours) > 0.0:
         counts = [_events(found.summary) for found in (old, new)]
         stops, pauses = ([count["restart_s"] for count in counts], [_paused(count) for count in counts])
@@ -70,7 +70,7 @@ def _known(found: LogExamination) -> Known:
     summary = found.summary
     if not summary.derived or summary.step_s is None or summary.tokens_per_s_per_gpu is None:
         return Known()
-    return Known(tokens_per_step=summary.tokens_per_s_per_gpu.p50 * summary.step_s.p50, gpus=1.0)
+    return Known(tokens_per_step=summary.tokens_per_s_per_gpu.median * summary.step_s.median, gpus=1.0)
 
 
 def _mfu(old: RunSummary, new: RunSummary, before: Column, after: Column) -> Iterator[Change]:
@@ -175,11 +175,11 @@ class TwoRuns(Result):
     def _days_saved(self) -> float | None:
         """Return days of steps on the tokens left at the new run's throughput, less those at the old one's."""
         sides = [found.summary for found in (self.old, self.new) if isinstance(found, LogExamination)]
-        rates = [side.tokens_per_s_per_gpu.p50 for side in sides if side.tokens_per_s_per_gpu is not None]
+        rates = [side.tokens_per_s_per_gpu.median for side in sides if side.tokens_per_s_per_gpu is not None]
         gpus = [found.reading.facts.get("gpus") for found in (self.old, self.new) if isinstance(found, LogExamination)]
         if self.tokens_left is None or len(rates) < 2 or len(set(gpus)) != 1 or not gpus[0]:
             return None
-        before, after = (self.tokens_left / rate / gpus[0] / _DAY_S for rate in rates)
+        before, after = (self.tokens_left / rate / gpus[0] / DAY_S for rate in rates)
         return before - after
 
     def _unknown(self) -> list[str]:

@@ -16,8 +16,8 @@ from isocost.scaling.cluster import Reach
 from isocost.scenario import Scenario, scenario_tables, scenario_toml
 from isocost.scenario.assumed import Assumed
 from isocost.scenario.tables import Frontier as FrontierTable
-from isocost.search.question import Answer, Spread
-from isocost.units import show
+from isocost.search.question import Answer
+from isocost.units import DAY_S, show
 from isocost.verbs.frontier.candidates import Choice
 from isocost.verbs.frontier.chart import chart
 from isocost.verbs.frontier.frontier import Frontier
@@ -26,7 +26,6 @@ from isocost.verbs.frontier.outcome import Outcome, outcome
 from isocost.verbs.frontier.rows import (
     ALTERNATIVES,
     BY_LAW,
-    DAY_S,
     LINE,
     MARGINALS,
     SURE,
@@ -93,9 +92,9 @@ class FrontierResult(Result):
     @property
     def outcome(self) -> Outcome | None:
         """Draws of the recommended model: days, bill, loss."""
-        if self.chosen is None or self.plan is None or self.plan.outlook is None:
+        if self.chosen is None or self.plan is None or self.plan.forecast is None:
             return None
-        return outcome(self.joint, self.chosen, self.plan.outlook)
+        return outcome(self.joint, self.chosen, self.plan.forecast)
 
     @property
     def scenario(self) -> Scenario | None:
@@ -145,7 +144,7 @@ class FrontierResult(Result):
         if drawn is not None:
             days += f" ({drawn.days.low:.0f} to {drawn.days.high:.0f})"
             usd = drawn.train_usd
-            cost = cost if usd is None else money(Spread(low=usd.low, median=usd.median, high=usd.high))
+            cost = cost if usd is None else money(usd)
             loss += f" ({drawn.loss.low:.3f} to {drawn.loss.high:.3f})" if drawn.loss else ""
         serving = f" to train and {show(chosen.serving_usd, 'USD')} to serve" if chosen.serving_usd else ""
         sure = f", kept with {self.found.planner.confidence:.0%}" if self.found.planner.confidence != MEDIAN else ""

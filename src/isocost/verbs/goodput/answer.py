@@ -7,22 +7,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from isocost.forecast import Outlook
-from isocost.forecast.run import planned
+from isocost.forecast import Forecast
 from isocost.reliability.buckets import BUCKETS, GoodputBreakdown
 from isocost.reliability.closed_form import goodput
-from isocost.reliability.defaults import Planned
+from isocost.reliability.defaults import Planned, inputs_of
 from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
+from isocost.stats.quantiles import quantiles
 from isocost.units import show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.forecast import drawn_lines, quantile_table
 from isocost.verbs.plan.saved import chosen_of_plan
 from isocost.verbs.words import layout_text
 
-_ENDS: Final = ((0.05, "p05"), (0.5, "p50"), (0.95, "p95"))
+_ENDS: Final = ("p05", "p50", "p95")
 _INTERVALS: Final = {"exact_interval_s": "exact renewal", "young_interval_s": "Young", "daly_interval_s": "Daly"}
 
 
@@ -40,23 +40,23 @@ class GoodputReport(Result):
 
     plan: Plan
     chosen: Candidate
-    outlook: Outlook  # that of the plan
+    forecast: Forecast  # that of the plan
     planned: Planned  # at medians
     closed: GoodputBreakdown  # the expected run, every input at its median
 
     def _rows(self) -> tuple[_Row, ...]:
-        total = sum(self.outlook.buckets_s.values())
+        total = sum(self.forecast.buckets_s.values())
         return tuple(
             _Row(bucket=name, middle_s=value, share=value / total, quantiles_s=self._quantiles(name))
-            for name, value in self.outlook.buckets_s.items()
+            for name, value in self.forecast.buckets_s.items()
         )
 
     def _quantiles(self, bucket: str) -> tuple[float, ...]:
-        return tuple(np.quantile(self.outlook.drawn_s[bucket], [share for share, _ in _ENDS]).tolist())
+        return tuple(quantiles(self.forecast.drawn_s[bucket]).tolist())
 
     def rows(self) -> Table:
         """Return the buckets: those of a run in the middle sum to the median wall clock, quantiles do not add up."""
-        ends = (_seconds(end, place) for place, (_, end) in enumerate(_ENDS))
+        ends = (_seconds(end, place) for place, end in enumerate(_ENDS))
         return Table(
             columns=(
                 Column(head="bucket", key="bucket", value=lambda r: r.bucket, show=_named, left=True),
@@ -70,8 +70,8 @@ class GoodputReport(Result):
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        found = self.outlook.quantiles()
-        g, days = ([found[name][end] for _, end in _ENDS] for name in ("goodput_frac", "days"))
+        found = self.forecast.quantiles()
+        g, days = ([found[name][end] for end in _ENDS] for name in ("goodput_frac", "days"))
         return (
             f"Goodput {g[1]:.1%} ({g[0]:.1%} to {g[2]:.1%}): {days[1]:,.1f} d ({days[0]:,.1f} to {days[2]:,.1f}), "
             f"{found['interruptions']['p50']:,.0f} interruptions, on {self.chosen.gpus:,} x "
@@ -86,12 +86,12 @@ class GoodputReport(Result):
     @property
     def residual(self) -> float:
         """What the buckets of any run miss of its wall clock, over the wall clock."""
-        total = sum(self.outlook.drawn_s.values(), start=np.zeros(len(self.outlook.wall_s)))
-        return float(np.max(np.abs(total / self.outlook.wall_s - 1.0)))
+        total = sum(self.forecast.drawn_s.values(), start=np.zeros(len(self.forecast.wall_s)))
+        return float(np.max(np.abs(total / self.forecast.wall_s - 1.0)))
 
     def document(self) -> Document:
         """Return the buckets, the saves, and what was assumed."""
-        o = self.outlook
+        o = self.forecast
         below = [
             *drawn_lines(o),
             "middle: the mean of runs around the median wall clock, to which it adds up",
@@ -152,14 +152,15 @@ class GoodputReport(Result):
             "schema_version": SCHEMA_VERSION,
             "verb": "goodput",
             "summary": self.sentence,
-            "runs": len(self.outlook.wall_s),
-            "quantiles": self.outlook.quantiles(),
-            "luck_over_p50": {"p05_s": self.outlook.luck_s[0], "p95_s": self.outlook.luck_s[1]},
-            "wall_s": sum(self.outlook.buckets_s.values()),
-            "buckets": dict(self.outlook.buckets_s),
-            "buckets_drawn": {
-                name: dict(zip((end for _, end in _ENDS), self._quantiles(name), strict=True)) for name in BUCKETS
+            "runs": len(self.forecast.wall_s),
+            "quantiles": self.forecast.quantiles(),
+            "luck_over_p50": {
+                "p05_s": self.forecast.single_run_noise_s[0],
+                "p95_s": self.forecast.single_run_noise_s[1],
             },
+            "wall_s": sum(self.forecast.buckets_s.values()),
+            "buckets": dict(self.forecast.buckets_s),
+            "buckets_drawn": {name: dict(zip(_ENDS, self._quantiles(name), strict=True)) for name in BUCKETS},
             "expected_at_medians": {
                 "wall_s": self.closed.wall_s,
                 "goodput_frac": self.closed.goodput,
@@ -201,10 +202,10 @@ def _seconds(end: str, place: int) -> Column:
 def goodput_report(plan: Plan) -> GoodputReport:
     """Return where the time of the chosen plan goes."""
     found = chosen_of_plan(plan)  # an error where there is no plan
-    question, chosen, outlook = found.question, plan.answer.chosen, plan.answer.outlook
+    question, chosen, forecast = found.question, plan.answer.chosen, plan.answer.forecast
     assert chosen is not None
-    assert outlook is not None
+    assert forecast is not None
     assert question.conditions is not None
     run = run_at(question, found.option, found.case, found.catalog, chosen.step_s)
-    middle = planned(run, question.conditions, {})
-    return GoodputReport(plan=plan, chosen=chosen, outlook=outlook, planned=middle, closed=goodput(middle.inputs))
+    middle = inputs_of(run, question.conditions, {})
+    return GoodputReport(plan=plan, chosen=chosen, forecast=forecast, planned=middle, closed=goodput(middle.inputs))

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
-from isocost.forecast import Outlook
-from isocost.forecast.run import FAILURES
+from isocost.forecast import Forecast
 from isocost.reliability.buckets import BUCKETS
+from isocost.reliability.facts import FAILURES
 from isocost.render.document import Column, Part, Section, Table
 from isocost.scenario.assumed import Assumed
 from isocost.search.question import Candidate
@@ -38,7 +38,7 @@ _OWN: Final = ("yours", "the user's")  # sources of what was not assumed but sai
 
 def screen(plan: Plan) -> tuple[Section, ...]:
     """Return the sections of one screen, those that there is something to say in."""
-    chosen, answer, o = plan.answer.chosen, plan.answer, plan.answer.outlook
+    chosen, answer, o = plan.answer.chosen, plan.answer, plan.answer.forecast
     found = [_frontier(plan)]
     if chosen is None:
         found.append(Section(title="Nearest ways out", body=answer.relaxations[:FEW]))
@@ -119,12 +119,12 @@ def _figures(plan: Plan, c: Candidate) -> Table:
 
 def _both(plan: Plan) -> list[str]:
     """Return the chance to keep deadline and budget together, and the limit of power."""
-    o = plan.answer.outlook
+    o = plan.answer.forecast
     both = None if o is None else o.both_chance
     return ([] if both is None else [f"chance of both: {both:.0%}"]) + power_line(plan.answer)
 
 
-def _parts(c: Candidate | None, o: Outlook | None) -> Iterable[str]:
+def _parts(c: Candidate | None, o: Forecast | None) -> Iterable[str]:
     """Yield the largest parts of the step, of the time lost and of the bill; of the memory where nothing fits."""
     if c is None:
         return
@@ -161,7 +161,7 @@ def _rejected(rejected: Mapping[str, int]) -> tuple[str, ...]:
     return (", ".join(f"{limit} {count:,}" for limit, count in counts),) if counts else ()
 
 
-def _worth(c: Candidate, o: Outlook | None) -> Iterable[str]:
+def _worth(c: Candidate, o: Forecast | None) -> Iterable[str]:
     """Yield the inputs whose knowledge is worth most, else those that move days and bill most."""
     if o is not None:
         worth = sorted(o.worth_usd.items(), key=lambda item: -item[1])
@@ -172,14 +172,14 @@ def _worth(c: Candidate, o: Outlook | None) -> Iterable[str]:
     yield f"for the step time: {'; '.join(c.certainty.narrowed_by)}"
 
 
-def _moves(name: str, o: Outlook) -> str:
+def _moves(name: str, o: Forecast) -> str:
     """Return how far one input moves days and bill from its p05 to its p95."""
     days = [f"{bar.at_p05:,.1f} to {bar.at_p95:,.1f} d" for bar in o.days_bars if bar.name == name]
     bill = [f"{money(bar.at_p05)} to {money(bar.at_p95)}" for bar in o.cost_bars if bar.name == name]
     return ", ".join(days + bill) or "changes which plan is best"
 
 
-def _movers(o: Outlook) -> list[str]:
+def _movers(o: Forecast) -> list[str]:
     """Return the inputs by how far they move days or bill, relative to the middle, each once."""
     bars = sorted((*o.days_bars, *o.cost_bars), key=lambda bar: -bar.swing / abs(bar.at_p05 + bar.at_p95))
     return list(dict.fromkeys(bar.name for bar in bars))
@@ -188,7 +188,7 @@ def _movers(o: Outlook) -> list[str]:
 def _assumed(plan: Plan) -> list[str]:
     """Return the assumptions behind the inputs that matter most, those of the user left out."""
     notes = [note for note in plan.assumptions() if not note.source.startswith(_OWN)]
-    o = plan.answer.outlook
+    o = plan.answer.forecast
     names = [] if o is None else [_BEHIND.get(name, name) for name in _movers(o)]
     found = [note for name in names for note in notes if name.startswith(note.name) or note.name.startswith(name)]
     rest = [note for note in notes if note.grade == "estimate"]

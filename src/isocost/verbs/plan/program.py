@@ -8,17 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from isocost.errors import InputError, Problem
-from isocost.forecast import outlook_of
-from isocost.forecast.program import Amount, MainRun, Programme, Staff, programme
+from isocost.forecast import forecast
+from isocost.forecast.program import MainRun, Programme, Staff, programme
 from isocost.laws.scaling import train_6nd_flop
 from isocost.scaling.shapes import law_params
 from isocost.scenario.program import Terms, terms_of
 from isocost.scenario.tables import Program
 from isocost.search.forecasts import run_at
-from isocost.search.question import Spread
+from isocost.stats.quantiles import interval
 from isocost.verbs.plan.saved import chosen_of_plan
 
 if TYPE_CHECKING:
@@ -48,11 +46,10 @@ def program_around(plan: Plan, terms: Terms) -> Programme | None:
     found = chosen_of_plan(plan)
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
     alone = replace(conditions, failed_runs=0.0, exploratory_runs=0.0, people=people)
-    outlook = outlook_of(run, alone, plan.catalog, bars=False)
-    assert outlook.cost_usd is not None
-    low, median, high = np.quantile(outlook.cost_usd, (0.05, 0.5, 0.95)).tolist()
-    final = replace(chosen, cost_usd=Spread(low=low, median=median, high=high))
-    return _bill(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms)
+    paid = forecast(run, alone, plan.catalog, bars=False)
+    assert paid.cost_usd is not None
+    final = replace(chosen, cost_usd=interval(paid.cost_usd))
+    return _bill(replace(plan, answer=replace(plan.answer, chosen=final, forecast=paid)), terms)
 
 
 def _bill(plan: Plan, terms: Terms) -> Programme | None:
@@ -63,10 +60,9 @@ def _bill(plan: Plan, terms: Terms) -> Programme | None:
     if chosen.cost_usd is None:
         raise InputError([Problem("on", "has no price", fix="choose another accelerator, or give a quote")])
     question = plan.answer.question
-    cost = chosen.cost_usd
     main = MainRun(
-        cost_usd=Amount(low=cost.low, median=cost.median, high=cost.high),
-        drawn_usd=None if plan.answer.outlook is None else plan.answer.outlook.cost_usd,
+        cost_usd=chosen.cost_usd,
+        drawn_usd=None if plan.answer.forecast is None else plan.answer.forecast.cost_usd,
         gpu_hours=chosen.gpu_hours,
         flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
         run_s=chosen.run_s,

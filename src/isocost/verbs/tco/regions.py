@@ -10,10 +10,9 @@ import numpy as np
 
 from isocost.catalog.prices import Region, region
 from isocost.errors import InputError, Problem
-from isocost.money.check import HOUR_S
 from isocost.money.energy import EnergyInputs, EnergyUse, energy_use
 from isocost.render.document import Column, Section, Table
-from isocost.units import show
+from isocost.units import HOUR_S, show
 from isocost.verbs.tco.payment import Payer
 
 _KWH_J: Final = 1000.0 * HOUR_S
@@ -55,7 +54,7 @@ def in_regions(payer: Payer, names: Sequence[str]) -> tuple[InRegion, ...]:
             raise InputError([Problem("--region", f"the TDP of {run.chip} is not known", fix=fix)])
         return ()
     places = _regions(payer, names or (run.electricity,))
-    held_s = float(np.median(payer.outlook().wall_s))
+    held_s = float(np.median(payer.forecast().wall_s))
     making = catalog.rates.get(("embodied", run.chip.partition("-")[0]))
     found = []
     for place in places:
