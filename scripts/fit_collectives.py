@@ -20,23 +20,13 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from isocost.catalog import load_catalog
-from isocost.laws.collectives import (
-    all_to_all_s,
-    ring_all_gather_s,
-    ring_all_reduce_s,
-    ring_reduce_scatter_s,
-    switch_all_reduce_s,
-)
+from isocost.laws.collectives import ring_all_gather_s
 
 OUT = Path(__file__).resolve().parents[1] / "src" / "isocost" / "data" / "collectives.toml"
 LAWS: dict[str, Callable[..., NDArray[np.float64]]] = {
-    "all_reduce": ring_all_reduce_s,
     "all_gather": ring_all_gather_s,
-    "reduce_scatter": ring_reduce_scatter_s,
-    "all_to_all": all_to_all_s,
 }
 IGNORED = ("l40s-48gb",)  # about 1 GB/s: a machine without peer-to-peer, not a property of the chip
-SWITCHED = ("h100-sxm5-80gb", "h200-sxm-141gb")  # eight GPUs beat the ring that fits two and four
 PCIE = {"rtx-pro-6000-96gb": 64e9}  # bytes/s of PCIe 5.0 x16, one direction; measured chips without NVLink
 START = {"bandwidth_frac": 0.8, "latency_s": 1e-6, "start_s": 5e-6, "half_size_bytes": 2.5e6}
 ROBUST = 0.06  # residuals (of the logarithm) beyond this count linearly
@@ -48,7 +38,6 @@ HEADER = """\
 # Errors are absolute, relative to the measured time: over all rows (512 B to 512 MiB), and large_* from 1 MB.
 # prior: mean of the constants over the NVLink generations, for such chips without measurements; its errors are those on
 # a generation that was left out of the mean. prior_pcie: the one chip measured without NVLink.
-# all_reduce_switch: eight Hopper GPUs, where NCCL reduces in the switch; all_reduce fits two to eight with a ring.
 """
 FACT = '\nsource = "aiconfigurator2026"\nas_of = "2026-01"\ngrade = "measured"\n'
 PRIOR_NOTE = 'grade = "derived"\n'
@@ -66,20 +55,20 @@ def predicted_s(
     return law(payload_bytes=rows["bytes"], members=rows["gpus"], bandwidth_bytes_per_s=bandwidth, **rest)
 
 
-def fit(law: Callable[..., NDArray[np.float64]], link: float, rows: Rows, *, local: bool) -> Constants:
+def fit(law: Callable[..., NDArray[np.float64]], link: float, rows: Rows) -> Constants:
     """Return the constants that fit the rows: logarithms of the positive ones, ``local_copy`` as it is."""
     names = list(START)
 
     def constants(x: NDArray[np.float64]) -> Constants:
         found = dict(zip(names, np.exp(x[: len(names)]).tolist(), strict=True))
-        return found | ({"local_copy": float(x[-1])} if local else {})
+        return found | {"local_copy": float(x[-1])}
 
     def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log(predicted_s(law, constants(x), link, rows) / rows["seconds"])
 
-    start = [np.log(value) for value in START.values()] + ([0.3] if local else [])
-    low = [np.log(value) - 5 for value in START.values()] + ([-0.9] if local else [])
-    high = [np.log(value) + 3 for value in START.values()] + ([1.0] if local else [])
+    start = [np.log(value) for value in START.values()] + [0.3]
+    low = [np.log(value) - 5 for value in START.values()] + [-0.9]
+    high = [np.log(value) + 3 for value in START.values()] + [1.0]
     found = least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=ROBUST, x_scale="jac")
     return constants(found.x)
 
@@ -149,7 +138,7 @@ def main() -> None:
     parts = [HEADER, FACT, section("link_bytes_per_s", links)]
     for kind, law in LAWS.items():
         rows = {chip: columns(table[(table.accelerator == chip) & (table.collective == kind)]) for chip in links}
-        fitted = {chip: fit(law, links[chip], rows[chip], local=True) for chip in links}
+        fitted = {chip: fit(law, links[chip], rows[chip]) for chip in links}
         for chip, constants in fitted.items():
             found = constants | errors(predicted_s(law, constants, links[chip], rows[chip]), rows[chip])
             parts.append(section(f"{kind}.{chip}", found))
@@ -157,12 +146,6 @@ def main() -> None:
             if chip in PCIE:
                 parts.append(section(f"{kind}.prior_pcie", found, PRIOR_NOTE))
         parts.append(prior(kind, fitted, links, rows))
-    for chip in SWITCHED:
-        chosen = (table.accelerator == chip) & (table.collective == "all_reduce") & (table.gpus == 8)
-        rows8 = columns(table[chosen])
-        constants = fit(switch_all_reduce_s, links[chip], rows8, local=False)
-        found = constants | errors(predicted_s(switch_all_reduce_s, constants, links[chip], rows8), rows8)
-        parts.append(section(f"all_reduce_switch.{chip}", found))
     OUT.write_text("".join(parts), encoding="utf-8")
 
 

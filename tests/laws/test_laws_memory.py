@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from samples.cases import CATALOG
 
-from isocost.laws.memory import FIT_SIGMA, USABLE_FRAC, fits_probability, usable_bytes
+from isocost.laws.memory import FIT_SIGMA, fits_probability
+from isocost.perf.lowering_memory import capacity_bytes
 
 
 def test_probability_of_fitting_is_the_normal_distribution() -> None:
@@ -21,7 +23,7 @@ def test_probability_of_fitting_is_the_normal_distribution() -> None:
 
 def test_capacity_is_binary_gigabytes_less_one_percent() -> None:
     """An "80 GB" card offers 79.2 GiB; a prediction 10 % below has 88 % to fit."""
-    room = usable_bytes(marketed_bytes=80e9, usable_frac=USABLE_FRAC)
+    room = capacity_bytes(CATALOG.accelerator("a100-sxm4-80gb").memory_bytes)
     assert room == pytest.approx(79.2 * 2**30, rel=1e-15)
     likely = fits_probability(total_bytes=0.9 * room, capacity_bytes=room, sigma=FIT_SIGMA)
     assert likely == pytest.approx(0.8791, abs=1e-4)

@@ -16,8 +16,6 @@ from isocost.laws.pipeline import (
     p2p_exposed_s,
     p2p_sends,
     pipeline_bubble_s,
-    pipeline_s,
-    pipeline_steady_s,
 )
 from isocost.perf.columns import coefficients
 
@@ -38,7 +36,7 @@ def law_s(name: str, pp: int, m: int, vp: int, ranks: list[Times]) -> float:
     first = {f"slowest_{key}": value for key, value in zip(keys, slowest, strict=True)}
     sums = {f"sum_{key}": sum(column) for key, column in zip(keys, zip(*ranks, strict=True), strict=True)}
     bubble = pipeline_bubble_s(micro_batches=m, pp=pp, vp=vp, **first, **sums, **row(name, pipeline_bubble_s))
-    return pipeline_s(steady_s=pipeline_steady_s(micro_batches=m, **first), bubble_s=bubble, p2p_exposed_s=0.0)
+    return m * sum(slowest) + bubble
 
 
 def equal(name: str, pp: int, m: int, vp: int, times: Times, latency_s: float = 0.0) -> Result:

@@ -14,7 +14,7 @@ from isocost.catalog.prices import region
 from isocost.errors import InputError
 from isocost.money.bill import Bill, BillInputs, bill
 from isocost.money.energy import EnergyInputs, carbon_kg, embodied_kg, energy_use
-from isocost.money.terms import Terms, committed_s, spot_break_even_goodput, terms_of
+from isocost.money.terms import Terms, committed_s, terms_of
 from isocost.units import DAY_S, HOUR_S, YEAR_S
 
 TWO_USD = 2.0 / HOUR_S
@@ -119,12 +119,6 @@ def test_commitments() -> None:
     assert paid["capacity_block"] == pytest.approx([1.0, 11.0, 400.0], rel=1e-15)
     assert paid["reserved_1y"] == pytest.approx([365.25, 365.25, 400.0], rel=1e-15)
     assert paid["reserved_3y"] == pytest.approx([1095.75] * 3, rel=1e-15)
-
-
-def test_spot_pays_above_its_break_even() -> None:
-    """At 1 against 4 USD and a goodput of 0.9, interruptible capacity pays from a goodput of 0.225 on."""
-    even = spot_break_even_goodput(spot_usd_per_s=1.0, price_usd_per_s=4.0, goodput_frac=0.9)
-    assert even == pytest.approx(0.225, rel=1e-15)
 
 
 def test_bad_bills_and_terms() -> None:

@@ -14,7 +14,6 @@ from oracles.failure_sim import Job
 
 from isocost.catalog.reliability import load_reliability, parse_reliability
 from isocost.errors import DataError, InputError
-from isocost.laws import failures
 from isocost.reliability import (
     BUCKETS,
     Cause,
@@ -311,10 +310,9 @@ def test_notice_shorter_than_a_save_loses_work() -> None:
 
 def test_early_life_and_lemons_raise_the_rate() -> None:
     """A new cluster stops more often than a settled one, and lemons multiply the rate."""
-    factor = float(failures.lemon_factor(lemon_frac=0.012, lemon_rate_ratio=101.0))
     settled, new, lemons = (
         goodput(inputs_of(PLAN, conditions, {}).inputs).mttf_s
-        for conditions in (Conditions(), Conditions(age_s=0.0), Conditions(lemon_factor=factor))
+        for conditions in (Conditions(), Conditions(age_s=0.0), Conditions(lemon_factor=2.2))
     )
     assert new < settled / 1.5
     assert lemons == pytest.approx(float(settled) / 2.2, rel=1e-9)

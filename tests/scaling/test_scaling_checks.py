@@ -237,13 +237,6 @@ def test_serving_aware_optimum(
     assert found.saved_frac == pytest.approx(saved, abs=6e-3)
 
 
-def test_precision_kept() -> None:
-    """Weights of 16, 8 and 4 bits keep 0.998, 0.950 and 0.776 of the parameters."""
-    gamma = LAWS["precision"].value("gamma_weights")
-    got = [formulas.precision_kept_frac(bits=bits, gamma=gamma) for bits in (16.0, 8.0, 4.0)]
-    assert got == pytest.approx([0.998, 0.950, 0.776], abs=1e-3)
-
-
 @pytest.mark.parametrize(("flop", "ratio"), [(1e18, 25.7), (1e26, 16.1)])
 def test_tokens_a_parameter_of_besiroglu(flop: float, ratio: float) -> None:
     """Under the default law the best ratio falls slowly with the arithmetic, about twenty everywhere."""

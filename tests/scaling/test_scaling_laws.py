@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from isocost.errors import InputError
-from isocost.laws import scaling as formulas
 from isocost.scaling import law as law_module
 from isocost.scaling.law import HAS_LOSS, Law, drawn, loss, surface
 from isocost.scaling.limits import stock, stock_warning
@@ -55,19 +54,6 @@ def test_size_at_loss_is_on_the_optimal_line(law: Law) -> None:
     best = optimum(law, 1e22, draws=0)
     assert best.loss is not None
     assert params_at_loss(law, best.loss) == pytest.approx(best.params, rel=1e-9)
-
-
-def test_overtraining_is_the_additive_law() -> None:
-    """With alpha = beta the over-training form and the additive law agree at any ratio of tokens to parameters."""
-    at = surface(LAWS["muennighoff"])
-    eta = float(at.params_power) / 2
-    for ratio in (5.0, 20.0, 640.0):
-        params = math.sqrt(1e22 / 6 / ratio)
-        got = formulas.overtrained_loss(
-            flop=1e22, tokens_per_param=ratio, irreducible=at.irreducible, down=at.params_scale * 6**eta,
-            up=at.tokens_scale * 6**eta, power=eta,
-        )  # fmt: skip
-        assert got == pytest.approx(float(at.loss(params, params * ratio)), rel=1e-12)
 
 
 def test_granularity_has_diminishing_gains() -> None:

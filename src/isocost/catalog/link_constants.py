@@ -18,7 +18,7 @@ _SAME_LINK = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkConstants:
-    """Arguments of the ring laws beyond payload and members."""
+    """Arguments of a ring's law beyond payload and members."""
 
     bandwidth_frac: float
     latency_s: float

@@ -94,15 +94,3 @@ def asynchronous_stall_s(*, copy_s: Num, persist_s: Num, interval_s: Num) -> Num
     Source: derived.
     """
     return copy_s + np.maximum(0.0, persist_s - interval_s)
-
-
-@term(unit="s", source="derived", domain={"persist_s": (0.0, 900.0), "interval_s": (60.0, 4000.0)})
-def mean_rework_s(*, interval_s: Num, persist_s: Num) -> Num:
-    """tau / 2 + persist
-
-    Work that a stop loses, to first order (F10).
-
-    interval_s: tau. persist_s: until a save can be relied on.
-    Source: derived.
-    """
-    return np.divide(interval_s, 2.0) + persist_s

@@ -50,18 +50,6 @@ def mean_time_to_failure_s(*, failures_per_s: Num) -> Num:
     return np.divide(1.0, failures_per_s)
 
 
-@term(unit="ratio", source="definition", domain={"failures_per_s": _RATE, "running_s": (1e3, 1e7)})
-def expected_stops(*, failures_per_s: Num, running_s: Num) -> Num:
-    """rate * time
-
-    Mean number of stops of a Poisson process in a time.
-
-    failures_per_s: of the job. running_s: seconds in which it can fail.
-    Source: definition.
-    """
-    return failures_per_s * running_s
-
-
 @term(unit="ratio", source="kokolis2025", domain={**_RATES, **_TIMES})
 def ettr_linear_frac(
     *, nodes: Num, node_failures_per_s: Num, recovery_s: Num, interval_s: Num, save_s: Num = 0.0
@@ -89,23 +77,10 @@ def ettr_renewal_frac(*, mttf_s: Num, recovery_s: Num, interval_s: Num, save_s: 
     Exact for exponential failures when none strikes during recovery (F4).
 
     mttf_s: M. recovery_s: u. interval_s: tau. save_s: d.
-    Ignores: failures during recovery (``ettr_daly_frac``), spread of the recovery time, which does not move the mean.
+    Ignores: failures during recovery (``wall_per_running``), spread of the recovery time, which does not move the mean.
     Source: daly2006; renewal argument: each stretch of mean M keeps tau times the mean number of finished saves.
     """
     return np.divide(interval_s, (mttf_s + recovery_s) * np.expm1(np.divide(interval_s + save_s, mttf_s)))
-
-
-@term(unit="ratio", source="daly2006", domain=_JOB)
-def ettr_daly_frac(*, mttf_s: Num, recovery_s: Num, interval_s: Num, save_s: Num = 0.0) -> Num:
-    """tau / (M exp(u / M) (exp((tau + d) / M) - 1))
-
-    Exact for exponential failures that strike during recovery too and start it anew (F5).
-
-    mttf_s: M. recovery_s: u. interval_s: tau. save_s: d.
-    Source: daly2006, equation 20.
-    """
-    stretched_s = mttf_s * np.exp(np.divide(recovery_s, mttf_s))
-    return np.divide(interval_s, stretched_s * np.expm1(np.divide(interval_s + save_s, mttf_s)))
 
 
 @term(
@@ -185,19 +160,6 @@ def early_life_failures_per_s(
     return np.divide(gpus_per_node * early_failure_frac * decayed, run_s)
 
 
-@term(unit="ratio", source="kokolis2025", domain={"lemon_rate_ratio": (1.0, 300.0)})
-def lemon_factor(*, lemon_frac: Num, lemon_rate_ratio: Num) -> Num:
-    """1 - q + q x
-
-    How much bad ("lemon") nodes raise the mean failure rate of a fleet.
-
-    lemon_frac: bad nodes of all, q. lemon_rate_ratio: their rate over that of the others, x.
-    Ignores: that a job may be placed around them; published rates contain the lemons of their fleets.
-    Source: kokolis2025.
-    """
-    return 1.0 - lemon_frac + lemon_frac * lemon_rate_ratio
-
-
 @term(unit="ratio", source="derived", domain={**_RATES, "repair_s": (1e4, 1e6)})
 def nodes_in_repair(*, nodes: Num, node_failures_per_s: Num, repair_s: Num) -> Num:
     """N * r * MTTR
@@ -208,18 +170,6 @@ def nodes_in_repair(*, nodes: Num, node_failures_per_s: Num, repair_s: Num) -> N
     Source: derived; M/G/infinity queue.
     """
     return nodes * node_failures_per_s * repair_s
-
-
-@term(unit="ratio", source="definition")
-def usable_frac(*, available_frac: Num, allocated_frac: Num, productive_frac: Num) -> Num:
-    """available * allocated * productive
-
-    Part of the nominal capacity of a cluster that ends in kept training steps (F18).
-
-    available_frac: of the nodes the scheduler has. allocated_frac: of those, given to jobs. productive_frac: goodput.
-    Source: definition.
-    """
-    return available_frac * allocated_frac * productive_frac
 
 
 @term(unit="s", source="memory", domain={"gpus": (1, 1e5), "reference_gpus": (1, 1e5)})

@@ -6,7 +6,6 @@ import numpy as np
 
 from isocost.num import Num
 from isocost.term import term
-from isocost.units import GIB
 
 USABLE_FRAC = 0.99  # of the marketed GB, read as 2**30: the driver keeps about 1 % (A100 80 GB: 79.15 GiB visible)
 FIT_SIGMA = 0.09  # spread of log(measured / predicted) peak of runs whose recipe is known
@@ -51,19 +50,3 @@ def fits_probability(*, total_bytes: Num, capacity_bytes: Num, sigma: Num) -> Nu
     series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
     upper_tail = 0.3989422804014327 * np.exp(-0.5 * z * z) * series
     return np.where(z > 0, 1.0 - upper_tail, upper_tail)[()]
-
-
-@term(unit="B", source="hagemann2023", domain={"marketed_bytes": (1e9, 1e12)})
-def usable_bytes(*, marketed_bytes: Num, usable_frac: Num) -> Num:
-    """bytes = marketed_bytes / 1e9 2^30 usable_frac.
-
-    Memory a program can use of a card sold as so many "GB" (1e9): the cards hold binary gigabytes, and the driver
-    keeps about 1 %.
-
-    Args:
-        marketed_bytes: 80e9 for an "80 GB" card.
-        usable_frac: share left by the driver.
-
-    Source: hagemann2023 (out-of-memory labels of A100 80 GB).
-    """
-    return marketed_bytes * (GIB / 1e9) * usable_frac

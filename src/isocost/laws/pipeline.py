@@ -90,25 +90,6 @@ def _chunks(vp: Num, vp_split: Num) -> Num:
     return 1.0 + vp_split * (vp - 1.0)
 
 
-@term(unit="s", source="narayanan2021", domain={"micro_batches": (1, 512)})
-def pipeline_steady_s(
-    *, micro_batches: Num, slowest_forward_s: Num, slowest_backward_input_s: Num, slowest_backward_weight_s: Num
-) -> Num:
-    """m (F + B + W) of the slowest stage
-
-    No schedule can beat the rank with most work: it has to run every micro-batch once, whatever the order. All
-    schedules share this part; they differ only in how long that rank also waits (``pipeline_bubble_s``). With equal
-    stages it is the ideal time of the step, so that bubble / (steady + bubble) is the bubble fraction of the papers.
-
-    micro_batches: per step and pipeline (DualPipe: of both directions together), m.
-    slowest_*_s: seconds of one micro-batch on the rank with the largest sum, its whole share of the layers.
-    Ignores: jitter between micro-batches, which a synchronous pipeline pays as the mean of a maximum over ranks
-    (about 0.5 % per doubling of the domains), and unequal micro-batches (packing, expert imbalance).
-    Source: narayanan2021, section 2.2.
-    """
-    return micro_batches * (slowest_forward_s + slowest_backward_input_s + slowest_backward_weight_s)
-
-
 @term(
     unit="s",
     source="narayanan2021, huang2019gpipe, qi2024, qi2024v, deepseekv3",
@@ -267,17 +248,3 @@ def in_flight(
         + interleaving * (pp - 1.0 - stage)
     )
     return np.minimum(micro_batches, np.divide(held, chunks))
-
-
-@term(unit="s", source="narayanan2021", domain={"micro_batches": (1, 512)})
-def pipeline_s(*, steady_s: Num, bubble_s: Num, p2p_exposed_s: Num) -> Num:
-    """steady + bubble + exposed sends
-
-    Time of the forward and backward passes of a step through the pipeline, before data-parallel traffic and the
-    optimizer. For 1F1B and interleaved schedules this is m max(stage) + (sum(stage) - max(stage)) / v plus the sends.
-
-    steady_s, bubble_s, p2p_exposed_s: seconds, from the terms of the same names.
-    Ignores: that a send may fall into a bubble: the parts add, which is an upper bound on their union.
-    Source: narayanan2021, section 2.2.
-    """
-    return steady_s + bubble_s + p2p_exposed_s

@@ -207,32 +207,6 @@ def power_of_flop(*, flop: Num, coefficient: Num, power: Num) -> Num:
 
 @term(
     unit="ratio",
-    source="gadre2024",
-    domain={
-        "flop": (1e18, 1e25),
-        "tokens_per_param": (5.0, 640.0),
-        "irreducible": (1.5, 2.0),
-        "down": (500.0, 3000.0),
-        "up": (500.0, 3000.0),
-        "power": (0.1, 0.2),
-    },
-)
-def overtrained_loss(*, flop: Num, tokens_per_param: Num, irreducible: Num, down: Num, up: Num, power: Num) -> Num:
-    """E + (a M^eta + b M^-eta) C^-eta
-
-    Loss at any ratio M = D / N of tokens to parameters: over-training moves the factor of the power law, not its
-    exponent. It is the additive loss with alpha = beta = 2 eta.
-
-    flop: C. tokens_per_param: M. irreducible: E. down: a. up: b. power: eta.
-    Ignores: ratios beyond those fitted.
-    Source: gadre2024.
-    """
-    factor = down * np.power(tokens_per_param, power) + up * np.power(tokens_per_param, -power)
-    return irreducible + factor * np.power(flop, -power)
-
-
-@term(
-    unit="ratio",
     source="krajewski2024",
     domain={**_SIZES, "granularity": (1.0, 64.0)},
 )
@@ -248,20 +222,6 @@ def granular_loss(*, params: Num, tokens: Num, granularity: Num) -> Num:
     """
     by_size = np.divide(2.1 / np.power(granularity, 0.58) + 18.1, np.power(params, 0.115))
     return 0.47 + by_size + np.divide(30.8, np.power(tokens, 0.147))
-
-
-@term(unit="1", source="kumar2024", domain={"bits": (3.0, 16.0), "gamma": (0.9, 2.7)})
-def precision_kept_frac(*, bits: Num, gamma: Num) -> Num:
-    """1 - exp(-P / gamma)
-
-    Share of the parameters that a model keeps, in effect, when trained with P bits; one such factor each for weights,
-    activations and cache. Information only: fitted up to 1.7 B parameters, and 671 B have since been trained in 8 bits.
-
-    bits: P. gamma: 2.6745 for weights, 2.2102 for activations, 0.9578 for keys and values.
-    Ignores: scaling factors by block, which today's 8-bit recipes have.
-    Source: kumar2024.
-    """
-    return -np.expm1(np.divide(-bits, gamma))
 
 
 @term(

@@ -45,23 +45,6 @@ def retained_bytes(*, state_bytes: Num, checkpoints_kept: Num) -> Num:
     return state_bytes * (checkpoints_kept + 1.0)
 
 
-@term(
-    unit="B/s",
-    source="derived, daly2006",
-    domain={"mttf_s": (3600.0, 1e6), "loss_frac": (0.005, 0.1), "state_bytes": (1e11, 1e13)},
-)
-def needed_write_bytes_per_s(*, state_bytes: Num, mttf_s: Num, loss_frac: Num) -> Num:
-    """2 bytes / (loss^2 M)
-
-    Rate at which synchronous saves, at their best interval, cost at most a given part of the time in stalls and lost
-    work: at Young's interval that is sqrt(2 d / M).
-
-    state_bytes: of a checkpoint. mttf_s: of the job, M. loss_frac: part of the time given to it.
-    Source: derived from Young's interval (daly2006).
-    """
-    return np.divide(2.0 * state_bytes, loss_frac * loss_frac * mttf_s)
-
-
 @term(unit="B/s", source="definition", domain={"tokens_per_s": (1e3, 1e8), "token_bytes": (2.0, 8.0)})
 def training_read_bytes_per_s(*, tokens_per_s: Num, token_bytes: Num) -> Num:
     """tokens/s * bytes a token

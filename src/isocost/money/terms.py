@@ -72,19 +72,6 @@ def idle_commitment_usd(*, gpus: Num, idle_s: Num, price_usd_per_s: Num, recover
     return gpus * idle_s * price_usd_per_s * (1.0 - recovered_frac)
 
 
-@term(unit="1", source="definition", domain={"spot_usd_per_s": (1e-4, 1e-3), "price_usd_per_s": (1e-3, 1e-2)})
-def spot_break_even_goodput(*, spot_usd_per_s: Num, price_usd_per_s: Num, goodput_frac: Num) -> Num:
-    """goodput * spot / price
-
-    Goodput at which interruptible capacity costs as much for a useful hour as steady capacity does; above it, it pays.
-
-    spot_usd_per_s: interruptible price. price_usd_per_s, goodput_frac: of steady capacity.
-    Ignores: that the run ends later, and that spot capacity may not be had for the whole of it.
-    Source: definition.
-    """
-    return np.divide(goodput_frac * spot_usd_per_s, price_usd_per_s)
-
-
 _BOUNDS = {
     "price_usd_per_s": NOT_NEGATIVE,
     "minimum_s": NOT_NEGATIVE,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
 
 from isocost.laws.collectives import (
     all_to_all_tiered_s,
     group_bandwidth_bytes_per_s,
     group_latency_s,
     members_per_domain,
+    p2p_s,
     ring_all_gather_s,
 )
 from isocost.num import Num
@@ -16,18 +21,22 @@ from isocost.perf.columns import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ring:
-    """A group of ranks in a ring, where its members sit."""
+class Group:
+    """Ranks that hold parts of one buffer, and where they sit."""
 
     members: Num
-    bandwidth_bytes_per_s: Num
-    latency_s: Num
+    stride: Num  # distance between neighbors
+    nic_bytes_per_s: Num
+    bandwidth_bytes_per_s: Num  # of a ring of them
+    latency_s: Num  # of one of its steps
 
 
-def ring(members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Ring:
-    """Return the ring over ``members`` ranks ``stride`` apart."""
-    return Ring(
+def group_of(members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Group:
+    """Return the group of ``members`` ranks ``stride`` apart."""
+    return Group(
         members=members,
+        stride=stride,
+        nic_bytes_per_s=nic_bytes_per_s,
         bandwidth_bytes_per_s=group_bandwidth_bytes_per_s(
             members=members, stride=stride, domain=machine.domain,
             link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
@@ -39,8 +48,7 @@ def ring(members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> R
     )  # fmt: skip
 
 
-def around_s(payload_bytes: Num, over: Ring, machine: Machine) -> Num:
-    """All-gather around a ring; a reduce-scatter takes as long, an all-reduce twice."""
+def _ring_s(payload_bytes: Num, over: Group, machine: Machine) -> Num:
     return ring_all_gather_s(
         payload_bytes=payload_bytes, members=over.members, start_s=machine.start_s,
         half_size_bytes=machine.half_size_bytes, local_copy=machine.local_copy,
@@ -48,13 +56,23 @@ def around_s(payload_bytes: Num, over: Ring, machine: Machine) -> Num:
     )  # fmt: skip
 
 
+# Seconds of one pass of a buffer through a group: an all-gather, or a reduce-scatter. A further algorithm is one more
+# entry; it takes infinitely long where the fabric of the group does not have it.
+ALGORITHMS: dict[str, Callable[[Num, Group, Machine], Num]] = {"ring": _ring_s}
+
+
+def pass_s(payload_bytes: Num, over: Group, machine: Machine) -> Num:
+    """Return the time of an all-gather or a reduce-scatter by the fastest algorithm; an all-reduce takes two."""
+    return reduce(np.minimum, (seconds(payload_bytes, over, machine) for seconds in ALGORITHMS.values()))
+
+
 def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
-    """All-gather over ``members`` ranks ``stride`` apart."""
-    return around_s(payload_bytes, ring(members, stride, machine, nic_bytes_per_s), machine)
+    """Return the time of an all-gather over ``members`` ranks ``stride`` apart."""
+    return pass_s(payload_bytes, group_of(members, stride, machine, nic_bytes_per_s), machine)
 
 
 def exchange_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
-    """All-to-all in which every rank sends ``payload_bytes`` in total."""
+    """Return the time of an all-to-all in which every rank sends ``payload_bytes`` in total."""
     return all_to_all_tiered_s(
         payload_bytes=payload_bytes, members=members,
         members_per_domain=members_per_domain(members=members, stride=stride, domain=machine.domain),
@@ -64,9 +82,9 @@ def exchange_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, 
 
 
 def send_s(payload_bytes: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
-    """One message to the rank ``stride`` away."""
+    """Return the time of one message to the rank ``stride`` away."""
     bandwidth = group_bandwidth_bytes_per_s(
         members=2.0, stride=stride, domain=machine.domain,
         link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
     )  # fmt: skip
-    return payload_bytes / bandwidth + machine.nic_latency_s
+    return p2p_s(payload_bytes=payload_bytes, bandwidth_bytes_per_s=bandwidth, latency_s=machine.nic_latency_s)

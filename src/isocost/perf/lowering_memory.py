@@ -31,7 +31,7 @@ def capacity_bytes(memory_bytes: float) -> float:
     """Bytes a program can use of a chip of the catalogue.
 
     The catalogue writes memory in binary gigabytes already (a card sold as 80 GB as 80 GiB; see ``accelerators.toml``),
-    so only the driver's share is taken off here; ``laws.memory.usable_bytes`` is for the marketed number.
+    so only the driver's share is taken off here.
     """
     return memory_bytes * USABLE_FRAC
 

@@ -10,7 +10,7 @@ from isocost.laws.pipeline import p2p_exposed_s, pipeline_bubble_s
 from isocost.num import Num, safe_div
 from isocost.perf.block import BlockTimes, Phase
 from isocost.perf.columns import Coefficients, Columns, coefficients, micro_batch_tokens
-from isocost.perf.groups import around_s, gather_s, ring, send_s
+from isocost.perf.groups import gather_s, group_of, pass_s, send_s
 
 # Share of a backward pass that gradient traffic can hide behind: the last block's gradients come after it.
 HIDEABLE_FRAC = 0.9
@@ -173,9 +173,9 @@ def _gather_exposed_s(block: BlockTimes, x: Columns, c: Coefficients) -> Num:
     """Return what one micro-batch of ZeRO-3 waits for its gathers and scatters, all blocks."""
     model, machine = x.model, x.machine
     params = (block.dense_params + block.expert_params + 2.0 * block.end_params) / model.layers
-    over = ring(x.stage.shard_group, x.split.tp, machine, _nic(x, c))
-    gather = around_s(params * x.stack.gather_bytes, over, machine)
-    scatter = around_s(params * model.trainable_frac * x.stack.gradient_bytes, over, machine)
+    over = group_of(x.stage.shard_group, x.split.tp, machine, _nic(x, c))
+    gather = pass_s(params * x.stack.gather_bytes, over, machine)
+    scatter = pass_s(params * model.trainable_frac * x.stack.gradient_bytes, over, machine)
     forward = beside_s(block.layer_forward_s, gather, c.fsdp_interference)
     backward = beside_s(block.layer_backward_s, gather + scatter, c.fsdp_interference)
     return model.layers * (forward + backward)
