@@ -53,15 +53,10 @@ def test_the_scenario_of_the_page_is_read(folder: Path) -> None:
     text = next(b for b in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "[frontier]" in b)
     tables = tomllib.loads(text.replace("models/", "examples/models/"))
     said = read_scenario({"model": "gpt2", "tokens": "1 B", **tables})[0].frontier
-    assert said is not None
-    assert (said.get("data"), said.get("serve"), said.get("serving_cost"), said.get("token_price")) == (
-        3e12,
-        50e12,
-        1.5,
-        500 / 1e9,
-    )
-    assert [law.id for law in said.get("laws")] == ["besiroglu", "hoffmann", "llama3"]
-    assert [round(parameter_count(m.architecture).total / 1e9) for m in said.get("family")] == [8, 71]
+    assert (said.data_tokens, said.serve_tokens, said.serving_cost) == (3e12, 50e12, 1.5)
+    assert said.usd_per_token == 500 / 1e9
+    assert [law.id for law in said.laws] == ["besiroglu", "hoffmann", "llama3"]
+    assert [round(parameter_count(m.architecture).total / 1e9) for m in said.family] == [8, 71]
 
 
 def test_every_law_is_on_the_page() -> None:
