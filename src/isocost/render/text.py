@@ -35,16 +35,17 @@ def screen_width() -> int | None:
 def text(document: Document, width: int | None = None) -> str:
     """Return a document as text: for a screen every line fits, elsewhere the sentence is one line of any length."""
     screen = width or screen_width()
-    parts = [] if not document.lead else [document.lead if screen is None else _wrapped(document.lead, screen, "")]
+    parts = [] if not document.lead else [document.lead if screen is None else wrapped(document.lead, screen, "")]
     for section in document.sections:
-        title = section.title if screen is None else _wrapped(section.title, screen, "    ")
+        title = section.title if screen is None else wrapped(section.title, screen, "    ")
         body = (part for part in section.body if not isinstance(part, Plot))
         parts.append("\n".join([title, *(_part(part, screen) for part in body)]))
-    parts += [_wrapped(document.foot, screen or WIDTH, "    ")] if document.foot else []
+    parts += [wrapped(document.foot, screen or WIDTH, "    ")] if document.foot else []
     return "\n\n".join(parts) + "\n"
 
 
-def _wrapped(line: str, width: int, indent: str) -> str:
+def wrapped(line: str, width: int, indent: str) -> str:
+    """Return a line broken at blanks, with an indent before all but its first part."""
     # A hyphen may end a line of a screen only where a word alone is too long for it.
     return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
@@ -64,11 +65,11 @@ def _prose(part: str, screen: int | None) -> Iterator[str]:
     """Yield lines: a long line is wrapped; text of several lines keeps its shape, and on a screen its indents."""
     width = WIDTH if screen is None else min(WIDTH, screen - len(_INDENT))
     if "\n" not in part:
-        yield _wrapped(part, width, "    ")
+        yield wrapped(part, width, "    ")
         return
     for line in part.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
-        yield line if screen is None else _wrapped(line, screen - len(_INDENT), indent)
+        yield line if screen is None else wrapped(line, screen - len(_INDENT), indent)
 
 
 def table_text(table: Table, width: int = PAGE_WIDTH - len(_INDENT)) -> str:

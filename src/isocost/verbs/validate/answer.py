@@ -13,11 +13,13 @@ from isocost.evidence import score
 from isocost.evidence.run import Run
 from isocost.perf.case import Case
 from isocost.render.plain import to_json
+from isocost.render.text import screen_width, wrapped
 from isocost.verbs.validate.tables import accuracy_markdown, accuracy_text
 
 SCHEMA_VERSION = 1
 
 
+_BELOW = " " * 8  # before the rest of a line about rows
 SHOWN_IDS = 2  # of rows that share a reason, in print
 
 
@@ -89,7 +91,8 @@ class Validation:
         for (status, reason), ids in sorted(by_reason.items(), key=lambda item: -len(item[1])):
             more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
             lines.append(f"  {len(ids):>5} {status}: {reason} ({', '.join(ids[:SHOWN_IDS])}{more})")
-        return lines
+        screen = screen_width()
+        return lines if screen is None else [wrapped(line, screen, _BELOW) for line in lines]
 
     def markdown(self) -> str:
         """Return the accuracy tables as markdown."""

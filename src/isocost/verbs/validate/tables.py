@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from isocost.evidence.score import REGRET_TOLERANCE_FRAC, TOTAL, Accuracy, FitScore, Miss, Regret, Scores
+from isocost.render import document
 from isocost.render.cells import percent, signed
+from isocost.render.text import PAGE_WIDTH, screen_width, table_text
 
 UNKNOWN = "-"
 _FIGURE = re.compile(r"|-|[-+]?[0-9.,]+(e[-+]?[0-9]+)?( %)?( / [0-9.]+ %)?")
@@ -24,11 +26,10 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def text(self) -> str:
-        """Fixed-width text."""
-        lines = [self.head, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.head))]
-        printed = [_line(line, widths) for line in lines]
-        return "\n".join([self.title, "", printed[0], "-" * len(printed[0]), *printed[1:]])
+        """Fixed-width text, as wide as the screen."""
+        columns = tuple(_cell(place, head) for place, head in enumerate(self.head))
+        printed = table_text(document.Table(columns=columns, rows=self.rows), screen_width() or PAGE_WIDTH)
+        return f"{self.title}\n\n{printed}"
 
     def markdown(self) -> str:
         """Return a pipe table under a heading."""
@@ -38,6 +39,10 @@ class Table:
 
     def _figures(self, column: int) -> bool:
         return all(_FIGURE.fullmatch(row[column]) for row in self.rows)
+
+
+def _cell(place: int, head: str) -> document.Column:
+    return document.Column(head=head, key=head, value=lambda row: row[place], show=str, left=place == 0)
 
 
 def accuracy_tables(scores: Scores) -> tuple[Table, ...]:
@@ -128,11 +133,3 @@ def _table(title: str, cells: _Cells, rows: Sequence[Accuracy | Regret | FitScor
         head=tuple(head for head, _ in cells),
         rows=tuple(tuple(show(row) for _, show in cells) for row in rows),
     )
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = (
-        cell.ljust(width) if i == 0 else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join([first, *rest]).rstrip()
