@@ -92,6 +92,7 @@ class Accelerator:
     coherent_host: bool = False  # host memory is fast enough to hold activations
     fast_attention: str | None = None  # kernel that is faster than the older ones, of which runs were measured
     low_precision: tuple[str, ...] = ()  # below 16 bit, of which runs were measured
+    same_link_as: str | None = None  # chip with the same scale-up link, on which it was measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

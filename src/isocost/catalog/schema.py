@@ -83,6 +83,7 @@ _ACCELERATOR = {
     "cooling": _choice("cooling", records.COOLINGS, required=False),
     "coherent_host": Field(shape="flag", attribute="coherent_host", required=False),
     "fast_attention": Field(shape="text", attribute="fast_attention", required=False),
+    "same_link_as": Field(shape="text", attribute="same_link_as", required=False),
     "low_precision": Field(shape="texts", attribute="low_precision", required=False),
 }
 _NODE = {

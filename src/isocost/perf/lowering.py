@@ -123,7 +123,7 @@ def _attention(case: Case, block: Block) -> Attention:
 def _machine(case: Case) -> Machine:
     """All of it but the attention, which depends on the block."""
     acc = case.accelerator
-    link = link_constants(acc.id, acc.scaleup_link)
+    link = link_constants(acc)
     experts = expert_constants(acc.id, case.precision, _peak(acc, case.precision), acc.hbm_bytes_per_s)
     return Machine(
         gemm=_gemm(case, case.precision),
