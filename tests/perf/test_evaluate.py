@@ -141,11 +141,11 @@ def test_paced_blocks(layers: int, pp: int, vp: int, expected: tuple[int, int]) 
 
 def test_recipes_are_found_by_version_and_year() -> None:
     """The longest matching beginning of the version wins, then the year nearest; an unknown stack is none."""
-    assert recipe_of("megatron", "Megatron-LM", 2022, None) is recipes()["megatron-lm-2021"]
-    assert recipe_of("megatron", "Megatron-LM", 2024, None) is recipes()["megatron-lm-2023"]
-    assert recipe_of("megatron", "Megatron-LM fork, schedule ZB-1p", 2024, None) is recipes()["megatron-zb"]
-    assert recipe_of("maxtext", "MaxText (JAX)", 2025, "tpu-v6e") is recipes()["maxtext-tpu"]
-    assert recipe_of("somebody's own", None, 2025, None) is None
+    assert recipe_of("megatron", "Megatron-LM", 2022) is recipes()["megatron-lm-2021"]
+    assert recipe_of("megatron", "Megatron-LM", 2024) is recipes()["megatron-lm-2023"]
+    assert recipe_of("megatron", "Megatron-LM fork, schedule ZB-1p", 2024) is recipes()["megatron-zb"]
+    assert recipe_of("maxtext", "MaxText (JAX)", 2025, "tpu") is recipes()["maxtext-tpu"]
+    assert recipe_of("somebody's own", None, 2025) is None
 
 
 def test_replicas_of_shards_sum_their_gradients() -> None:

@@ -25,7 +25,7 @@ from samples.search_cases import (
     pool_of,
 )
 
-from isocost.catalog.stacks import recipe
+from isocost.catalog.stacks import recipe, recipes
 from isocost.laws.pipeline import SCHEDULES
 from isocost.perf.block import block_times
 from isocost.perf.case import Case, coefficients_of
@@ -35,7 +35,6 @@ from isocost.perf.lowering import columns, memory_of
 from isocost.perf.lowering_memory import capacity_bytes
 from isocost.perf.step import step_time
 from isocost.search.evaluator import base_case
-from isocost.search.plan import STACK_SCHEDULES
 from isocost.search.pool import fit_ceiling_bytes
 from isocost.workload.flops import train_flop_per_token
 from isocost.workload.presets import preset
@@ -243,4 +242,4 @@ def test_stack_limits_schedules() -> None:
     forced = plan_of(change(QUESTION, fixed={"schedule": "zb-h1", "pp": 2})).chosen
     assert forced is not None
     assert forced.schedule == "zb-h1"
-    assert all(set(names) <= set(SCHEDULES) for names in STACK_SCHEDULES.values())
+    assert all(set(names) <= set(SCHEDULES) for names in (stack.schedules for stack in recipes().values()))

@@ -8,12 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-# Chips that carry the same link as a measured one.
-_SAME_LINK = {
-    "a100-sxm4-40gb": "a100-sxm4-80gb",
-    "h100-sxm-96gb-hbm2e-500w": "h100-sxm5-80gb",
-    "gh200-96": "h100-sxm5-80gb",
-}
+from isocost.catalog.records import Accelerator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +27,10 @@ def _facts() -> dict[str, Any]:
     return tomllib.loads(resources.files("isocost").joinpath("data/collectives.toml").read_text(encoding="utf-8"))
 
 
-def link_constants(accelerator_id: str, scaleup_link: str) -> LinkConstants:
+def link_constants(chip: Accelerator) -> LinkConstants:
     """Constants of an all-gather between the GPUs of one scale-up domain."""
     table = _facts()["all_gather"]
-    prior = "prior_pcie" if "pcie" in scaleup_link.lower() and "prior_pcie" in table else "prior"
-    entry = table.get(accelerator_id) or table.get(_SAME_LINK.get(accelerator_id, ""), table[prior])
+    prior = "prior_pcie" if "pcie" in chip.scaleup_link.lower() and "prior_pcie" in table else "prior"
+    entry = table.get(chip.id) or table.get(chip.same_link_as, table[prior])
     names = ("bandwidth_frac", "latency_s", "start_s", "half_size_bytes", "local_copy")
     return LinkConstants(**{name: entry[name] for name in names})

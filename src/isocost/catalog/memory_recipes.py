@@ -38,6 +38,8 @@ class Recompute:
     up: float = 1.0  # of query, key and value where latent attention projects them up
     stash_stream: float = 0.0  # values of stream width kept instead
     stash_ffn: float = 0.0  # values of feed-forward width kept instead
+    replay_frac: float = 0.0  # of the forward that the backward pass runs again
+    replay_attention_frac: float = 0.0  # of attention, where that is more
 
     def every(self, share: float) -> Recompute:
         """Return this policy on a share of the blocks (every n-th: 1 / n)."""
@@ -53,13 +55,14 @@ _GONE = dict.fromkeys(_KEPT, 0.0)
 # layernorm moe_act mla_up_proj). offload: kept in host memory, nothing recomputed; a block's values come back for it.
 RECOMPUTE = {
     "none": Recompute(share=0.0, scores=1.0, lse=1.0, **_KEPT),
-    "core-attention": Recompute(share=1.0, scores=0.0, lse=0.0, **_KEPT),
+    "core-attention": Recompute(share=1.0, scores=0.0, lse=0.0, replay_attention_frac=1.0, **_KEPT),
     "op": Recompute(
         share=1.0,
         scores=1.0,
         lse=1.0,
         stash_stream=2.0,
         stash_ffn=1.0,
+        replay_frac=0.5,
         **(_GONE | {"query": 1.0, "value": 1.0, "out": 1.0}),
     ),
     "modules": Recompute(
@@ -69,9 +72,12 @@ RECOMPUTE = {
         up=0.0,
         stash_stream=2.0,
         stash_ffn=2.0,
+        replay_attention_frac=1.0,  # as core-attention: no run was measured that tells the two apart
         **(_KEPT | {"stream": 0.0, "ffn": 0.0}),
     ),
-    "full": Recompute(share=1.0, scores=0.0, lse=0.0, stash_stream=1.0, **_GONE),
+    "full": Recompute(
+        share=1.0, scores=0.0, lse=0.0, stash_stream=1.0, replay_frac=1.0, replay_attention_frac=1.0, **_GONE
+    ),
     "offload": Recompute(share=1.0, scores=0.0, lse=0.0, up=0.0, **_GONE),
 }
 

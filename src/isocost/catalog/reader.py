@@ -244,6 +244,14 @@ def _read_text(value: object, wanted: Field, place: str) -> dict[str, Any]:
     return {wanted.attribute: value}
 
 
+def _read_texts(value: object, wanted: Field, place: str) -> dict[str, Any]:
+    problems: list[Problem] = []
+    texts = _texts(value, place, problems)
+    if problems:
+        raise InputError(problems)
+    return {wanted.attribute: texts}
+
+
 def _read_count(value: object, wanted: Field, place: str) -> dict[str, Any]:
     if isinstance(value, bool) or not isinstance(value, int) or not wanted.least <= value <= wanted.most:
         allowed = f"a whole number from {wanted.least:.0f} to {wanted.most:.0f}"
@@ -317,6 +325,7 @@ def _read_tiers(value: object, wanted: Field, place: str) -> dict[str, Any]:
 
 _READERS: Mapping[str, Callable[[object, Field, str], dict[str, Any]]] = {
     "text": _read_text,
+    "texts": _read_texts,
     "count": _read_count,
     "flag": _read_flag,
     "choice": _read_choice,

@@ -14,6 +14,9 @@ GRADES = ("measured", "vendor", "derived", "estimate", "reported")
 TERMS = ("on_demand", "spot", "reserved_1y", "reserved_3y", "capacity_block", "quote", "owned")
 TRAINING_PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 PRECISIONS = ("fp32", "tf32", *TRAINING_PRECISIONS, "mxfp4", "int8")
+ACCELERATOR_KINDS = ("gpu", "tpu")
+PACKAGINGS = ("server", "rack")
+COOLINGS = ("air", "liquid")
 TOPOLOGIES = ("switch", "mesh", "torus-2d", "torus-3d", "bridge", "pcie", "none")
 FABRIC_KINDS = ("infiniband", "roce", "efa", "tcp", "slingshot", "dcn", "other")
 
@@ -82,6 +85,14 @@ class Accelerator:
     tdp_w: float | None = None
     sms: int | None = None  # streaming multiprocessors, compute units, TensorCores or NeuronCores
     fabric: str | None = None  # default fabric id
+    kind: str = "gpu"  # one of ACCELERATOR_KINDS
+    generation: str | None = None  # of the silicon, for which kernels are written; None: its own
+    packaging: str = "server"  # one of PACKAGINGS
+    cooling: str = "air"  # what it can do with, one of COOLINGS
+    coherent_host: bool = False  # host memory is fast enough to hold activations
+    fast_attention: str | None = None  # kernel that is faster than the older ones, of which runs were measured
+    low_precision: tuple[str, ...] = ()  # below 16 bit, of which runs were measured
+    same_link_as: str | None = None  # chip with the same scale-up link, on which it was measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ _MOST_USD_PER_J = 10.0 / 3.6e6  # 10 USD/kWh
 class Field:
     """One key of a fact table: its shape, its unit or choices, its bounds, and the attribute it fills."""
 
-    shape: str  # "text", "count", "flag", "quantity", "range", "choice" or "tiers"
+    shape: str  # "text", "texts", "count", "flag", "quantity", "range", "choice" or "tiers"
     attribute: str
     unit: str = ""
     choices: tuple[str, ...] = ()
@@ -52,8 +52,8 @@ def _count(attribute: str, least: int = 1, most: int = _MOST_GPUS, *, required: 
     return Field(shape="count", attribute=attribute, least=least, most=most, required=required)
 
 
-def _choice(attribute: str, choices: tuple[str, ...]) -> Field:
-    return Field(shape="choice", attribute=attribute, choices=choices)
+def _choice(attribute: str, choices: tuple[str, ...], *, required: bool = True) -> Field:
+    return Field(shape="choice", attribute=attribute, choices=choices, required=required)
 
 
 def _rate(kind: str, unit: str, least: float, most: float) -> Kind:
@@ -77,6 +77,14 @@ _ACCELERATOR = {
     "sms": _count("sms", required=False),
     "node": _text("node"),
     "fabric": Field(shape="text", attribute="fabric", required=False),
+    "kind": _choice("kind", records.ACCELERATOR_KINDS, required=False),
+    "generation": Field(shape="text", attribute="generation", required=False),
+    "packaging": _choice("packaging", records.PACKAGINGS, required=False),
+    "cooling": _choice("cooling", records.COOLINGS, required=False),
+    "coherent_host": Field(shape="flag", attribute="coherent_host", required=False),
+    "fast_attention": Field(shape="text", attribute="fast_attention", required=False),
+    "same_link_as": Field(shape="text", attribute="same_link_as", required=False),
+    "low_precision": Field(shape="texts", attribute="low_precision", required=False),
 }
 _NODE = {
     "name": _text("name"),

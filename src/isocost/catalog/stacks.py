@@ -6,8 +6,11 @@ import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from isocost.errors import InputError, Problem, nearest
+
+PLAIN_SCHEDULES = ("none", "1f1b", "interleaved")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,13 @@ class Recipe:
     source: str
     as_of: str
     grade: str
+    runs_on: str = "gpu"  # kind of accelerator
+    schedules: tuple[str, ...] = PLAIN_SCHEDULES  # that it ships
+    without: tuple[str, ...] = ()  # degrees that it does not have
+    usual_sharding: str = "none"
+    usual_sequence_parallel: bool = False  # where there is tensor parallelism
+    offloads: bool = False  # keeps activations in host memory where that is coherent
+    overlap_needs_compilation: bool = False  # asynchronous tensor parallelism is a pass of the compiler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,11 @@ def recipes() -> dict[str, Recipe]:
     """All shipped recipes by id."""
     text = resources.files("isocost.data").joinpath("recipes.toml").read_text("utf-8")
     rows = tomllib.loads(text)["recipe"]
-    return {row["id"]: Recipe(**{**row, "match": tuple(row["match"])}) for row in rows}
+    return {row["id"]: Recipe(**{key: _frozen(value) for key, value in row.items()}) for row in rows}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def recipe(name: str) -> Recipe:
@@ -103,12 +117,11 @@ def switched(
     )
 
 
-def recipe_of(stack: str | None, version: str | None, year: int | None, accelerator: str | None) -> Recipe | None:
-    """Return the recipe that a stack, its version and a year point to; None if the stack is not known."""
-    if stack == "maxtext":
-        return recipe("maxtext-tpu" if (accelerator or "").startswith("tpu") else "maxtext-gpu")
+def recipe_of(stack: str | None, version: str | None, year: int | None, kind: str = "gpu") -> Recipe | None:
+    """Return the recipe that a stack, its version and a year point to on a kind of accelerator; None if not known."""
     named = [r for r in recipes().values() if any((version or "").startswith(beginning) for beginning in r.match)]
     pool = named or [r for r in recipes().values() if r.stack == stack]
+    pool = [r for r in pool if r.runs_on == kind] or pool
     if not pool:
         return None
     when = year or max(r.until for r in pool)

@@ -38,10 +38,6 @@ REQUIRED = (
 )  # fmt: skip
 
 
-# Megatron: distributed optimizer; FSDP stacks shard all unless told otherwise.
-USUAL_SHARDING = {"megatron": "zero1", "torch-fsdp": "zero3", "torchtitan": "zero3"}
-
-
 def architecture_of(run: Run) -> Architecture:
     """Return the architecture a row describes; MLA ranks, which have no columns, are those of DeepSeek-V3."""
     heads, width, ffn_hidden, layers = run.heads or 1, run.head_dim or 1, run.ffn_hidden or 1, run.layers or 1
@@ -125,14 +121,14 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
         return Unsupported(reason=reason)
     acc = catalog.accelerators[run.accelerator or ""]
     run, assumed = corrected(run)
-    stack, overlap = _stack(run, assumed)
+    stack, overlap = _stack(run, acc, assumed)
     kernel = str(_fill(run, assumed, "attention_kernel", stack.attention_kernel, f"as {stack.id} runs"))
     if kernel == "flash":  # a row that names no version: the one the stack ran
         kernel = stack.attention_kernel if stack.attention_kernel not in NOT_FLASH else "flash2"
     norm = str(_fill(run, assumed, "norm_kernel", stack.norm_kernel, f"as {stack.id} runs"))
-    sharding = str(_fill(run, assumed, "sharding", USUAL_SHARDING.get(stack.stack, "none"), "usual for the stack"))
+    sharding = str(_fill(run, assumed, "sharding", stack.usual_sharding, "usual for the stack"))
     tp, pp, cp, dp = run.tp or 1, run.pp or 1, run.cp or 1, run.dp or 1
-    usual = tp > 1 and stack.since >= 2023 and stack.stack in ("megatron", "megascale")
+    usual = tp > 1 and stack.usual_sequence_parallel
     parallel = bool(_fill(run, assumed, "sequence_parallel", usual, "usual for the stack"))
     vp = run.vpp or _virtual_stages(run.layers or 1, pp, assumed)
     usual_schedule = "none" if pp == 1 else "interleaved" if vp > 1 else "1f1b"
@@ -178,15 +174,15 @@ def _fill(run: Run, assumed: dict[str, str], column: str, value: object, rule: s
     return value
 
 
-def _stack(run: Run, assumed: dict[str, str]) -> tuple[Recipe, bool]:
+def _stack(run: Run, acc: Accelerator, assumed: dict[str, str]) -> tuple[Recipe, bool]:
     """Return the stack with its switches as the run had them, and whether its tensor parallelism is asynchronous."""
-    stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, run.accelerator)
+    stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, acc.kind)
     if stack is None:
         stack = recipe("megatron-core")
         assumed["stack"] = f"{stack.id} (stack not known)"
     # Two switches that early rows of the format have in their notes only.
     notes = (run.notes or "").lower()
-    eager = False if stack.stack == "torchtitan" and "eager" in notes else None
+    eager = False if stack.compiled and "eager" in notes else None
     compiled = run.compiled if run.compiled is not None else eager
     stack = switched(
         stack, compiled=compiled, cuda_graphs=run.cuda_graphs, gradient_precision=run.gradient_precision

@@ -46,17 +46,9 @@ class Case:
         return replace(self, layout=replace(self.layout, **changes))
 
 
-# Silicon generations: kernels are written for a generation, not for a product.
-GENERATIONS = {
-    "v100": "volta", "a100": "ampere", "a800": "ampere", "a10": "ampere", "l4": "ada", "l40s": "ada",
-    "h100": "hopper", "h800": "hopper", "h200": "hopper", "h20": "hopper", "gh200": "hopper", "tpu": "tpu",
-    "b200": "blackwell", "gb200": "blackwell", "b300": "blackwell", "gb300": "blackwell",
-}  # fmt: skip
-
-
-def generation(accelerator_id: str) -> str:
-    """Silicon generation of an accelerator; its own id where no other shares it."""
-    return GENERATIONS.get(accelerator_id.split("-")[0], accelerator_id)
+def generation(chip: Accelerator) -> str:
+    """Return the silicon generation of a chip: kernels are written for one; its own id where no other shares it."""
+    return chip.generation or chip.id
 
 
 def levels_of(case: Case) -> dict[str, str]:
@@ -71,9 +63,9 @@ def levels_of(case: Case) -> dict[str, str]:
         "site": case.site,
         "user": f"{case.user}:{case.recipe.id}" if case.user else "",
         "user_chip": f"{case.user}@{chip}" if case.user else "",
-        "generation": generation(chip),
+        "generation": generation(case.accelerator),
         "attention": case.attention_kernel,
-        "attention_on": f"{case.attention_kernel}@{generation(chip)}",
+        "attention_on": f"{case.attention_kernel}@{generation(case.accelerator)}",
         "sinks": "yes" if any(block.attention_sinks for block in case.architecture.blocks) else "",
         "norm": case.norm_kernel,
         "compiled": "yes" if case.recipe.compiled else "no",

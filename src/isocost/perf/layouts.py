@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isocost.catalog.stacks import PLAIN_SCHEDULES
 from isocost.laws.pipeline import SCHEDULES
 from isocost.perf.layout import AXES, CHOICES, COUNTS, RECOMPUTES, SHARDINGS, Layout
 from isocost.workload.architecture import Architecture
@@ -88,7 +89,7 @@ def default_axes(
     gpu_counts: Iterable[int],
     fixed: Mapping[str, object] | None = None,
     *,
-    schedules: tuple[str, ...] = ("none", "1f1b", "interleaved"),
+    schedules: tuple[str, ...] = PLAIN_SCHEDULES,
     shardings: tuple[str, ...] = SHARDINGS,
 ) -> Axes:
     """Usual values of every axis for a model; ``fixed`` replaces an axis by one value."""

@@ -40,10 +40,6 @@ H100_W_PER_FLOP_S = 700.0 / 989.4e12
 STREAM_FRAC = 0.85
 
 
-# Shares of the forward, and of attention, that a recompute policy runs again; what is offloaded is kept.
-REPLAY = {"none": (0.0, 0.0), "selective": (0.0, 1.0), "offload": (0.0, 0.0), "full": (1.0, 1.0)}
-
-
 def kind_columns(block: Block) -> BlockColumns:
     """Return a kind of block as numbers."""
     return BlockColumns(
@@ -127,7 +123,7 @@ def _attention(case: Case, block: Block) -> Attention:
 def _machine(case: Case) -> Machine:
     """All of it but the attention, which depends on the block."""
     acc = case.accelerator
-    link = link_constants(acc.id, acc.scaleup_link)
+    link = link_constants(acc)
     experts = expert_constants(acc.id, case.precision, _peak(acc, case.precision), acc.hbm_bytes_per_s)
     return Machine(
         gemm=_gemm(case, case.precision),
@@ -149,12 +145,10 @@ def _machine(case: Case) -> Machine:
 
 def _stack(case: Case) -> StackColumns:
     kernel = ATTENTION_KERNELS[case.attention_kernel]
-    replay, replay_attention = REPLAY[case.layout.recompute]
-    if case.layout.recompute == "selective" and case.recipe.stack == "torchtitan":
-        replay, replay_attention = 0.5, 0.0
+    recompute = memory_recipe(case.recipe.memory).recompute(case.layout.recompute)
     return StackColumns(
-        replay_frac=replay,
-        replay_attention_frac=replay_attention,
+        replay_frac=recompute.replay_frac,
+        replay_attention_frac=recompute.replay_attention_frac,
         square_attention=kernel.square,
         score_bytes=kernel.score_bytes,
         gradient_bytes=case.recipe.gradient_bytes,

@@ -72,10 +72,6 @@ def step_times(cases: Sequence[Case], constants: Mapping[str, Constant]) -> Step
 POLICIES = ("none", "selective", "offload", "full")
 
 
-# Superchips: NVLink-C2C makes host memory fast enough to hold activations, and Megatron-Bridge's recipes use it.
-COHERENT_HOST = ("gh200", "gb200", "gb300")
-
-
 # A run is known to have fitted somehow. A source silent on recompute most often ran without: with a prior of 3 to 1 for
 # "none", it stays the likelier answer down to a probability of 1 in 4. (A plan needs a margin instead.)
 LIKELIER = 0.25
@@ -106,7 +102,7 @@ def resolve_recompute(cases: Sequence[Case], least_probability: float = LIKELIER
 
 
 def _offloads(case: Case) -> bool:
-    return case.recipe.memory == "megatron-bridge" and case.accelerator.id.startswith(COHERENT_HOST)
+    return case.recipe.offloads and case.accelerator.coherent_host
 
 
 def peak_range(case: Case) -> tuple[float, float, float]:

@@ -83,14 +83,14 @@ def resolve(scenario: Scenario, catalog: Catalog) -> Facts:
 def _stack(scenario: Scenario, chips: tuple[Accelerator, ...], own: SiteCalibration | None) -> Recipe:
     if scenario.stack is None and own is not None and len(own.stacks) == 1:
         return recipe(own.stacks[0])
-    tpus = [chip.id for chip in chips if chip.id.startswith("tpu")]
     if scenario.stack is not None:
-        wrong = [chip.id for chip in chips if (chip.id in tpus) != (scenario.stack == TPU_STACK)]
+        kind = recipe(scenario.stack).runs_on
+        wrong = [chip.id for chip in chips if chip.kind != kind]
         if wrong:
-            runs = "TPUs" if scenario.stack == TPU_STACK else "GPUs"
+            runs = f"{kind.upper()}s"
             fix = f"ask about {runs} only (--on), or leave the stack out"
             raise InputError([Problem("stack", f"does not run on {', '.join(wrong)}", scenario.stack, fix=fix)])
-    return recipe(scenario.stack or (TPU_STACK if len(tpus) == len(chips) else STACK))
+    return recipe(scenario.stack or (TPU_STACK if all(chip.kind == "tpu" for chip in chips) else STACK))
 
 
 def _refuse_foreign(own: SiteCalibration, path: str, stack: Recipe, chips: tuple[Accelerator, ...]) -> None:

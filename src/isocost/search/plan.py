@@ -26,14 +26,6 @@ from isocost.search.question import Alternative, Answer, Candidate, Question
 from isocost.search.relaxations import ways_out
 from isocost.search.site import Site, site
 
-# Schedules that a stack ships; the search proposes no other. Any may be fixed by name.
-PLAIN = ("none", "1f1b", "interleaved")
-STACK_SCHEDULES = {
-    "torchtitan": (*PLAIN, "zb-v"), "hai-llm": (*PLAIN, "dualpipe"), "torch-fsdp": ("none",), "nanogpt": ("none",),
-}  # fmt: skip
-# Degrees that a stack does not have: it is data parallel only. Any may be fixed by name.
-STACK_WITHOUT = {"torch-fsdp": ("tp", "cp"), "nanogpt": ("tp", "cp")}
-
 
 class Searcher:
     """Evaluates questions on one catalogue; layouts and their small axes are shared between options."""
@@ -73,8 +65,8 @@ class Searcher:
 
 
 def _layouts(question: Question, counts: tuple[int, ...], domain: int) -> Layouts:
-    schedules = question.schedules or STACK_SCHEDULES.get(question.recipe.stack, PLAIN)
-    fixed = dict.fromkeys(STACK_WITHOUT.get(question.recipe.stack, ()), 1) | dict(question.fixed)
+    schedules = question.schedules or question.recipe.schedules
+    fixed = dict.fromkeys(question.recipe.without, 1) | dict(question.fixed)
     axes = default_axes(question.architecture, counts, fixed, schedules=schedules)
     return legal_layouts(
         question.architecture, axes, seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1,

@@ -189,7 +189,7 @@ def _power(question: Question, chosen: Candidate, catalog: Catalog) -> Power | N
         return None
     tdp, node = chip.tdp_w, catalog.node_of(chip)
     pue = catalog.rate("pue", question.pue).median
-    draw = catalog.rate("draw", "tpu" if chip.id.startswith("tpu") else "gpu").median
+    draw = catalog.rate("draw", chip.kind).median
 
     def watts(gpus: float, site_pue: float, draw_frac: float) -> float:
         return float(
@@ -216,12 +216,12 @@ def _power(question: Question, chosen: Candidate, catalog: Catalog) -> Power | N
 
 def in_racks(chip: Accelerator) -> bool:
     """Say whether a chip comes by the rack."""
-    return chip.form.startswith("rack")
+    return chip.packaging == "rack"
 
 
 def _racks(chip: Accelerator, fact: Rate, servers: int, server_w: float, most: int) -> Racks:
     """Return the racks under one way of cooling; ``most`` is what a rack holds by its height."""
-    liquid_only = "(liquid)" in chip.form and fact.id != "liquid"
+    liquid_only = chip.cooling == "liquid" and fact.id != "liquid"
     held = 0 if liquid_only else min(most, int(fact.median // server_w))
     return Racks(
         cooling=fact.id,

@@ -117,7 +117,7 @@ class Describer:
             cliff=peak_bytes > CLIFF_FRAC * run.capacity_bytes, days_saved=saved, usd_saved=_times(saved, usd_per_day),
             expected_days_saved=expected, expected_usd_saved=_times(expected, usd_per_day), trial=trial,
             value_days=value, value_usd=_times(value, usd_per_day), effort=effort, risk=risk, risk_note=note,
-            evidence=_evidence(tuple(names.values()), generation(run.case.accelerator.id)),
+            evidence=_evidence(tuple(names.values()), generation(run.case.accelerator)),
             pairs={lever: pair_figures()[name].pairs if name in pair_figures() else 0 for lever, name in names.items()},
         )  # fmt: skip
 

@@ -17,7 +17,6 @@ from isocost.perf.layout import AXES, CHOICES, COUNTS
 from isocost.perf.layouts import Axes, Layouts, default_axes, legal_layouts
 from isocost.perf.step import StepTime
 from isocost.search.evaluator import SmallAxes, Tables, small_axes, tables
-from isocost.search.plan import PLAIN, STACK_SCHEDULES, STACK_WITHOUT
 from isocost.verbs.doctor.run import Calibrated, MeasuredRun
 from isocost.verbs.doctor.switches import BEYOND, Option, allowed, held, options
 
@@ -162,9 +161,8 @@ def _variant(
 
 def _layouts(run: MeasuredRun, within: int) -> Layouts:
     case, question = run.case, run.question
-    schedules = STACK_SCHEDULES.get(case.recipe.stack, PLAIN)
-    fixed = dict.fromkeys(STACK_WITHOUT.get(case.recipe.stack, ()), 1)
-    usual = default_axes(case.architecture, (case.gpus,), fixed, schedules=schedules)
+    fixed = dict.fromkeys(case.recipe.without, 1)
+    usual = default_axes(case.architecture, (case.gpus,), fixed, schedules=case.recipe.schedules)
     held: dict[str, Any] = {"gpus": usual.gpus}
     for name in AXES:
         if name == "dp":  # follows from the others

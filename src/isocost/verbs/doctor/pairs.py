@@ -141,7 +141,7 @@ def study(evidence: Evidence, constants: Mapping[str, Constant], noise_frac: flo
     for lever, rows in places.items():
         if rows:
             compared = [_compared(evidence, times, constants, one, two) for one, two in rows]
-            chips = Counter(generation(evidence.cases[one].accelerator.id) for one, _ in rows)
+            chips = Counter(generation(evidence.cases[one].accelerator) for one, _ in rows)
             found[lever] = _tested(np.array(compared), chips, noise_frac)
     return found
 

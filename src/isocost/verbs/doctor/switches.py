@@ -16,20 +16,14 @@ from isocost.catalog.records import peak
 from isocost.catalog.stacks import Recipe, recipes
 from isocost.laws.batch_size import tokens_at_batch
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
-from isocost.perf.case import SIXTEEN_BIT, Case, generation, levels_of
+from isocost.perf.case import SIXTEEN_BIT, Case, levels_of
 from isocost.perf.columns import Coefficients
 from isocost.perf.constants import Constant
-from isocost.search.plan import STACK_WITHOUT
 from isocost.verbs.doctor.run import MeasuredRun
 from isocost.workload.params import parameter_count
 
 # What each is bought or trained with, and so is not part of the best configuration of the run as it is.
 BEYOND: Final = ("precision", "global_batch", "fabric")
-# Kernels of which runs were measured, faster than the older ones where they run.
-ATTENTION: Final = {"hopper": ("cudnn",), "blackwell": ("cudnn",), "ampere": ("flash2",), "ada": ("flash2",)}
-LOW_PRECISION: Final = {"blackwell": ("mxfp8", "nvfp4"), "hopper": ("fp8",), "ada": ("fp8",)}
-# torchtitan writes its asynchronous tensor parallelism as passes of the compiler, and refuses it without.
-NEEDS_COMPILATION: Final = {"torchtitan": ("tp_overlap",)}
 ALL_RANKS = "over all ranks"
 
 # What a switch may move beyond its own levels; every other coefficient stays as it is for the run.
@@ -76,10 +70,10 @@ def options(run: MeasuredRun, tokens: float) -> list[Option]:
 
 def _kernels(case: Case) -> list[Option]:
     found = []
-    faster = ATTENTION.get(generation(case.accelerator.id), ())
-    for name in faster if case.attention_kernel not in (*faster, "flash3") else ():
-        words = (case.attention_kernel, name)
-        found.append(Option(lever="attention_kernel", words=words, change=_sets(attention_kernel=name)))
+    faster = case.accelerator.fast_attention
+    if faster and case.attention_kernel not in (faster, "flash3"):
+        words = (case.attention_kernel, faster)
+        found.append(Option(lever="attention_kernel", words=words, change=_sets(attention_kernel=faster)))
     if case.norm_kernel == "eager":
         found.append(Option(lever="norm_kernel", words=("eager", "fused"), change=_sets(norm_kernel="fused")))
     return found
@@ -91,7 +85,7 @@ def _stack(case: Case) -> list[Option]:
         found.append(Option(lever="compile", words=("no", "yes"), change=lambda c: _compiled(c, twin)))
     if case.recipe.gradient_bytes > 2.0:
         found.append(Option(lever="gradient_precision", words=("fp32", "bf16"), change=_bf16_gradients))
-    has_tp = case.layout.tp > 1 or "tp" not in STACK_WITHOUT.get(case.recipe.stack, ())
+    has_tp = case.layout.tp > 1 or "tp" not in case.recipe.without
     if has_tp and not case.tp_overlap and case.gpus > 1:
         found.append(Option(lever="tp_overlap", words=("no", "yes"), change=_sets(tp_overlap=True)))
     return found
@@ -117,7 +111,7 @@ def _precisions(case: Case) -> list[Option]:
         return []
     return [
         Option(lever="precision", words=(case.precision, name), change=_sets(precision=name))
-        for name in LOW_PRECISION.get(generation(case.accelerator.id), ())
+        for name in case.accelerator.low_precision
         if peak(case.accelerator, name)[0] is not None
     ]
 
@@ -169,8 +163,7 @@ def _compiled(case: Case, twin: Recipe) -> Case:
 
 def allowed(case: Case) -> bool:
     """Whether the stack runs this combination of switches."""
-    needs = NEEDS_COMPILATION.get(case.recipe.stack, ())
-    return case.recipe.compiled or not any(getattr(case, name) for name in needs)
+    return case.recipe.compiled or not (case.recipe.overlap_needs_compilation and case.tp_overlap)
 
 
 def held(run: Case, chosen: Sequence[Option], constants: Mapping[str, Constant]) -> dict[str, Constant]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, Final
 
+from isocost.catalog.stacks import PLAIN_SCHEDULES
 from isocost.perf.layout import AXES
 from isocost.render.document import Bars, Column, Table
 from isocost.search.question import Candidate, Option
@@ -120,7 +121,7 @@ def layout_cell(c: Candidate) -> str:
     x = c.layout
     words = [degrees(c), f"mbs{x.micro_batch}"]
     words += [word for word in (x.recompute, x.sharding) if word != "none"]
-    words += [x.schedule] if x.schedule not in ("none", "1f1b", "interleaved") else []
+    words += [x.schedule] if x.schedule not in PLAIN_SCHEDULES else []
     return " ".join(words)
 
 
