@@ -4,6 +4,7 @@
 # make bench      the figures of speed, printed
 # make calibrate  refit the constants and intervals from the evidence, rewrite the pages (minutes)
 # make pages      rewrite the pages and tables that are generated
+# make largest    the ten largest modules: a file is a topic, not a length
 # make clean      remove what the build made
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq  # errors only
 
-.PHONY: plan test lint bench calibrate pages clean
+.PHONY: plan test lint bench calibrate pages largest clean
 .DEFAULT_GOAL := plan
 
 plan: $(VENV)/.installed
@@ -39,6 +40,9 @@ calibrate: $(VENV)/.installed-dev
 pages: $(VENV)/.installed-dev
 	@set -e; for page in accuracy constants readme_answer glossary keys doctor answers goodput money prices; do PYTHONPATH=scripts $(BIN)/python -m pages.write_$$page; done
 	@$(BIN)/python scripts/golden_explanations.py
+
+largest:
+	@wc -l $$(git ls-files 'src/*.py') | sort -rn | sed -n 2,11p
 
 $(BIN)/python:
 	@python=; for candidate in python3.11 python3 python3.13 python3.12; do \
