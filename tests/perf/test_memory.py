@@ -47,9 +47,12 @@ def columns_of(
         policy.stage, **{f.name: values[f.name] for f in dataclasses.fields(policy.stage) if f.name in values}
     )
     return MemoryColumns(
-        kinds=of(BlockColumns), model=of(Model), split=of(ShardColumns), stage=of(StageColumns),
+        kinds=of(BlockColumns),
+        model=of(Model),
+        split=of(ShardColumns),
+        stage=of(StageColumns),
         memory=dataclasses.replace(policy, stage=stage),
-    )  # fmt: skip
+    )
 
 
 def gpt(recompute: str, *, attention: str = "fused-softmax", **degrees: float) -> BlockMemory:
@@ -57,11 +60,23 @@ def gpt(recompute: str, *, attention: str = "fused-softmax", **degrees: float) -
     stack = dataclasses.replace(memory_recipe("zero-bubble"), gradient_values=0.0)
     return block_memory(
         columns_of(
-            stack, recompute=stack.recompute(recompute), attention=attention, micro_batch=B, seq_len=S, hidden=H,
-            heads=A, kv_heads=A, head_dim=128.0, v_head_dim=128.0, ffn_hidden=4 * H, ffn_matrices=2.0, dropout=1.0,
-            layer_norm=1.0, **degrees,
+            stack,
+            recompute=stack.recompute(recompute),
+            attention=attention,
+            micro_batch=B,
+            seq_len=S,
+            hidden=H,
+            heads=A,
+            kv_heads=A,
+            head_dim=128.0,
+            v_head_dim=128.0,
+            ffn_hidden=4 * H,
+            ffn_matrices=2.0,
+            dropout=1.0,
+            layer_norm=1.0,
+            **degrees,
         )
-    )  # fmt: skip
+    )
 
 
 def llama(recompute: str, recipe: str = "torchtitan", **degrees: float) -> BlockMemory:
@@ -69,10 +84,19 @@ def llama(recompute: str, recipe: str = "torchtitan", **degrees: float) -> Block
     stack = dataclasses.replace(memory_recipe(recipe), gradient_values=0.0)
     return block_memory(
         columns_of(
-            stack, recompute=stack.recompute(recompute), seq_len=8192.0, hidden=4096.0, heads=32.0, kv_heads=8.0,
-            head_dim=128.0, v_head_dim=128.0, ffn_hidden=14336.0, ffn_matrices=3.0, **degrees,
+            stack,
+            recompute=stack.recompute(recompute),
+            seq_len=8192.0,
+            hidden=4096.0,
+            heads=32.0,
+            kv_heads=8.0,
+            head_dim=128.0,
+            v_head_dim=128.0,
+            ffn_hidden=14336.0,
+            ffn_matrices=3.0,
+            **degrees,
         )
-    )  # fmt: skip
+    )
 
 
 def test_block_without_parallelism_is_korthikanti_equation_1() -> None:
@@ -149,12 +173,27 @@ def deepseek(recompute: str = "none", quantised: bool = False, **degrees: float)
     """An expert block of DeepSeek-V3."""
     return block_memory(
         columns_of(
-            memory_recipe("megatron-core"), recompute=RECOMPUTE[recompute], attention="flash3", quantised=quantised,
-            seq_len=4096.0, hidden=7168.0, heads=128.0, kv_heads=128.0, head_dim=192.0, v_head_dim=128.0,
-            q_lora_rank=1536.0, kv_lora_rank=512.0, rope_head_dim=64.0, ffn_matrices=3.0, experts=256.0,
-            experts_topk=8.0, moe_ffn_hidden=2048.0, shared_ffn_hidden=2048.0, **degrees,
+            memory_recipe("megatron-core"),
+            recompute=RECOMPUTE[recompute],
+            attention="flash3",
+            quantised=quantised,
+            seq_len=4096.0,
+            hidden=7168.0,
+            heads=128.0,
+            kv_heads=128.0,
+            head_dim=192.0,
+            v_head_dim=128.0,
+            q_lora_rank=1536.0,
+            kv_lora_rank=512.0,
+            rope_head_dim=64.0,
+            ffn_matrices=3.0,
+            experts=256.0,
+            experts_topk=8.0,
+            moe_ffn_hidden=2048.0,
+            shared_ffn_hidden=2048.0,
+            **degrees,
         )
-    )  # fmt: skip
+    )
 
 
 def test_expert_block_of_deepseek_v3() -> None:
@@ -192,9 +231,15 @@ def stages(sharding: str = "zero1", recipe: str = "megatron-core", **changes: ob
     toy = {"saved_bytes": 1e6, "working_bytes": 3e6, "dense_params": 1e6, "expert_params": 0.0}
     block = BlockMemory(**{name: changes.pop(name, value) for name, value in toy.items()})  # type: ignore[arg-type]
     given: dict[str, object] = {
-        "seq_len": 1000.0, "hidden": 100.0, "vocab": 12800.0, "trainable_frac": 1.0,
-        "blocks_first": 10.0, "blocks_inner": 10.0, "blocks_last": 10.0, "shard_group": 8.0,
-    }  # fmt: skip
+        "seq_len": 1000.0,
+        "hidden": 100.0,
+        "vocab": 12800.0,
+        "trainable_frac": 1.0,
+        "blocks_first": 10.0,
+        "blocks_inner": 10.0,
+        "blocks_last": 10.0,
+        "shard_group": 8.0,
+    }
     return peak_memory(block, columns_of(stack, sharding=sharding, **(given | changes)))  # type: ignore[arg-type]
 
 
@@ -305,16 +350,37 @@ def measured(recipe: str, recompute: str, **values: object) -> float:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "peak_gbytes"), [("1f1b", 39.0), ("zb-h2", 70.0), ("interleaved", 48.0)],
-)  # fmt: skip
+    ("schedule", "peak_gbytes"),
+    [("1f1b", 39.0), ("zb-h2", 70.0), ("interleaved", 48.0)],
+)
 def test_zero_bubble_runs(schedule: str, peak_gbytes: float) -> None:
     """GPT 6.2B on eight stages, 3 x 1024 tokens: within 2 % of the peaks in qi2024, table 4."""
     predicted = measured(
-        "zero-bubble", "none", attention="fused-softmax", micro_batch=3.0, seq_len=1024.0, hidden=4096.0, heads=32.0,
-        kv_heads=32.0, head_dim=128.0, v_head_dim=128.0, ffn_hidden=16384.0, ffn_matrices=2.0, dropout=1.0,
-        layer_norm=1.0, vocab=51200.0, tied_embeddings=1.0, position_params=1024 * 4096.0, pp=8.0, schedule=schedule,
-        vp=4.0, micro_batches=64.0, blocks_first=3.0, blocks_inner=4.0, blocks_last=3.0,
-    )  # fmt: skip
+        "zero-bubble",
+        "none",
+        attention="fused-softmax",
+        micro_batch=3.0,
+        seq_len=1024.0,
+        hidden=4096.0,
+        heads=32.0,
+        kv_heads=32.0,
+        head_dim=128.0,
+        v_head_dim=128.0,
+        ffn_hidden=16384.0,
+        ffn_matrices=2.0,
+        dropout=1.0,
+        layer_norm=1.0,
+        vocab=51200.0,
+        tied_embeddings=1.0,
+        position_params=1024 * 4096.0,
+        pp=8.0,
+        schedule=schedule,
+        vp=4.0,
+        micro_batches=64.0,
+        blocks_first=3.0,
+        blocks_inner=4.0,
+        blocks_last=3.0,
+    )
     assert predicted == pytest.approx(peak_gbytes, rel=0.02)
 
 
@@ -330,8 +396,23 @@ def test_zero_bubble_runs(schedule: str, peak_gbytes: float) -> None:
 def test_torchtitan_runs(recipe: str, ranks: float, tokens: float, recompute: str, peak_gbytes: float) -> None:
     """Llama-3.1-8B under FSDP2: within 4 % of the published peaks (torchtitan2024)."""
     predicted = measured(
-        recipe, recompute, attention="flash2", sharding="zero3", micro_batch=tokens / 8192.0, seq_len=8192.0,
-        hidden=4096.0, heads=32.0, kv_heads=8.0, head_dim=128.0, v_head_dim=128.0, ffn_hidden=14336.0,
-        ffn_matrices=3.0, vocab=128256.0, blocks_first=32.0, blocks_inner=32.0, blocks_last=32.0, shard_group=ranks,
-    )  # fmt: skip
+        recipe,
+        recompute,
+        attention="flash2",
+        sharding="zero3",
+        micro_batch=tokens / 8192.0,
+        seq_len=8192.0,
+        hidden=4096.0,
+        heads=32.0,
+        kv_heads=8.0,
+        head_dim=128.0,
+        v_head_dim=128.0,
+        ffn_hidden=14336.0,
+        ffn_matrices=3.0,
+        vocab=128256.0,
+        blocks_first=32.0,
+        blocks_inner=32.0,
+        blocks_last=32.0,
+        shard_group=ranks,
+    )
     assert predicted == pytest.approx(peak_gbytes, rel=0.04)

@@ -18,10 +18,20 @@ CATALOG = load_catalog()
 def case(model: str = "llama-3.1-8b", chip: str = "h100-sxm5-80gb", **changes: Any) -> Case:
     """A plain case: 8 GPUs, ZeRO-1, no recompute."""
     plain = Case(
-        architecture=preset(model), kind="pretrain", accelerator=CATALOG.accelerator(chip), nic_bytes_per_s=50e9,
-        site="", recipe=recipe("megatron-core"), precision="bf16", fp8_recipe="", attention_kernel="cudnn",
-        norm_kernel="fused", seq_len=8192, global_batch_seqs=128, layout=Layout(dp=8, shard_group=8, sharding="zero1"),
-    )  # fmt: skip
+        architecture=preset(model),
+        kind="pretrain",
+        accelerator=CATALOG.accelerator(chip),
+        nic_bytes_per_s=50e9,
+        site="",
+        recipe=recipe("megatron-core"),
+        precision="bf16",
+        fp8_recipe="",
+        attention_kernel="cudnn",
+        norm_kernel="fused",
+        seq_len=8192,
+        global_batch_seqs=128,
+        layout=Layout(dp=8, shard_group=8, sharding="zero1"),
+    )
     return varied(plain, **changes)
 
 

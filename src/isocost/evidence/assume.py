@@ -33,9 +33,21 @@ class Unsupported:
 
 NOT_FLASH = ("unfused", "fused-softmax")
 REQUIRED = (
-    "accelerator", "gpus", "layers", "hidden", "heads", "head_dim", "ffn_hidden", "vocab",
-    "seq_len", "global_batch_seqs", "tp", "pp", "dp", "precision",
-)  # fmt: skip
+    "accelerator",
+    "gpus",
+    "layers",
+    "hidden",
+    "heads",
+    "head_dim",
+    "ffn_hidden",
+    "vocab",
+    "seq_len",
+    "global_batch_seqs",
+    "tp",
+    "pp",
+    "dp",
+    "precision",
+)
 
 
 def architecture_of(run: Run) -> Architecture:
@@ -99,8 +111,11 @@ def _site(run: Run) -> str:
 def assume_all(runs: Sequence[Run], catalog: Catalog) -> list[Assumed | Unsupported]:
     """Return the complete case of every run, or why there is none."""
     found = [_assume(run, catalog) for run in runs]
-    blank = {row: x for row, (run, x) in enumerate(zip(runs, found, strict=True))
-             if isinstance(x, Assumed) and run.recompute is None}  # fmt: skip
+    blank = {
+        row: x
+        for row, (run, x) in enumerate(zip(runs, found, strict=True))
+        if isinstance(x, Assumed) and run.recompute is None
+    }
     if blank:
         cases = resolve_recompute([x.case for x in blank.values()])
         for (row, x), case in zip(blank.items(), cases, strict=True):
@@ -137,17 +152,35 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
         assumed["micro_batch"] = "1 (as large models run)"
     group = int(run.shard_group) if run.shard_group and run.shard_group.isdigit() else 0
     layout = Layout(
-        tp=tp, pp=pp, vp=vp, cp=cp, ep=run.ep or 1, dp=dp, micro_batch=run.micro_batch or 1, sequence_parallel=parallel,
-        recompute=run.recompute or "none", sharding=sharding, schedule=schedule,
+        tp=tp,
+        pp=pp,
+        vp=vp,
+        cp=cp,
+        ep=run.ep or 1,
+        dp=dp,
+        micro_batch=run.micro_batch or 1,
+        sequence_parallel=parallel,
+        recompute=run.recompute or "none",
+        sharding=sharding,
+        schedule=schedule,
         shard_group=0 if group == dp * cp else group,
-    )  # fmt: skip
+    )
     case = Case(
-        architecture=architecture_of(run), kind=run.kind or "pretrain", accelerator=acc,
-        nic_bytes_per_s=_nic_bytes_per_s(run, acc, assumed), site=_site(run), recipe=stack,
-        precision=run.precision or "bf16", fp8_recipe=run.fp8_recipe or "",
-        attention_kernel=kernel if kernel in ATTENTION_KERNELS else "flash2", norm_kernel=norm,
-        seq_len=run.seq_len or 1, global_batch_seqs=run.global_batch_seqs or 1, layout=layout, tp_overlap=overlap,
-    )  # fmt: skip
+        architecture=architecture_of(run),
+        kind=run.kind or "pretrain",
+        accelerator=acc,
+        nic_bytes_per_s=_nic_bytes_per_s(run, acc, assumed),
+        site=_site(run),
+        recipe=stack,
+        precision=run.precision or "bf16",
+        fp8_recipe=run.fp8_recipe or "",
+        attention_kernel=kernel if kernel in ATTENTION_KERNELS else "flash2",
+        norm_kernel=norm,
+        seq_len=run.seq_len or 1,
+        global_batch_seqs=run.global_batch_seqs or 1,
+        layout=layout,
+        tp_overlap=overlap,
+    )
     return Assumed(case=case, assumed=assumed)
 
 
@@ -184,9 +217,7 @@ def _stack(run: Run, acc: Accelerator, assumed: dict[str, str]) -> tuple[Recipe,
     notes = (run.notes or "").lower()
     eager = False if stack.compiled and "eager" in notes else None
     compiled = run.compiled if run.compiled is not None else eager
-    stack = switched(
-        stack, compiled=compiled, cuda_graphs=run.cuda_graphs, gradient_precision=run.gradient_precision
-    )  # fmt: skip
+    stack = switched(stack, compiled=compiled, cuda_graphs=run.cuda_graphs, gradient_precision=run.gradient_precision)
     return stack, run.tp_overlap if run.tp_overlap is not None else "asynctp" in notes
 
 

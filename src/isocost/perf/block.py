@@ -134,17 +134,27 @@ def block_times(x: Columns, c: Coefficients) -> BlockTimes:
         # A phase that does not run has nothing to launch.
         wait = np.where(gpu > 0, smooth_max(gpu, host, HOST_POWER) - gpu, 0.0)
         return Phase(
-            gemm_s=whole(gemm), expert_s=whole(expert), attention_s=whole(attention), pointwise_s=whole(pointwise),
-            host_s=whole(wait), tp_s=whole(tp_s * traffic), cp_s=whole(cp_s * traffic), ep_s=whole(ep_s * traffic),
-        )  # fmt: skip
+            gemm_s=whole(gemm),
+            expert_s=whole(expert),
+            attention_s=whole(attention),
+            pointwise_s=whole(pointwise),
+            host_s=whole(wait),
+            tp_s=whole(tp_s * traffic),
+            cp_s=whole(cp_s * traffic),
+            ep_s=whole(ep_s * traffic),
+        )
 
     trained, r = model.trainable_frac, stack.replay_frac
     weight_s = trained * (wgrad + expert_s)
     f = phase(forward, expert_s, c.attention_forward * core_s + score_s, pointwise_s, host_s, 1.0)
     b = phase(
-        dgrad + trained * wgrad, (1.0 + trained) * expert_s, c.attention_backward * BACKWARD_FLOP * core_s + 1.5 *
-        score_s, c.backward_pointwise * pointwise_s, c.host_backward * host_s, 1.0,
-    )  # fmt: skip
+        dgrad + trained * wgrad,
+        (1.0 + trained) * expert_s,
+        c.attention_backward * BACKWARD_FLOP * core_s + 1.5 * score_s,
+        c.backward_pointwise * pointwise_s,
+        c.host_backward * host_s,
+        1.0,
+    )
     again = (c.attention_forward * core_s + score_s) * np.maximum(r, stack.replay_attention_frac)
     replay = phase(forward * r, expert_s * r, again, pointwise_s * r, host_s * r, r)
     head_s, end_params = _ends(x, c)
@@ -153,10 +163,17 @@ def block_times(x: Columns, c: Coefficients) -> BlockTimes:
     # A multi-token-prediction block is one more block on the last stage; ``_ends`` counts its pass through the head.
     head_s = head_s + model.mtp_blocks * (layer_forward_s + layer_backward_s)
     return BlockTimes(
-        forward=f, backward=b, weight_s=whole(weight_s), replay=replay, head_s=head_s, dense_params=whole(weights),
-        expert_params=whole(expert_params), end_params=end_params, layer_forward_s=layer_forward_s,
+        forward=f,
+        backward=b,
+        weight_s=whole(weight_s),
+        replay=replay,
+        head_s=head_s,
+        dense_params=whole(weights),
+        expert_params=whole(expert_params),
+        end_params=end_params,
+        layer_forward_s=layer_forward_s,
         layer_backward_s=layer_backward_s,
-    )  # fmt: skip
+    )
 
 
 def _experts(x: Columns, c: Coefficients) -> tuple[Num, Num, Num]:
@@ -172,14 +189,20 @@ def _experts(x: Columns, c: Coefficients) -> tuple[Num, Num, Num]:
     width = np.maximum(kinds.moe_ffn_hidden, 1.0) / split.expert_tp
     given = x.machine.experts
     rates = replace(
-        given, width_half=given.width_half + c.expert_width_half, row_bytes=given.row_bytes * c.dispatch,
+        given,
+        width_half=given.width_half + c.expert_width_half,
+        row_bytes=given.row_bytes * c.dispatch,
         token_bytes=given.token_bytes * c.dispatch,
-    )  # fmt: skip
+    )
     seconds = grouped_gemm_s(
-        tokens=tokens / lanes, rows=np.maximum(tokens * kinds.experts_topk / lanes, 1.0), experts=local,
-        hidden=model.hidden, expert_hidden=width, matrices=kinds.ffn_matrices,
+        tokens=tokens / lanes,
+        rows=np.maximum(tokens * kinds.experts_topk / lanes, 1.0),
+        experts=local,
+        hidden=model.hidden,
+        expert_hidden=width,
+        matrices=kinds.ffn_matrices,
         **coefficients(rates, of=grouped_gemm_s),
-    )  # fmt: skip
+    )
     params = routed * local * kinds.ffn_matrices * model.hidden * width
     return routed * c.expert * seconds, params, routed * kinds.ffn_matrices * kinds.experts_topk * width / lanes
 
@@ -195,11 +218,17 @@ def _attention(x: Columns, c: Coefficients) -> tuple[Num, Num]:
     # Around the context-parallel ring the kernel runs once a step: its fixed cost of a row comes cp times.
     rates = replace(machine.attention, keys_half=machine.attention.keys_half * split.cp)
     core = flash_attention_forward_s(
-        sequences=split.micro_batch, queries=model.seq_len / split.cp, keys=keys, kv_tokens=np.minimum(model.seq_len,
-        2.0 * keys), heads=kinds.heads / split.tp, kv_heads=np.maximum(kinds.kv_heads / split.tp, 1.0),
-        head_dim=kinds.head_dim, v_head_dim=kinds.v_head_dim, value_bytes=2.0,
+        sequences=split.micro_batch,
+        queries=model.seq_len / split.cp,
+        keys=keys,
+        kv_tokens=np.minimum(model.seq_len, 2.0 * keys),
+        heads=kinds.heads / split.tp,
+        kv_heads=np.maximum(kinds.kv_heads / split.tp, 1.0),
+        head_dim=kinds.head_dim,
+        v_head_dim=kinds.v_head_dim,
+        value_bytes=2.0,
         **coefficients(rates, of=flash_attention_forward_s),
-    )  # fmt: skip
+    )
     # Training kernels lose less on narrow heads than the inference kernels of the table, or more.
     core = core * np.power(c.attention_narrow, np.clip(np.log2(128.0 / kinds.head_dim), 0.0, 1.0))
     # A head that is no multiple of 8 wide falls off the tensor cores' path, as any ragged matrix does.
@@ -219,13 +248,22 @@ def _pointwise_s(x: Columns, c: Coefficients, expert_width: Num) -> Num:
     kv_heads = np.maximum(kinds.kv_heads, split.tp)
     dense_width = kinds.ffn_matrices * (kinds.ffn_hidden + kinds.shared_ffn_hidden) / split.tp
     traffic = op.pointwise_bytes(
-        tokens=tokens, hidden=model.hidden, attention_width=(kinds.heads + 2.0 * kv_heads) * kinds.head_dim / split.tp,
-        ffn_width=dense_width + expert_width, tp=split.tp, sequence_parallel=split.sequence_parallel, value_bytes=2.0,
-    )  # fmt: skip
+        tokens=tokens,
+        hidden=model.hidden,
+        attention_width=(kinds.heads + 2.0 * kv_heads) * kinds.head_dim / split.tp,
+        ffn_width=dense_width + expert_width,
+        tp=split.tp,
+        sequence_parallel=split.sequence_parallel,
+        value_bytes=2.0,
+    )
     norm = op.norm_bytes(
-        tokens=tokens, hidden=model.hidden, norms=2.0, tp=split.tp,
-        sequence_parallel=split.sequence_parallel, bytes_per_value=c.norm,
-    )  # fmt: skip
+        tokens=tokens,
+        hidden=model.hidden,
+        norms=2.0,
+        tp=split.tp,
+        sequence_parallel=split.sequence_parallel,
+        bytes_per_value=c.norm,
+    )
     return (c.pointwise * traffic + norm) / x.machine.hbm_bytes_per_s
 
 

@@ -48,10 +48,14 @@ def block_memory(x: MemoryColumns) -> BlockMemory:
         working_bytes=replayed + gradients,
         dense_params=_dense_params(x),
         expert_params=act.expert_params(
-            hidden=x.model.hidden, experts=kinds.experts, moe_ffn_hidden=kinds.moe_ffn_hidden,
-            ffn_gated=kinds.ffn_matrices - 2.0, ep=x.split.ep, expert_tp=x.split.expert_tp,
+            hidden=x.model.hidden,
+            experts=kinds.experts,
+            moe_ffn_hidden=kinds.moe_ffn_hidden,
+            ffn_gated=kinds.ffn_matrices - 2.0,
+            ep=x.split.ep,
+            expert_tp=x.split.expert_tp,
         ),
-    )  # fmt: skip
+    )
 
 
 def _stream_bytes(x: MemoryColumns) -> Num:
@@ -62,43 +66,62 @@ def _stream_bytes(x: MemoryColumns) -> Num:
     stream_bytes = norms * norm_bytes + model.dropout * p.dropout_mask_bytes
     gathered_bytes = split.sequence_parallel * p.gathered_input_bytes
     return act.residual_saved_bytes(
-        tokens=micro_batch_tokens(x), hidden=model.hidden, tp=split.tp, sequence_parallel=split.sequence_parallel,
-        input_bytes=stream_bytes - gathered_bytes, gathered_input_bytes=gathered_bytes,
+        tokens=micro_batch_tokens(x),
+        hidden=model.hidden,
+        tp=split.tp,
+        sequence_parallel=split.sequence_parallel,
+        input_bytes=stream_bytes - gathered_bytes,
+        gathered_input_bytes=gathered_bytes,
     ) + act.latent_saved_bytes(
-        tokens=micro_batch_tokens(x), q_lora_rank=kinds.q_lora_rank, kv_lora_rank=kinds.kv_lora_rank,
-        qk_rope_head_dim=kinds.rope_head_dim, latent_bytes=p.value_bytes,
-    )  # fmt: skip
+        tokens=micro_batch_tokens(x),
+        q_lora_rank=kinds.q_lora_rank,
+        kv_lora_rank=kinds.kv_lora_rank,
+        qk_rope_head_dim=kinds.rope_head_dim,
+        latent_bytes=p.value_bytes,
+    )
 
 
 def _stash_bytes(x: MemoryColumns) -> Num:
     """Return one value of stream width."""
     p = x.memory.block
     return act.residual_saved_bytes(
-        tokens=micro_batch_tokens(x), hidden=x.model.hidden, tp=x.split.tp,
-        sequence_parallel=x.split.sequence_parallel, input_bytes=p.value_bytes,
+        tokens=micro_batch_tokens(x),
+        hidden=x.model.hidden,
+        tp=x.split.tp,
+        sequence_parallel=x.split.sequence_parallel,
+        input_bytes=p.value_bytes,
         gathered_input_bytes=0.0 * p.value_bytes,
-    )  # fmt: skip
+    )
 
 
 def _qkv_bytes(x: MemoryColumns, query: Num, key: Num, value: Num, out: Num) -> Num:
     """Return these shares of query, key, value and attention output."""
     kinds, p = x.kinds, x.memory.block
     return act.qkv_saved_bytes(
-        tokens=micro_batch_tokens(x), heads=kinds.heads,
+        tokens=micro_batch_tokens(x),
+        heads=kinds.heads,
         kv_heads=np.where((kinds.kv_lora_rank > 0) | (p.expand_kv > 0), kinds.heads, kinds.kv_heads),
-        head_dim=kinds.head_dim, v_head_dim=kinds.v_head_dim, tp=x.split.tp, query_bytes=query * p.value_bytes,
-        key_bytes=key * p.value_bytes, value_bytes=value * p.value_bytes,
+        head_dim=kinds.head_dim,
+        v_head_dim=kinds.v_head_dim,
+        tp=x.split.tp,
+        query_bytes=query * p.value_bytes,
+        key_bytes=key * p.value_bytes,
+        value_bytes=value * p.value_bytes,
         out_bytes=out * (p.value_bytes + p.out_copy_bytes),
-    )  # fmt: skip
+    )
 
 
 def _score_bytes(x: MemoryColumns, scores: Num, lse: Num) -> Num:
     """Return these shares of the attention map and of its log-sum-exp."""
     p = x.memory.block
     return act.score_saved_bytes(
-        tokens=micro_batch_tokens(x), seq_len=x.model.seq_len, heads=x.kinds.heads, tp=x.split.tp,
-        score_bytes=scores * (p.score_bytes + x.model.dropout * p.score_dropout_bytes), lse_bytes=lse * p.lse_bytes,
-    )  # fmt: skip
+        tokens=micro_batch_tokens(x),
+        seq_len=x.model.seq_len,
+        heads=x.kinds.heads,
+        tp=x.split.tp,
+        score_bytes=scores * (p.score_bytes + x.model.dropout * p.score_dropout_bytes),
+        lse_bytes=lse * p.lse_bytes,
+    )
 
 
 def _ffn_bytes(x: MemoryColumns, kept_bytes: Num, routed: Num) -> Num:
@@ -106,11 +129,18 @@ def _ffn_bytes(x: MemoryColumns, kept_bytes: Num, routed: Num) -> Num:
     kinds, split, p, tokens = x.kinds, x.split, x.memory.block, micro_batch_tokens(x)
     dense = act.ffn_saved_bytes(tokens=tokens, ffn_hidden=_dense_width(x), tp=split.tp, ffn_bytes=kept_bytes)
     return dense + act.expert_saved_bytes(
-        tokens=tokens, hidden=x.model.hidden, experts=kinds.experts, experts_topk=kinds.experts_topk,
-        moe_ffn_hidden=kinds.moe_ffn_hidden, tp=split.tp, expert_tp=split.expert_tp, imbalance=p.imbalance,
-        routed_bytes=routed * (p.routed_values * p.value_bytes - p.input_saving_bytes), ffn_bytes=kept_bytes,
+        tokens=tokens,
+        hidden=x.model.hidden,
+        experts=kinds.experts,
+        experts_topk=kinds.experts_topk,
+        moe_ffn_hidden=kinds.moe_ffn_hidden,
+        tp=split.tp,
+        expert_tp=split.expert_tp,
+        imbalance=p.imbalance,
+        routed_bytes=routed * (p.routed_values * p.value_bytes - p.input_saving_bytes),
+        ffn_bytes=kept_bytes,
         router_bytes=routed * ROUTER_BYTES,
-    )  # fmt: skip
+    )
 
 
 def _dense_width(x: MemoryColumns) -> Num:
@@ -121,10 +151,16 @@ def _dense_params(x: MemoryColumns) -> Num:
     """Return the parameters of a block on a rank but for its routed experts; norms are held whole by every tp rank."""
     kinds, hidden, tp = x.kinds, x.model.hidden, x.split.tp
     attention = act.attention_params(
-        hidden=hidden, heads=kinds.heads, kv_heads=kinds.kv_heads, head_dim=kinds.head_dim,
-        v_head_dim=kinds.v_head_dim, q_lora_rank=kinds.q_lora_rank, kv_lora_rank=kinds.kv_lora_rank,
-        qk_rope_head_dim=kinds.rope_head_dim, tp=tp,
-    )  # fmt: skip
+        hidden=hidden,
+        heads=kinds.heads,
+        kv_heads=kinds.kv_heads,
+        head_dim=kinds.head_dim,
+        v_head_dim=kinds.v_head_dim,
+        q_lora_rank=kinds.q_lora_rank,
+        kv_lora_rank=kinds.kv_lora_rank,
+        qk_rope_head_dim=kinds.rope_head_dim,
+        tp=tp,
+    )
     ffn = act.ffn_params(hidden=hidden, ffn_hidden=_dense_width(x), ffn_gated=kinds.ffn_matrices - 2.0, tp=tp)
     norms = 2.0 * hidden * (1.0 + x.model.layer_norm)  # two; a LayerNorm has a bias beside its weight
     return attention + ffn + hidden * kinds.experts + norms

@@ -38,22 +38,32 @@ def group_of(members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) 
         stride=stride,
         nic_bytes_per_s=nic_bytes_per_s,
         bandwidth_bytes_per_s=group_bandwidth_bytes_per_s(
-            members=members, stride=stride, domain=machine.domain,
-            link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
+            members=members,
+            stride=stride,
+            domain=machine.domain,
+            link_bytes_per_s=machine.link_bytes_per_s,
+            nic_bytes_per_s=nic_bytes_per_s,
         ),
         latency_s=group_latency_s(
-            members=members, stride=stride, domain=machine.domain,
-            link_latency_s=machine.link_latency_s, nic_latency_s=machine.nic_latency_s,
+            members=members,
+            stride=stride,
+            domain=machine.domain,
+            link_latency_s=machine.link_latency_s,
+            nic_latency_s=machine.nic_latency_s,
         ),
-    )  # fmt: skip
+    )
 
 
 def _ring_s(payload_bytes: Num, over: Group, machine: Machine) -> Num:
     return ring_all_gather_s(
-        payload_bytes=payload_bytes, members=over.members, start_s=machine.start_s,
-        half_size_bytes=machine.half_size_bytes, local_copy=machine.local_copy,
-        bandwidth_bytes_per_s=over.bandwidth_bytes_per_s, latency_s=over.latency_s,
-    )  # fmt: skip
+        payload_bytes=payload_bytes,
+        members=over.members,
+        start_s=machine.start_s,
+        half_size_bytes=machine.half_size_bytes,
+        local_copy=machine.local_copy,
+        bandwidth_bytes_per_s=over.bandwidth_bytes_per_s,
+        latency_s=over.latency_s,
+    )
 
 
 # Seconds of one pass of a buffer through a group: an all-gather, or a reduce-scatter. A further algorithm is one more
@@ -74,17 +84,23 @@ def gather_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, ni
 def exchange_s(payload_bytes: Num, members: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
     """Return the time of an all-to-all in which every rank sends ``payload_bytes`` in total."""
     return all_to_all_tiered_s(
-        payload_bytes=payload_bytes, members=members,
+        payload_bytes=payload_bytes,
+        members=members,
         members_per_domain=members_per_domain(members=members, stride=stride, domain=machine.domain),
-        link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
-        latency_s=machine.link_latency_s, start_s=machine.start_s,
-    )  # fmt: skip
+        link_bytes_per_s=machine.link_bytes_per_s,
+        nic_bytes_per_s=nic_bytes_per_s,
+        latency_s=machine.link_latency_s,
+        start_s=machine.start_s,
+    )
 
 
 def send_s(payload_bytes: Num, stride: Num, machine: Machine, nic_bytes_per_s: Num) -> Num:
     """Return the time of one message to the rank ``stride`` away."""
     bandwidth = group_bandwidth_bytes_per_s(
-        members=2.0, stride=stride, domain=machine.domain,
-        link_bytes_per_s=machine.link_bytes_per_s, nic_bytes_per_s=nic_bytes_per_s,
-    )  # fmt: skip
+        members=2.0,
+        stride=stride,
+        domain=machine.domain,
+        link_bytes_per_s=machine.link_bytes_per_s,
+        nic_bytes_per_s=nic_bytes_per_s,
+    )
     return p2p_s(payload_bytes=payload_bytes, bandwidth_bytes_per_s=bandwidth, latency_s=machine.nic_latency_s)

@@ -97,116 +97,11 @@ def _held(x: MemoryColumns, rank: Num) -> Num:
     """Return the micro-batches in flight on a rank of the pipeline."""
     stage = x.stage
     return in_flight(
-        stage=rank, pp=stage.pp, vp=stage.vp, micro_batches=stage.micro_batches,
+        stage=rank,
+        pp=stage.pp,
+        vp=stage.vp,
+        micro_batches=stage.micro_batches,
         **coefficients(stage.schedule, of=in_flight),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _End:
-    """What a stage holds for the embedding, the head or both."""
-
-    params: Num
-    gather_bytes: Num  # where the ends are sharded and gathered: units of their own
-    saved_bytes: Num  # per micro-batch in flight
-    loss_bytes: Num
-
-
-_NO_END = _End(params=0.0, gather_bytes=0.0, saved_bytes=0.0, loss_bytes=0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ends:
-    """The ends on the first and on the last stage."""
-
-    first: _End
-    last: _End
-
-
-def _ends(x: MemoryColumns) -> _Ends:
-    """Return which end of the model lies where: one stage has both, and so has the first of a folded pipeline."""
-    model, split, stage, p = x.model, x.split, x.stage, x.memory.stage
-    tokens, sequence_parallel = micro_batch_tokens(x), split.sequence_parallel
-    alone = np.where(stage.pp > 1, 0.0, 1.0)
-    head_first = np.where(stage.pp > 1, stage.schedule.folded, 1.0)
-    head_last = 1.0 - stage.schedule.folded * (1.0 - alone)
-    embedding = states.embedding_params(
-        vocab=model.vocab, pad_multiple=p.pad_multiple, hidden=model.hidden, tp=split.tp
-    )  # fmt: skip
-    loss_bytes = states.loss_bytes(
-        tokens=tokens, vocab=model.vocab, tp=split.tp, logits_sharded=p.logits_sharded, logit_bytes=p.logit_bytes,
-        shard_logit_bytes=p.shard_logit_bytes,
-    )  # fmt: skip
-    gather_bytes = states.gather_bytes(
-        unit_params=embedding * p.sharded_weights, gathered_bytes=p.gathered_weight_bytes,
-        shard_group=stage.shard_group,
-    )  # fmt: skip
-    head_bytes = residual_saved_bytes(
-        tokens=tokens, hidden=model.hidden, tp=split.tp, sequence_parallel=sequence_parallel,
-        input_bytes=p.head_norm_bytes - sequence_parallel * p.gathered_head_bytes,
-        gathered_input_bytes=sequence_parallel * p.gathered_head_bytes,
-    )  # fmt: skip
-    mask_bytes = _stream(x) * model.dropout * p.dropout_mask_bytes / 2.0  # one behind the embedding; a block has two
-    return _Ends(
-        first=_End(
-            params=embedding * (1.0 + head_first * (1.0 - model.tied_embeddings)) + model.position_params,
-            gather_bytes=gather_bytes,
-            saved_bytes=mask_bytes + head_first * head_bytes,
-            loss_bytes=head_first * loss_bytes,
-        ),
-        last=_End(
-            params=embedding * (head_last + alone * (1.0 - model.tied_embeddings)) + alone * model.position_params,
-            gather_bytes=gather_bytes,
-            saved_bytes=head_last * head_bytes + alone * mask_bytes,
-            loss_bytes=head_last * loss_bytes,
-        ),
-    )
-
-
-def _stream(x: MemoryColumns) -> Num:
-    """Return the values of the residual stream on a rank."""
-    return micro_batch_tokens(x) * x.model.hidden / np.where(x.split.sequence_parallel > 0, x.split.tp, 1.0)
-
-
-def _rates(block: BlockMemory, x: MemoryColumns) -> _Rates:
-    model, split, stage, p = x.model, x.split, x.stage, x.memory.stage
-    several = 1.0 - np.where(stage.pp > 1, 0.0, 1.0)
-    # The ranks that share states, in groups that hold the same experts.
-    expert_group = np.maximum(stage.shard_group * split.tp / (split.ep * split.expert_tp), 1.0)
-    return _Rates(
-        block=block,
-        output_bytes=_stream(x) * p.stage_output_bytes * several,
-        buffer_bytes=p.buffer_values * p.value_bytes * micro_batch_tokens(x) * model.hidden
-        * np.where(split.tp > 1, 1.0, 0.0),
-        copies=stage.schedule.model_copies,
-        blocks_gathered=p.gathered_blocks,
-        dense=_per_param(stage.shard_group, x),
-        expert=_per_param(expert_group, x),
-        allocator=p.allocator_factor,
-    )  # fmt: skip
-
-
-def _per_param(group: Num, x: MemoryColumns) -> _PerParam:
-    """Return what is held of a parameter whose states are shared by a group of ranks."""
-    p, trained = x.memory.stage, x.model.trainable_frac  # frozen weights (LoRA) have neither gradients nor states
-    weights, gradients, optimizer, step = (
-        states.sharded_bytes(params=1.0, state_bytes=part, sharded=sharded, shard_group=group)
-        for part, sharded in (
-            (p.weight_bytes, p.sharded_weights),
-            (p.gradient_bytes * trained, p.sharded_gradients),
-            (p.optimizer_bytes * trained, p.sharded_optimizer),
-            (p.step_bytes * trained, p.sharded_optimizer),
-        )
-    )
-    gathered_bytes = p.gathered_weight_bytes + p.gathered_gradient_bytes
-    gather = states.gather_bytes(unit_params=p.sharded_weights, gathered_bytes=gathered_bytes, shard_group=group)
-    return _PerParam(
-        weights=weights,
-        gradients=gradients,
-        optimizer=optimizer,
-        step=step,
-        gather=gather,
-        state=weights + gradients + optimizer,
     )
 
 
@@ -248,12 +143,134 @@ class _Stage:
     total: Num
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _End:
+    """What a stage holds for the embedding, the head or both."""
+
+    params: Num
+    gather_bytes: Num  # where the ends are sharded and gathered: units of their own
+    saved_bytes: Num  # per micro-batch in flight
+    loss_bytes: Num
+
+
+_NO_END = _End(params=0.0, gather_bytes=0.0, saved_bytes=0.0, loss_bytes=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ends:
+    """The ends on the first and on the last stage."""
+
+    first: _End
+    last: _End
+
+
+def _ends(x: MemoryColumns) -> _Ends:
+    """Return which end of the model lies where: one stage has both, and so has the first of a folded pipeline."""
+    model, split, stage, p = x.model, x.split, x.stage, x.memory.stage
+    tokens, sequence_parallel = micro_batch_tokens(x), split.sequence_parallel
+    alone = np.where(stage.pp > 1, 0.0, 1.0)
+    head_first = np.where(stage.pp > 1, stage.schedule.folded, 1.0)
+    head_last = 1.0 - stage.schedule.folded * (1.0 - alone)
+    embedding = states.embedding_params(
+        vocab=model.vocab, pad_multiple=p.pad_multiple, hidden=model.hidden, tp=split.tp
+    )
+    loss_bytes = states.loss_bytes(
+        tokens=tokens,
+        vocab=model.vocab,
+        tp=split.tp,
+        logits_sharded=p.logits_sharded,
+        logit_bytes=p.logit_bytes,
+        shard_logit_bytes=p.shard_logit_bytes,
+    )
+    gather_bytes = states.gather_bytes(
+        unit_params=embedding * p.sharded_weights,
+        gathered_bytes=p.gathered_weight_bytes,
+        shard_group=stage.shard_group,
+    )
+    head_bytes = residual_saved_bytes(
+        tokens=tokens,
+        hidden=model.hidden,
+        tp=split.tp,
+        sequence_parallel=sequence_parallel,
+        input_bytes=p.head_norm_bytes - sequence_parallel * p.gathered_head_bytes,
+        gathered_input_bytes=sequence_parallel * p.gathered_head_bytes,
+    )
+    mask_bytes = _stream(x) * model.dropout * p.dropout_mask_bytes / 2.0  # one behind the embedding; a block has two
+    return _Ends(
+        first=_End(
+            params=embedding * (1.0 + head_first * (1.0 - model.tied_embeddings)) + model.position_params,
+            gather_bytes=gather_bytes,
+            saved_bytes=mask_bytes + head_first * head_bytes,
+            loss_bytes=head_first * loss_bytes,
+        ),
+        last=_End(
+            params=embedding * (head_last + alone * (1.0 - model.tied_embeddings)) + alone * model.position_params,
+            gather_bytes=gather_bytes,
+            saved_bytes=head_last * head_bytes + alone * mask_bytes,
+            loss_bytes=head_last * loss_bytes,
+        ),
+    )
+
+
+def _stream(x: MemoryColumns) -> Num:
+    """Return the values of the residual stream on a rank."""
+    return micro_batch_tokens(x) * x.model.hidden / np.where(x.split.sequence_parallel > 0, x.split.tp, 1.0)
+
+
+def _rates(block: BlockMemory, x: MemoryColumns) -> _Rates:
+    model, split, stage, p = x.model, x.split, x.stage, x.memory.stage
+    several = 1.0 - np.where(stage.pp > 1, 0.0, 1.0)
+    # The ranks that share states, in groups that hold the same experts.
+    expert_group = np.maximum(stage.shard_group * split.tp / (split.ep * split.expert_tp), 1.0)
+    return _Rates(
+        block=block,
+        output_bytes=_stream(x) * p.stage_output_bytes * several,
+        buffer_bytes=p.buffer_values
+        * p.value_bytes
+        * micro_batch_tokens(x)
+        * model.hidden
+        * np.where(split.tp > 1, 1.0, 0.0),
+        copies=stage.schedule.model_copies,
+        blocks_gathered=p.gathered_blocks,
+        dense=_per_param(stage.shard_group, x),
+        expert=_per_param(expert_group, x),
+        allocator=p.allocator_factor,
+    )
+
+
+def _per_param(group: Num, x: MemoryColumns) -> _PerParam:
+    """Return what is held of a parameter whose states are shared by a group of ranks."""
+    p, trained = x.memory.stage, x.model.trainable_frac  # frozen weights (LoRA) have neither gradients nor states
+    weights, gradients, optimizer, step = (
+        states.sharded_bytes(params=1.0, state_bytes=part, sharded=sharded, shard_group=group)
+        for part, sharded in (
+            (p.weight_bytes, p.sharded_weights),
+            (p.gradient_bytes * trained, p.sharded_gradients),
+            (p.optimizer_bytes * trained, p.sharded_optimizer),
+            (p.step_bytes * trained, p.sharded_optimizer),
+        )
+    )
+    gathered_bytes = p.gathered_weight_bytes + p.gathered_gradient_bytes
+    gather = states.gather_bytes(unit_params=p.sharded_weights, gathered_bytes=gathered_bytes, shard_group=group)
+    return _PerParam(
+        weights=weights,
+        gradients=gradients,
+        optimizer=optimizer,
+        step=step,
+        gather=gather,
+        state=weights + gradients + optimizer,
+    )
+
+
 def _stage(rate: _Rates, layers: Num, in_flight: Num, end: _End) -> _Stage:
     block = rate.block
     held = stage_activation_bytes(
-        in_flight=in_flight, layers=layers, saved_bytes=block.saved_bytes, ends_bytes=end.saved_bytes,
+        in_flight=in_flight,
+        layers=layers,
+        saved_bytes=block.saved_bytes,
+        ends_bytes=end.saved_bytes,
         stage_output_bytes=rate.output_bytes,
-    )  # fmt: skip
+    )
     blocks = rate.copies * layers
     gathered = np.minimum(rate.blocks_gathered, blocks)
     dense = blocks * block.dense_params + end.params

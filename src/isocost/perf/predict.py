@@ -45,9 +45,14 @@ def predict(
     memory = memory_of(cases, definitions)
     peak = np.broadcast_to(memory.total, step_s.shape)
     return Prediction(
-        step=step, step_s=step_s, low_s=step_s * low, high_s=step_s * high,
-        memory=memory, peak_bytes=peak, fits_probability=fit_probability(cases),
-    )  # fmt: skip
+        step=step,
+        step_s=step_s,
+        low_s=step_s * low,
+        high_s=step_s * high,
+        memory=memory,
+        peak_bytes=peak,
+        fits_probability=fit_probability(cases),
+    )
 
 
 def step_of(x: Columns, c: Coefficients) -> StepTime:

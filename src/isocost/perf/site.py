@@ -183,9 +183,12 @@ def user_index(
     place = {key: i for i, key in enumerate(order)}
     sd = [USER[key.split("|")[0]][1] * strength * (KNOWN_STACK if _known(key, constants) else 1.0) for key in order]
     return Index(
-        names=order, prior=np.zeros(len(order)), sd=np.array(sd), fixed=fixed,
+        names=order,
+        prior=np.zeros(len(order)),
+        sd=np.array(sd),
+        fixed=fixed,
         uses={name: np.array([[place.get(key, len(order)) for key in keys[name]]]) for name in USER},
-    )  # fmt: skip
+    )
 
 
 def _known(key: str, constants: Mapping[str, Constant]) -> bool:

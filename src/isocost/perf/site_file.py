@@ -32,8 +32,14 @@ _HEAD: Final = """\
 _FIX: Final = "make one with: isocost calibrate my_runs.csv -o my_site.toml"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _SCALARS: Final[Mapping[str, type]] = {
-    "name": str, "created_from": str, "base": str, "rows": int, "layouts": int, "strength": float, "spread": float,
-}  # fmt: skip
+    "name": str,
+    "created_from": str,
+    "base": str,
+    "rows": int,
+    "layouts": int,
+    "strength": float,
+    "spread": float,
+}
 _PAIRS: Final = ("before", "after", "left_out")
 
 
@@ -53,9 +59,18 @@ def _as_tables(calibration: SiteCalibration) -> dict[str, object]:
     low, high = c.band
     errors = {name: found for name in _PAIRS if (found := getattr(c, name)) is not None}
     return {
-        "schema_version": SCHEMA_VERSION, "kind": KIND, "name": c.name, "created_from": c.created_from,
-        "rows": c.row_count, "layouts": c.layout_count, "stacks": c.stacks, "chips": c.chips, "base": c.base,
-        "strength": _rounded(c.strength), "spread": _rounded(c.spread), "notes": c.notes,
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "name": c.name,
+        "created_from": c.created_from,
+        "rows": c.row_count,
+        "layouts": c.layout_count,
+        "stacks": c.stacks,
+        "chips": c.chips,
+        "base": c.base,
+        "strength": _rounded(c.strength),
+        "spread": _rounded(c.spread),
+        "notes": c.notes,
         "band": {"low": _rounded(low), "high": _rounded(high)},
         "errors": {
             name: {"median_frac": _rounded(found.median_frac), "mean_frac": _rounded(found.mean_frac)}
@@ -63,13 +78,16 @@ def _as_tables(calibration: SiteCalibration) -> dict[str, object]:
         },
         "constant": {
             name: {
-                "value": _rounded(constant.value), "prior": _rounded(constant.prior), "sd": _rounded(constant.sd),
-                "posterior_sd": _rounded(constant.posterior_sd), "rows": constant.rows,
+                "value": _rounded(constant.value),
+                "prior": _rounded(constant.prior),
+                "sd": _rounded(constant.sd),
+                "posterior_sd": _rounded(constant.posterior_sd),
+                "rows": constant.rows,
                 "covariance": [_rounded(x, 9) + 0.0 for x in row],  # no negative zeros
             }
             for row, (name, constant) in zip(c.covariance, c.constants.items(), strict=True)
         },
-    }  # fmt: skip
+    }
 
 
 def _rounded(value: float, digits: int = 6) -> float:
@@ -139,12 +157,23 @@ def load_calibration(path: str | Path) -> SiteCalibration:
     if problems or band is None or errors["before"] is None or errors["after"] is None:
         raise InputError(problems)
     return SiteCalibration(
-        name=scalars["name"], created_from=scalars["created_from"], base=scalars["base"], row_count=scalars["rows"],
-        layout_count=scalars["layouts"], strength=scalars["strength"], spread=scalars["spread"],
-        stacks=lists["stacks"], chips=lists["chips"], notes=lists["notes"], band=(band["low"], band["high"]),
-        before=errors["before"], after=errors["after"], left_out=errors["left_out"], constants=constants,
+        name=scalars["name"],
+        created_from=scalars["created_from"],
+        base=scalars["base"],
+        row_count=scalars["rows"],
+        layout_count=scalars["layouts"],
+        strength=scalars["strength"],
+        spread=scalars["spread"],
+        stacks=lists["stacks"],
+        chips=lists["chips"],
+        notes=lists["notes"],
+        band=(band["low"], band["high"]),
+        before=errors["before"],
+        after=errors["after"],
+        left_out=errors["left_out"],
+        constants=constants,
         covariance=covariance,
-    )  # fmt: skip
+    )
 
 
 def _tables(file: Path, place: str) -> dict[str, Any]:
@@ -241,9 +270,12 @@ def _constants(
             if values[key] <= 0
         ]
         constants[name] = Constant(
-            value=values["value"], prior=values["prior"], sd=values["sd"], posterior_sd=values["posterior_sd"],
+            value=values["value"],
+            prior=values["prior"],
+            sd=values["sd"],
+            posterior_sd=values["posterior_sd"],
             rows=int(values["rows"]),
-        )  # fmt: skip
+        )
         rows.append(entry.get("covariance"))
     return constants, rows
 

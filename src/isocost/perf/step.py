@@ -57,13 +57,17 @@ def step_time(block: BlockTimes, x: Columns, c: Coefficients) -> StepTime:
     stage_s = np.maximum(middle_s, last_s)
 
     bubble = pipeline_bubble_s(
-        micro_batches=m, pp=stage.pp, vp=stage.vp,
-        slowest_forward_s=paced * forward_s, slowest_backward_weight_s=paced * block.weight_s,
+        micro_batches=m,
+        pp=stage.pp,
+        vp=stage.vp,
+        slowest_forward_s=paced * forward_s,
+        slowest_backward_weight_s=paced * block.weight_s,
         slowest_backward_input_s=stage_s - paced * (forward_s + block.weight_s),
-        sum_forward_s=forward_s, sum_backward_weight_s=block.weight_s,
+        sum_forward_s=forward_s,
+        sum_backward_weight_s=block.weight_s,
         sum_backward_input_s=blocks_s + block.head_s - forward_s - block.weight_s,
         **coefficients(stage.schedule, of=pipeline_bubble_s),
-    )  # fmt: skip
+    )
 
     dense = block.dense_params * paced + block.end_params
     experts = block.expert_params * paced
@@ -119,9 +123,13 @@ def _pipeline_s(x: Columns, c: Coefficients) -> Num:
     sent_bytes = 2.0 * micro_batch_tokens(x) * x.model.hidden / split.tp
     send = send_s(sent_bytes, split.tp * split.cp * stage.dp, x.machine, _nic(x, c))
     return p2p_exposed_s(
-        micro_batches=stage.micro_batches, pp=stage.pp, vp=stage.vp, p2p_s=send, blocking_frac=c.pp_exposed,
+        micro_batches=stage.micro_batches,
+        pp=stage.pp,
+        vp=stage.vp,
+        p2p_s=send,
+        blocking_frac=c.pp_exposed,
         **coefficients(stage.schedule, of=p2p_exposed_s),
-    )  # fmt: skip
+    )
 
 
 def _nic(x: Columns, c: Coefficients) -> Num:

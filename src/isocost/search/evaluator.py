@@ -119,12 +119,23 @@ def base_case(question: Question, option: Option, precision: str, nic: float) ->
     recipe = question.recipe
     user = question.calibration.name if question.calibration else ""
     return Case(
-        architecture=question.architecture, kind=question.kind, accelerator=option.accelerator, nic_bytes_per_s=nic,
-        nic_latency_s=option.fabric.tiers[0].latency_s, site="", user=user, recipe=recipe, precision=precision,
-        fp8_recipe="", attention_kernel=question.attention_kernel or recipe.attention_kernel,
-        norm_kernel=question.norm_kernel or recipe.norm_kernel, tp_overlap=question.tp_overlap,
-        seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1, layout=Layout(),
-    )  # fmt: skip
+        architecture=question.architecture,
+        kind=question.kind,
+        accelerator=option.accelerator,
+        nic_bytes_per_s=nic,
+        nic_latency_s=option.fabric.tiers[0].latency_s,
+        site="",
+        user=user,
+        recipe=recipe,
+        precision=precision,
+        fp8_recipe="",
+        attention_kernel=question.attention_kernel or recipe.attention_kernel,
+        norm_kernel=question.norm_kernel or recipe.norm_kernel,
+        tp_overlap=question.tp_overlap,
+        seq_len=question.seq_len,
+        global_batch_seqs=question.global_batch_seqs or 1,
+        layout=Layout(),
+    )
 
 
 def _numbers(record: T) -> T:
@@ -207,12 +218,18 @@ def tables(case: Case, option: Option, layouts: Layouts, axes: SmallAxes, consta
     held = replace(held, model=model, split=split, memory=replace(held.memory, block=kept))
     c = Coefficients(**coefficients_of(case, dict(constants)))
     return Tables(
-        option=option, case=case, layouts=layouts, axes=axes, coefficients=c, step=one, held=held,
+        option=option,
+        case=case,
+        layouts=layouts,
+        axes=axes,
+        coefficients=c,
+        step=one,
+        held=held,
         capacity_bytes=capacity_bytes(option.accelerator.memory_bytes),
         peaks=Gather(_PeakSide(peak=block_peak(held), split=split), size),
         blocks=Gather(_BlockSide(times=block_times(one, c), split=split, stack=stack), size),
         stages=Gather(_stages(case, layouts, axes.stages), len(axes.stages["pp"])),
-    )  # fmt: skip
+    )
 
 
 def _split(blocks: Mapping[str, Ints]) -> ShardColumns:
@@ -237,9 +254,18 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     first, inner, last = stage_blocks(layers, pp, vp, schedule.folded)
     return _StageSide(
         stage=StageColumns(
-            pp=pp, vp=vp, blocks_fullest=fullest, blocks_with_head=with_head, blocks_first=first, blocks_inner=inner,
-            blocks_last=last, schedule=schedule, sharding=sharding,
-            dp=1.0, micro_batches=1.0, shard_group=1.0,  # filled in on the layout axis
+            pp=pp,
+            vp=vp,
+            blocks_fullest=fullest,
+            blocks_with_head=with_head,
+            blocks_first=first,
+            blocks_inner=inner,
+            blocks_last=last,
+            schedule=schedule,
+            sharding=sharding,
+            dp=1.0,
+            micro_batches=1.0,
+            shard_group=1.0,  # filled in on the layout axis
         ),
         policy=Gather(policies, len(shardings)).take(sharded),
-    )  # fmt: skip
+    )
