@@ -7,6 +7,9 @@ python scripts/golden_explanations.py
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 from pathlib import Path
 
 import isocost
@@ -30,6 +33,8 @@ def explained(scenario: Path) -> str:
 
 
 if __name__ == "__main__":
+    os.environ.pop("COLUMNS", None)
     GOLDEN.mkdir(exist_ok=True)
-    for scenario in scenarios():
-        (GOLDEN / f"{scenario.stem}.txt").write_text(explained(scenario), encoding="utf-8")
+    with contextlib.redirect_stdout(io.StringIO()):  # lines are whole, as where there is no screen
+        for scenario in scenarios():
+            (GOLDEN / f"{scenario.stem}.txt").write_text(explained(scenario), encoding="utf-8")

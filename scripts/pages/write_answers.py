@@ -51,5 +51,6 @@ def with_output(text: str) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("NO_COLOR", "1")
+    os.environ.pop("COLUMNS", None)  # of the terminal: pages have a width of their own
     for page in PAGES:
         page.write_text(with_output(page.read_text(encoding="utf-8")), encoding="utf-8")

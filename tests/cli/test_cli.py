@@ -23,8 +23,8 @@ EDGES = ROOT / "tests" / "edges"
 SNAPSHOT = runpy.run_path(str(EDGES / "snapshot.py"))
 EXPECTED: dict[str, Any] = json.loads((EDGES / "snapshots.json").read_text(encoding="utf-8"))
 VERBS = (
-    "plan", "estimate", "explain", "compare", "goodput", "tco", "program", "frontier", "fleet", "doctor", "calibrate",
-    "validate", "model", "catalog", "scaling",
+    "plan", "estimate", "show", "explain", "compare", "goodput", "tco", "program", "frontier", "fleet", "doctor",
+    "calibrate", "validate", "model", "catalog", "scaling",
 )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 def test_colour_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first line is bold on a terminal, and plain with NO_COLOR, on a dumb terminal, in a pipe, and in JSON."""
+    """The sentence is bold on a terminal, and plain with NO_COLOR, on a dumb terminal, in a pipe, and in JSON."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -219,6 +219,8 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch
     assert output.bold_lead("answer\nrest") == "answer\nrest"
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert output.bold_lead("answer\nrest") == "\033[1manswer\033[0m\nrest"
+    assert output.bold_lead("a long\nanswer\n\nrest\n") == "\033[1ma long\nanswer\033[0m\n\nrest\n"
+    assert output.bold_lead("id\n--\nx\n") == "\033[1mid\033[0m\n--\nx\n"
     assert output.bold_lead("{\n}") == "{\n}"
     monkeypatch.setenv("NO_COLOR", "1")
     assert output.bold_lead("answer\nrest") == "answer\nrest"

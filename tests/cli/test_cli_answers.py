@@ -23,7 +23,7 @@ def small() -> dict[str, Any]:
 
 def test_the_answer_comes_in_the_order_of_a_readers_questions(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence, the frontier with the chosen row marked, days and bill, the other choices, why, assumptions."""
-    assert run(["plan", *SMALL]) == 0
+    assert run(["plan", *SMALL, "--show", "all"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("64 x H100 SXM5 80GB at $")
     first, *sections = [part.partition("\n")[0] for part in text.split("\n\n")]
@@ -80,7 +80,7 @@ def test_the_answer_says_how_sure_it_is(small: dict[str, Any], capsys: pytest.Ca
     assert sure["rows"] > 1000
     assert (sure["memory_recipe_assumed"], sure["missed_at_the_far_end"]) == (False, [])
     tight = f"{small['chosen']['run_s'] * 1.01 / 3600:.4f} h"
-    assert run(["plan", *SMALL, "--deadline", tight]) == 0
+    assert run(["plan", *SMALL, "--deadline", tight, "--show", "certainty"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "How sure class: new site (the machines and their network are not among those measured)" in text
     assert "deadline: met as predicted, missed at the far end" in text
@@ -131,12 +131,12 @@ def test_estimate_is_for_the_layout_given(capsys: pytest.CaptureFixture[str]) ->
     ids=["deadline", "budget", "memory", "illegal", "prime"],
 )
 def test_infeasible_is_an_answer(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 4, a first line that says why and names the nearest way out, and the rest of the report."""
+    """Exit code 4, a first line that says why and names the nearest way out, and where the rest is."""
     assert run(arguments) == 4
     text = capsys.readouterr().out
     assert text.startswith(("No plan: ", "No estimate: "))
     assert said in text.partition("\n")[0]
-    assert "Not modelled" in text
+    assert "\n\nmore: --show with any of " in text
 
 
 def test_infeasible_says_so_on_the_terminal_when_the_answer_goes_elsewhere(

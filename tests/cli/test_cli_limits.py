@@ -42,15 +42,15 @@ def test_an_estimate_is_judged_by_its_limits() -> None:
         }  # fmt: skip
         assert values["inputs"]["deadline_s"] == pytest.approx(middle[0], rel=1e-12)
         assert {**values["chosen"], "limit": ""} == {**free.to_dict()["chosen"], "limit": ""}
-        text = found.table()
+        text = found.table(show="limits")
         assert "Limits of the scenario (an estimate is judged by them, not chosen)" in text
         assert f"kW: {'holds' if holds else 'does not hold'}, " in text
-    assert "Limits of the scenario" not in free.table()
+    assert "Limits of the scenario" not in free.table(show="all")
 
 
 def test_limits_of_an_estimate_are_flags_too(capsys: pytest.CaptureFixture[str]) -> None:
     """Flags of limits are judged as keys of a scenario are; a layout that misses them is still an answer."""
-    assert run(["estimate", *FLAGS, "--deadline", "1 h", "--budget", "1 USD"]) == 0
+    assert run(["estimate", *FLAGS, "--deadline", "1 h", "--budget", "1 USD", "--show", "limits"]) == 0
     text = capsys.readouterr().out
     assert "deadline of 60 min: kept with a chance of 0%, " in text
     assert "budget of $1.00: kept with a chance of 0%, " in text
@@ -135,4 +135,4 @@ def test_one_is_no_plural(capsys: pytest.CaptureFixture[str]) -> None:
     assert [counted(n, "GPU") for n in (0, 1, 2, 2048)] == ["0 GPUs", "1 GPU", "2 GPUs", "2,048 GPUs"]
     one = isocost.plan(model="gpt2", tokens="1 B", on="h100-sxm5-80gb", gpus=1)
     assert ": 1 GPU for " in isocost.explain(one, "cost").lead
-    assert "1 GPUs" not in one.table()
+    assert "1 GPUs" not in one.table(show="all")

@@ -128,7 +128,7 @@ def test_a_run_on_one_server_needs_no_fabric() -> None:
     """On 8 GPUs of one node there is nothing to send over a network, and the report says so."""
     plan, found = needs(model="llama-3.1-8b", gpus=8, tokens="1 B")
     assert (found.fabric_bytes_per_s, found.fabrics, found.leanest) == (None, (), None)
-    assert "fabric: none, the run stays on one scale-up link" in plan.table()
+    assert "fabric: none, the run stays on one scale-up link" in plan.table(show="site")
 
 
 def test_what_is_printed_is_what_json_has(large: tuple[Plan, Needs]) -> None:
@@ -139,6 +139,6 @@ def test_what_is_printed_is_what_json_has(large: tuple[Plan, Needs]) -> None:
     assert values["fabric"]["leanest"] == list(found.leanest.fabrics)
     assert values["fabric"]["needed_bytes_per_s_per_gpu"] == found.fabric_bytes_per_s
     assert [r["racks"] for r in values["power"]["racks"]] == [64, 22, 16, 16]
-    text = plan.table()
+    text = plan.table(show="site")
     assert "What it needs: network, storage, power and cooling" in text
     assert f"{8 * found.leanest.bytes_per_s / 1e9:,.0f} Gb/s a GPU is the leanest" in text

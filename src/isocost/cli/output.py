@@ -56,7 +56,7 @@ def bold_lead(text: str) -> str:
     if text.startswith(("{", "[", "<", "|")):
         return text
     first, *rest = text.split("\n")
-    while rest and rest[0] and not rest[0].startswith((" ", "-")):
+    while "" in rest[:-1] and rest[0] and not rest[0].startswith((" ", "-")):
         first += "\n" + rest.pop(0)
     return "\n".join([f"\033[1m{first}\033[0m", *rest])
 

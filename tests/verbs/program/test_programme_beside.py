@@ -69,7 +69,7 @@ def test_a_salary_may_have_a_spread() -> None:
 def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Plan and tco print it beside the bill, and the JSON of a plan has its lines; without a price there is none."""
     given = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--seq-len", "8192", "--gpus", "64", "--on"]
-    assert run(["plan", *given, "h100-sxm5-80gb"]) == 0
+    assert run(["plan", *given, "h100-sxm5-80gb", "--show", "program"]) == 0
     assert "Beside this bill: the whole programme around the run" in capsys.readouterr().out
     assert run(["plan", *given, "h100-sxm5-80gb", "--format", "json"]) == 0
     values = json.loads(capsys.readouterr().out)["programme"]
