@@ -19,6 +19,7 @@ import numpy as np
 from isocost.catalog import load_catalog
 from isocost.forecast import Conditions, Run, outlook_of
 from isocost.reliability import Facility, from_plan, goodput, simulate
+from isocost.units import HOUR_S
 
 MOST_S = 2.0
 MOST_FORECAST_S = 1.0
@@ -42,7 +43,8 @@ def forecasting() -> float:
     """Seconds of the forecast of a plan of 16,384 GPUs."""
     run = Run(
         chip="h100-sxm5-80gb", gpus=16384.0, gpus_per_node=8.0, step_s=5.44, steps=929_833.0, tokens=15.6e12,
-        params=405e9, band=(0.8, 1.3), term="on_demand", price_usd_per_s=(2 / 3600, 3 / 3600, 6 / 3600), tdp_w=700.0,
+        params=405e9, band=(0.8, 1.3), term="on_demand",
+        price_usd_per_s=(2 / HOUR_S, 3 / HOUR_S, 6 / HOUR_S), tdp_w=700.0,
     )  # fmt: skip
     conditions, catalog = Conditions(facility=Facility(support="expert", standby="warm")), load_catalog()
     return seconds(lambda: outlook_of(run, conditions, catalog))

@@ -24,12 +24,12 @@ from isocost.perf.layouts import default_axes, legal_layouts
 from isocost.search import Option, Question, plan
 from isocost.search import chunks as evaluation
 from isocost.search.evaluator import base_case, nic_bytes_per_s, small_axes, tables
+from isocost.units import DAY_S
 from isocost.workload.presets import preset
 
 LAYOUTS_PER_S = 1e6
 PEAK_BYTES = 2e9
 PLAN_S = 3.0
-DAY_S = 86400.0
 PLAN_ACCELERATORS = ("h100-sxm5-80gb", "h200-sxm-141gb", "b200-sxm-180gb")
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from isocost.catalog.reliability import load_reliability
 from isocost.laws import failures, stragglers
-from isocost.reliability.causes import DAY_S, rate_prior
+from isocost.reliability.causes import rate_prior
 from isocost.reliability.defaults import from_plan
 from isocost.reliability.facility import Facility
 from isocost.reliability.monte_carlo import Simulated, simulate
 from isocost.stats.gamma import Gamma
+from isocost.units import DAY_S, HOUR_S
 
 RUNS = 4000
 _RSC1 = 6.5e-3 / DAY_S  # hardware-attributed, per node-second
@@ -151,7 +152,7 @@ def _same(value: object) -> Quantiles:
 
 def _projected_h(nodes: float) -> Quantiles:
     rate = failures.stops_per_s(nodes=nodes, node_failures_per_s=_RSC1)
-    return _same(np.asarray(failures.mean_time_to_failure_s(failures_per_s=rate)) / 3600.0)
+    return _same(np.asarray(failures.mean_time_to_failure_s(failures_per_s=rate)) / HOUR_S)
 
 
 def _linear(nodes: float, recovery_s: float, interval_s: float, save_s: float, rate: float = _RSC1) -> Quantiles:
@@ -193,10 +194,10 @@ PREDICTIONS: Mapping[str, Callable[[], Quantiles]] = {
     "rsc1_mttf_16384": lambda: _projected_h(2048),
     "rsc1_mttf_131072": lambda: _projected_h(16384),
     "rsc1_ettr_5min": lambda: _linear(2000, 300, 300, 0),
-    "rsc1_ettr_60min": lambda: _linear(2000, 300, 3600, 0),
+    "rsc1_ettr_60min": lambda: _linear(2000, 300, HOUR_S, 0),
     "rsc1_ettr_12k": lambda: _linear(1500, 300, 411, 10),
     "rsc1_ettr_12k_rate1": lambda: _linear(1500, 300, 2569, 60, 1e-3 / DAY_S),
-    "rsc1_ettr_2048_4096": lambda: _effective(3072, 14, ("rsc1",), _EXPERT, 70e9, interval_s=3600.0),
+    "rsc1_ettr_2048_4096": lambda: _effective(3072, 14, ("rsc1",), _EXPERT, 70e9, interval_s=HOUR_S),
     "rsc2like_100k": lambda: _linear(12500, 120, 120, 5, 2.34e-3 / DAY_S),
     "megascale_ettr": lambda: _effective(10000, 28, (), _EXPERT, 175e9),
     "byterobust_1000gpu": lambda: _per_wall(
@@ -216,7 +217,7 @@ PREDICTIONS: Mapping[str, Callable[[], Quantiles]] = {
     "airesim_llama3_10min": lambda: _no_lost_work(2048, 3.789e-3, 600.0),
     "airesim_rsc1_35min": lambda: _no_lost_work(2000, 6.5e-3, 2100.0),
     "netcap_llama3": lambda: _renewal(_MTTF_RSC1_16K_S, 420.0, 496.0, 20.0),
-    "mleng_lesson_1024": lambda: _renewal(7.9 * 3600.0, 1080.0, 1431.0, 36.0),
+    "mleng_lesson_1024": lambda: _renewal(7.9 * HOUR_S, 1080.0, 1431.0, 36.0),
 }
 
 # Why a case is not predicted, or lies outside; what is inside needs no excuse.

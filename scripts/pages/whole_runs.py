@@ -17,9 +17,9 @@ from isocost.catalog.prices import distribution_of
 from isocost.catalog.records import Rate, rates_by_precision
 from isocost.catalog.store import Catalog
 from isocost.errors import DataError, InputError, Problem
-from isocost.money.check import HOUR_S
 from isocost.money.work import dense_training_flop, training_accelerator_s
 from isocost.stats.distributions import SplitLognormal, draw, interval
+from isocost.units import HOUR_S
 
 _NUMBERS = ("params_b", "active_params_b", "tokens_b", "gpus", "gpu_hours", "days", "energy_mwh", "co2_t", "usd")
 _COLUMNS = ("model", "accelerator", "notes", "source", "verified", *_NUMBERS)

@@ -12,7 +12,7 @@ from typing import Any
 import isocost
 from isocost.errors import InputError
 from isocost.forecast import Outlook
-from isocost.units import show
+from isocost.units import HOUR_S, show
 from pages.whole_runs import Estimate as Hours
 from pages.whole_runs import PublishedRun, compare_runs, read_published, read_reasons
 
@@ -89,7 +89,7 @@ def hours_of(o: Outlook | None) -> Hours | None:
     if o is None:
         return None
     q = o.quantiles()["gpu_hours"]
-    return Hours(low_s=3600 * q["p05"], median_s=3600 * q["p50"], high_s=3600 * q["p95"])
+    return Hours(low_s=HOUR_S * q["p05"], median_s=HOUR_S * q["p50"], high_s=HOUR_S * q["p95"])
 
 
 def forecasts(runs: list[PublishedRun], outlooks: Mapping[str, Outlook | None]) -> str:
@@ -115,7 +115,7 @@ def _line(name: str, chip: str, gpus: int, o: Outlook) -> str:
         low, middle, high = (show(q["cost_usd"][end], "USD") for end in ("p05", "p50", "p95"))
         bill = f"{middle} ({low} to {high})"
         low, middle, high = (
-            f"{3600 * end:.2f}" for end in (offer.low_usd_per_s, offer.median_usd_per_s, offer.high_usd_per_s)
+            f"{HOUR_S * end:.2f}" for end in (offer.low_usd_per_s, offer.median_usd_per_s, offer.high_usd_per_s)
         )
         price = f"${middle} ({low} to {high}), {offer.fact.as_of}"
     return f"| {name} | {gpus:,} x {chip} | {days} | {bill} | {price} | {q['goodput_frac']['p50']:.0%} |"
@@ -129,9 +129,9 @@ def beside(runs: list[PublishedRun]) -> str:
         found = None if layout is None else hours_of(forecast(run, **layout))
         if layout is None or found is None or run.gpu_hours is None:
             continue
-        low, middle, high = (f"{float(f'{s / 3600:.3g}'):,.0f}" for s in (found.low_s, found.median_s, found.high_s))
+        low, middle, high = (f"{float(f'{s / HOUR_S:.3g}'):,.0f}" for s in (found.low_s, found.median_s, found.high_s))
         words = ", ".join(f"{name} {size}" for name, size in layout.items())
-        ratio = found.median_s / 3600 / run.gpu_hours
+        ratio = found.median_s / HOUR_S / run.gpu_hours
         lines.append(f"| {run.model} | {words} | {middle} | {low} to {high} | {ratio:.2f} |")
     return BESIDE + "\n".join(lines) + "\n" + ENOUGH
 

@@ -20,32 +20,34 @@ _WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _COUNTED = _DECIMAL | _WORDS | {"K": 1e3, "B": 1e9, "bn": 1e9, "": 1.0}  # money and tokens: 2.5 B is billions
 _NONE = {"": 1.0}
 _FRACTIONS = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9}
-_MINUTE, _HOUR, _DAY, _YEAR = 60.0, 3600.0, 86400.0, 31557600.0  # the year of 365.25 days
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
+YEAR_S = 365.25 * DAY_S
+GIB = 1 << 30
 
 # spelling -> (base unit, factor to it, prefixes it takes)
 _UNITS: dict[str, tuple[str, float, Mapping[str, float]]] = {
     **dict.fromkeys(("B", "byte", "bytes"), ("B", 1.0, _DECIMAL | _BINARY)),
     **dict.fromkeys(("b", "bit", "bits"), ("B", 1 / 8, _DECIMAL | _BINARY)),
     **dict.fromkeys(("s", "sec", "second", "seconds"), ("s", 1.0, _FRACTIONS)),
-    **dict.fromkeys(("min", "minute", "minutes"), ("s", _MINUTE, _NONE)),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("s", _HOUR, _NONE)),
-    **dict.fromkeys(("d", "day", "days"), ("s", _DAY, _NONE)),
-    **dict.fromkeys(("wk", "week", "weeks"), ("s", 7 * _DAY, _NONE)),
-    **dict.fromkeys(("month", "months", "mo"), ("s", _YEAR / 12, _NONE)),
-    **dict.fromkeys(("y", "yr", "year", "years"), ("s", _YEAR, _NONE)),
+    **dict.fromkeys(("min", "minute", "minutes"), ("s", MINUTE_S, _NONE)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("s", HOUR_S, _NONE)),
+    **dict.fromkeys(("d", "day", "days"), ("s", DAY_S, _NONE)),
+    **dict.fromkeys(("wk", "week", "weeks"), ("s", 7 * DAY_S, _NONE)),
+    **dict.fromkeys(("month", "months", "mo"), ("s", YEAR_S / 12, _NONE)),
+    **dict.fromkeys(("y", "yr", "year", "years"), ("s", YEAR_S, _NONE)),
     **dict.fromkeys(("flop", "flops", "FLOP", "FLOPs"), ("flop", 1.0, _DECIMAL)),
     "FLOPS": ("flop/s", 1.0, _DECIMAL),
     "Bps": ("B/s", 1.0, _DECIMAL),
     "bps": ("B/s", 1 / 8, _DECIMAL),
     **dict.fromkeys(("W", "watt", "watts"), ("W", 1.0, _DECIMAL)),
     **dict.fromkeys(("J", "joule", "joules"), ("J", 1.0, _DECIMAL)),
-    "Wh": ("J", _HOUR, _DECIMAL),
+    "Wh": ("J", HOUR_S, _DECIMAL),
     "g": ("kg", 1e-3, {"": 1.0, "k": 1e3}),
     **dict.fromkeys(("tonne", "tonnes"), ("kg", 1e3, _NONE)),
     **dict.fromkeys(("USD", "usd", "$"), ("USD", 1.0, _COUNTED)),
     **dict.fromkeys(("token", "tokens", "tok"), ("token", 1.0, _COUNTED)),
     **dict.fromkeys(("gpu", "gpus", "GPU", "GPUs"), ("1", 1.0, _NONE)),
-    **dict.fromkeys(("gpuh", "GPUh", "gpuhour", "GPUhour", "gpuhr", "GPUhr"), ("s", _HOUR, _NONE)),  # "USD/GPU-hour"
+    **dict.fromkeys(("gpuh", "GPUh", "gpuhour", "GPUhour", "gpuhr", "GPUhr"), ("s", HOUR_S, _NONE)),  # "USD/GPU-hour"
     "%": ("1", 0.01, _NONE),
     "1": ("1", 1.0, _NONE),
     "ratio": ("1", 1.0, _NONE),
@@ -241,12 +243,12 @@ def show(x: float, unit: str, digits: int = 3) -> str:
 
 _MONEY = {
     "USD": (1.0, ""),
-    "USD/s": (_HOUR, "/h"),
-    "USD/J": (1e3 * _HOUR, "/kWh"),
+    "USD/s": (HOUR_S, "/h"),
+    "USD/J": (1e3 * HOUR_S, "/kWh"),
     "USD/W": (1.0, "/W"),
-    "USD/W/s": (1e3 * _YEAR / 12, "/kW/month"),
+    "USD/W/s": (1e3 * YEAR_S / 12, "/kW/month"),
     "USD/B": (1e9, "/GB"),
-    "USD/B/s": (1e9 * _YEAR / 12, "/GB/month"),
+    "USD/B/s": (1e9 * YEAR_S / 12, "/GB/month"),
 }
 
 
@@ -270,13 +272,13 @@ def _steps(unit: str) -> tuple[tuple[str, float], ...]:
     if unit == "B":
         return (("B", 1.0), *((f"{prefix}B", size) for prefix, size in _BINARY.items()))
     if unit == "s":
-        return (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", _MINUTE), ("h", _HOUR), ("d", _DAY))
+        return (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", MINUTE_S), ("h", HOUR_S), ("d", DAY_S))
     if unit == "J":
-        return (("J", 1.0), ("kJ", 1e3), *((f"{prefix}Wh", _HOUR * _DECIMAL[prefix]) for prefix in "kMGT"))
+        return (("J", 1.0), ("kJ", 1e3), *((f"{prefix}Wh", HOUR_S * _DECIMAL[prefix]) for prefix in "kMGT"))
     if unit == "kg":
         return (("kg", 1.0), ("tonnes", 1e3))
     if unit == "kg/J":
-        return (("g/kWh", 1e-3 / (1e3 * _HOUR)),)
+        return (("g/kWh", 1e-3 / (1e3 * HOUR_S)),)
     if unit == "token":
         return (("", 1.0), ("k", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12))
     top, per, below = unit.partition("/")

@@ -16,10 +16,9 @@ from isocost.catalog.prices import (
 )
 from isocost.catalog.schema import RATE_KINDS
 from isocost.errors import InputError
-from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.stats.distributions import Fixed, Pert, SplitLognormal, draw, interval, tornado
-from isocost.units import parse
+from isocost.units import DAY_S, HOUR_S, YEAR_S, parse
 
 CATALOG = load_catalog()
 

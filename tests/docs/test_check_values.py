@@ -7,10 +7,10 @@ import pytest
 import isocost
 from isocost.laws.scaling import SERVE_FLOP, TRAIN_FLOP, lifetime_flop, train_6nd_flop
 from isocost.money.energy import EnergyInputs, energy_use
+from isocost.units import HOUR_S
 
 GPT3 = isocost.load_model("gpt3-175b")
 GPT3_TOKENS = 300e9  # brown2020, table 2.1
-HOUR_S = 3600.0
 KWH_J = 3.6e6
 
 

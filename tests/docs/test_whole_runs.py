@@ -9,8 +9,8 @@ from pages.whole_runs import Estimate, PublishedRun, compare_runs, generic_estim
 
 from isocost.catalog import load_catalog
 from isocost.errors import DataError, InputError, Problem
-from isocost.money.check import HOUR_S
 from isocost.money.work import dense_training_flop, training_accelerator_s
+from isocost.units import HOUR_S
 
 EVIDENCE = Path(__file__).parents[2] / "evidence"
 RUNS = read_published(EVIDENCE / "run_costs.csv")

@@ -15,9 +15,9 @@ from isocost.errors import InputError
 from isocost.forecast import Conditions, Run, evaluate, inputs_of, outlook_of
 from isocost.forecast.run import planned
 from isocost.forecast.spot import CALM, CONTENDED, SPOT_FACTS, spot_facts
-from isocost.money.check import HOUR_S
 from isocost.reliability.closed_form import goodput
 from isocost.reliability.spot import spot, wait_s_of_availability
+from isocost.units import HOUR_S
 
 CATALOG = load_catalog()
 FIRM = Run(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isocost.laws import checkpoint, failures, storage, stragglers
+from isocost.units import DAY_S
 
-DAY_S = 86400.0
 RSC1 = 6.5e-3 / DAY_S
 
 

@@ -13,9 +13,9 @@ from isocost.catalog import load_catalog
 from isocost.catalog.prices import region
 from isocost.errors import InputError
 from isocost.money.bill import Bill, BillInputs, bill
-from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.energy import EnergyInputs, carbon_kg, embodied_kg, energy_use
 from isocost.money.terms import Terms, committed_s, spot_break_even_goodput, terms_of
+from isocost.units import DAY_S, HOUR_S, YEAR_S
 
 TWO_USD = 2.0 / HOUR_S
 CATALOG = load_catalog()

@@ -20,9 +20,9 @@ from isocost.money.breakeven import (
     premium,
     saved_frac,
 )
-from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import owned_cost
 from isocost.money.wait import WaitInputs, future_price_usd_per_s, wait_or_train
+from isocost.units import DAY_S, HOUR_S, YEAR_S
 
 OWNED = owned_inputs(load_catalog(), "h100-sxm5-80gb", utilisation_frac=0.85)
 YEARS = np.array([1.0, 2.0, 3.0, 5.0])

@@ -30,8 +30,8 @@ from isocost.reliability.facility import (
 from isocost.reliability.spares import short_frac, spares_needed
 from isocost.reliability.spot import spot, wait_s_of_availability
 from isocost.stats.gamma import Gamma, fit_gamma, lower_gamma
+from isocost.units import DAY_S
 
-DAY_S = 86400.0
 PLAN: dict[str, Any] = {
     "gpus": 16384, "gpus_per_node": 8, "step_s": 10.0, "tokens": 400_000 * 16e6, "tokens_per_step": 16e6,
     "state_bytes": 5.3e12,

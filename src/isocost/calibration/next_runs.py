@@ -20,6 +20,7 @@ from isocost.perf.case import Case
 from isocost.perf.constants import Constant
 from isocost.perf.predict import fit_probability, step_times
 from isocost.perf.site import NINETY, SiteCalibration
+from isocost.units import HOUR_S
 from isocost.workload.architecture import Architecture
 
 Array = NDArray[np.float64]
@@ -64,7 +65,7 @@ def next_runs(
     slopes, covariance = calibration.linear(cases, constants)
     names = calibration.names(cases, constants)
     seconds = np.asarray(step_times(cases, calibration.merged(constants)).total_s)[1:]
-    gpu_hours = np.array([case.gpus for case in tried]) * (SETUP_S + STEPS * seconds) / 3600.0
+    gpu_hours = np.array([case.gpus for case in tried]) * (SETUP_S + STEPS * seconds) / HOUR_S
     goal, runs = slopes[0], slopes[1:]
     now = _half_width(goal, covariance, calibration.spread)
     found: list[Proposal] = []

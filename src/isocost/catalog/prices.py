@@ -9,9 +9,9 @@ from typing import Any
 from isocost.catalog.records import Fact, Offer, Rate
 from isocost.catalog.store import Catalog
 from isocost.errors import InputError, Problem, nearest
-from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs
 from isocost.stats.distributions import Distribution, Fixed, Pert, SplitLognormal
+from isocost.units import DAY_S, HOUR_S, YEAR_S
 
 COLOCATION, BUILD = "colocation", "build"
 _BOUNDED = ("share", "draw", "interest", "lifetime", "pue")  # kinds of facts that lie between two bounds

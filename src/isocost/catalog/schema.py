@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from isocost.catalog import records
+from isocost.units import HOUR_S, YEAR_S
 
-_HOUR_S = 3600.0
-_MOST_USD_PER_S = 1000.0 / _HOUR_S  # 1,000 USD per GPU-hour: fifty times any listed price is a slip of units
+_MOST_USD_PER_S = 1000.0 / HOUR_S  # 1,000 USD per GPU-hour: fifty times any listed price is a slip of units
 _MOST_GPUS = 1_000_000
 _MOST_USD_PER_J = 10.0 / 3.6e6  # 10 USD/kWh
 
@@ -113,15 +113,14 @@ _SOURCE = {
     "note": Field(shape="text", attribute="note", required=False),
 }
 
-_YEAR_S = 31_557_600.0
 # What is not a price by the hour: kind -> (unit, least, most). A value outside is a slip of units.
 _COST_KINDS = {
     "server": ("USD", 100.0, 1e6),  # an accelerator with its share of the server
     "share": ("1", 0.0, 1.0),
     "interest": ("1", 0.0, 1.0),  # a year
     "trend": ("ratio", 0.01, 100.0),  # a year on, over now
-    "lifetime": ("s", 0.1 * _YEAR_S, 100 * _YEAR_S),
-    "commitment": ("s", 1.0, 10 * _YEAR_S),
+    "lifetime": ("s", 0.1 * YEAR_S, 100 * YEAR_S),
+    "commitment": ("s", 1.0, 10 * YEAR_S),
     "limit": ("ratio", 1.0, 1e6),  # of what can be bought at once
     "colocation": ("USD/W/s", 0.0, 1e-6),  # 2,600 USD/kW/month
     "build": ("USD/W", 0.1, 1e3),

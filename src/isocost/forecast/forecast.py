@@ -10,9 +10,9 @@ import numpy as np
 from isocost.catalog.store import Catalog
 from isocost.forecast.conditions import Conditions
 from isocost.forecast.run import Evaluated, Run, endless, evaluate, inputs_of, planned
-from isocost.money.check import DAY_S, HOUR_S
 from isocost.money.terms import SPOT
 from isocost.stats.distributions import Bar, Distribution, Row, draw, probability, tornado
+from isocost.units import DAY_S, HOUR_S
 
 SHARES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 _MIDDLE = (0.45, 0.55)  # draws that stand for a run in the middle

@@ -15,12 +15,12 @@ from isocost.money.bill import share_of_capital, staff_usd
 from isocost.scaling.optimum import Interval, interval
 from isocost.scaling.store import shipped_tables
 from isocost.stats.distributions import Distribution, Fixed, SplitLognormal
+from isocost.units import YEAR_S
 
 Array = NDArray[np.float64]
 SHARE, GPU_HOURS, FLOP, USD = "share", "gpu_hours", "flop", "usd"
 UNITS: Final = (SHARE, GPU_HOURS, FLOP, USD)
 DRAWS: Final = 4000
-HOUR_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +153,6 @@ def programme(
     )
     share = None if raised_usd is None else interval(share_of_capital(bill_usd=total, raised_usd=raised_usd))
     return Programme(lines=lines, total_usd=interval(total), mean_usd=mean, share_of_capital=share)
-
-
-YEAR_S: Final = 31557600.0  # of 365.25 days
 
 
 def _check(main: MainRun, items: Sequence[Item], staff: Staff | None, raised_usd: float | None) -> None:

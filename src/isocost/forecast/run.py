@@ -24,13 +24,14 @@ from isocost.money.energy import EnergyInputs, energy_use
 from isocost.money.terms import OWNED, SPOT, terms_of
 from isocost.num import Num
 from isocost.reliability.buckets import BUCKETS, GoodputBreakdown
-from isocost.reliability.causes import DAY_S, Draws, rate_prior
+from isocost.reliability.causes import Draws, rate_prior
 from isocost.reliability.closed_form import goodput
 from isocost.reliability.defaults import Planned, from_plan
 from isocost.reliability.inputs import GoodputInputs
 from isocost.reliability.monte_carlo import simulate
 from isocost.stats.distributions import Distribution, Fixed, Row, SplitLognormal
 from isocost.stats.gamma import Gamma
+from isocost.units import DAY_S
 
 FAILURES = "failures per node-day"
 # Facts of cost: the input, and kind and id in the catalogue.

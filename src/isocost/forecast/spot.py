@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from isocost.catalog.reliability import Spread, load_reliability
-from isocost.money.check import HOUR_S
 from isocost.num import Num
 from isocost.reliability.closed_form import best_interval_s
 from isocost.reliability.inputs import GoodputInputs
 from isocost.reliability.spot import preemption
+from isocost.units import HOUR_S
 
 CALM: Final = "calm"
 CONTENDED: Final = "contended"

@@ -6,6 +6,7 @@ import numpy as np
 
 from isocost.num import Num
 from isocost.term import term
+from isocost.units import GIB
 
 USABLE_FRAC = 0.99  # of the marketed GB, read as 2**30: the driver keeps about 1 % (A100 80 GB: 79.15 GiB visible)
 FIT_SIGMA = 0.09  # spread of log(measured / predicted) peak of runs whose recipe is known
@@ -65,4 +66,4 @@ def usable_bytes(*, marketed_bytes: Num, usable_frac: Num) -> Num:
 
     Source: hagemann2023 (out-of-memory labels of A100 80 GB).
     """
-    return marketed_bytes * (2.0**30 / 1e9) * usable_frac
+    return marketed_bytes * (GIB / 1e9) * usable_frac

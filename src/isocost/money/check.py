@@ -10,10 +10,6 @@ import numpy as np
 
 from isocost.errors import InputError, Problem
 
-YEAR_S = 31_557_600.0  # 365.25 days
-HOUR_S = 3600.0
-DAY_S = 86_400.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:

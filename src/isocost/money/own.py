@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.money.check import FRACTION, NOT_NEGATIVE, POSITIVE, USED, YEAR_S, Bound, problems_of, refuse
+from isocost.money.check import FRACTION, NOT_NEGATIVE, POSITIVE, USED, Bound, problems_of, refuse
 from isocost.num import Num
 from isocost.term import term
+from isocost.units import YEAR_S
 
 # Below any rate of interest, and large enough that years times it stays a normal number.
 _NO_INTEREST_FRAC = 1e-150

@@ -13,9 +13,10 @@ from types import MappingProxyType
 import numpy as np
 
 from isocost.errors import Problem, nearest
-from isocost.money.check import DAY_S, FRACTION, NOT_NEGATIVE, YEAR_S, problems_of, refuse
+from isocost.money.check import FRACTION, NOT_NEGATIVE, problems_of, refuse
 from isocost.num import Num, safe_div
 from isocost.term import term
+from isocost.units import DAY_S, YEAR_S
 
 ON_DEMAND, SPOT, RESERVED_1Y, RESERVED_3Y = "on_demand", "spot", "reserved_1y", "reserved_3y"
 CAPACITY_BLOCK, QUOTE, OWNED = "capacity_block", "quote", "owned"

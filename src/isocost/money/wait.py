@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocost.errors import Problem
-from isocost.money.check import NOT_NEGATIVE, POSITIVE, YEAR_S, problems_of, refuse
+from isocost.money.check import NOT_NEGATIVE, POSITIVE, problems_of, refuse
 from isocost.num import Num
 from isocost.term import term
+from isocost.units import YEAR_S
 
 
 @term(unit="USD/s", source="definition", domain={"yearly_ratio": (0.5, 2.0), "years": (0.0, 3.0)})

@@ -15,8 +15,8 @@ from isocost.reliability.facility import Facility
 from isocost.reliability.inputs import Cause
 from isocost.reliability.spares import spares_needed, wait_for_repair_s
 from isocost.stats.gamma import Gamma, fit_gamma
+from isocost.units import DAY_S
 
-DAY_S = 86400.0
 _Z90 = 1.2815515655446004
 _USUAL_GPUS_PER_NODE = 8.0  # of the nodes behind the published rates
 _NODES_OF_REQUEUE = 128.0  # of the measured scheduling time

@@ -14,10 +14,11 @@ from isocost.errors import InputError, Problem
 from isocost.laws import checkpoint, failures, storage, stragglers
 from isocost.num import Num
 from isocost.reliability import closed_form as engine
-from isocost.reliability.causes import DAY_S, Cluster, Draws, causes_of, rate_prior, sigma
+from isocost.reliability.causes import Cluster, Draws, causes_of, rate_prior, sigma
 from isocost.reliability.facility import Facility, clock_frac, outages_per_s
 from isocost.reliability.inputs import GoodputInputs
 from isocost.stats.gamma import Gamma
+from isocost.units import DAY_S
 
 SAVES = ("synchronous", "asynchronous", "in-memory")
 _MONTH_S = 30.0 * DAY_S

@@ -15,9 +15,9 @@ from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem, nearest
 from isocost.laws import stragglers
 from isocost.num import Num
-from isocost.units import parse
+from isocost.units import DAY_S, parse
 
-YEAR_S = 8760.0 * 3600.0  # the year of service-level agreements
+SLA_YEAR_S = 365 * DAY_S  # the year of service-level agreements: 8,760 hours
 COOLING = ("air", "liquid", "immersion")
 STANDBY = ("cold", "warm")
 _NINES = {"two": "99 %", "three": "99.9 %", "four": "99.99 %", "five": "99.999 %", "six": "99.9999 %"}
@@ -55,7 +55,7 @@ class Facility:
         for name, least, most, fix in (
             ("spares", 0.0, 1e6, "give a number of nodes"),
             ("power_frac", 1e-3, 1e3, "write a fraction: 0.8 for 80 %"),
-            ("maintenance_s_per_month", 0.0, YEAR_S / 12.0, "give seconds, at most a month"),
+            ("maintenance_s_per_month", 0.0, SLA_YEAR_S / 12.0, "give seconds, at most a month"),
         ):
             amount = getattr(self, name)
             if amount is not None and not _within(amount, least, most):
@@ -92,12 +92,12 @@ def availability_frac(value: object, path: str = "availability") -> float:
 
 def downtime_s_per_year(availability_frac: Num) -> Num:
     """Return the downtime that an availability allows, in seconds a year of 8,760 hours."""
-    return (1.0 - np.asarray(availability_frac, dtype=float))[()] * YEAR_S
+    return (1.0 - np.asarray(availability_frac, dtype=float))[()] * SLA_YEAR_S
 
 
 def outages_per_s(availability_frac: Num, outage_s: Num) -> Num:
     """Return how often an outage of a mean length strikes, so that the downtime is what the availability says."""
-    return np.divide(downtime_s_per_year(availability_frac), outage_s * YEAR_S)
+    return np.divide(downtime_s_per_year(availability_frac), outage_s * SLA_YEAR_S)
 
 
 def goodput_loss_frac(availability_frac: Num, outage_s: Num, recovery_s: Num) -> Num:

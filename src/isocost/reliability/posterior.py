@@ -14,11 +14,11 @@ from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem, nearest
 from isocost.reliability.causes import rate_prior
 from isocost.stats.gamma import Gamma
+from isocost.units import DAY_S
 
 _COLUMNS = ("start", "end", "node", "cause")
 _STOPS = ("", "restart_s")  # a file of all pauses of a run has a bucket: others than these did not stop the job
 _MOST_BYTES = 50_000_000
-_DAY_S = 86400.0
 _USUAL_GPUS_PER_NODE = 8.0
 UNKNOWN = "unknown"
 
@@ -107,7 +107,7 @@ def narrow(
         for name, value in (("nodes", nodes), ("days", days), ("gpus_per_node", gpus_per_node))
         if not (math.isfinite(value) and value > 0)
     ]
-    span = (events[-1].end - events[0].start).total_seconds() / _DAY_S if events else 0.0
+    span = (events[-1].end - events[0].start).total_seconds() / DAY_S if events else 0.0
     if span > days:
         fix = f"give the whole time that was watched, at least {span:.1f}"
         problems.append(Problem("days", f"is less than the events span ({span:.1f} days)", days, fix=fix))
@@ -116,7 +116,7 @@ def narrow(
     facts = load_reliability()
     start = prior or rate_prior(facts)
     down_s = [(event.end - event.start).total_seconds() for event in events]
-    watched = max(days - math.fsum(down_s) / _DAY_S, 0.0) * nodes * gpus_per_node / _USUAL_GPUS_PER_NODE
+    watched = max(days - math.fsum(down_s) / DAY_S, 0.0) * nodes * gpus_per_node / _USUAL_GPUS_PER_NODE
     stops = [event for event in events if event.cause != "operator"]  # of the job, not of nodes
     counted = Counter(event.cause for event in stops)
     known = sum(fact.events for fact in facts.causes)

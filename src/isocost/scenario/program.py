@@ -10,16 +10,10 @@ from typing import Any, Final
 
 from isocost import units
 from isocost.errors import InputError, Problem, nearest
-from isocost.forecast.program import (
-    UNITS,
-    USD,
-    YEAR_S,
-    Amount,
-    Item,
-    shipped_items,
-)
+from isocost.forecast.program import UNITS, USD, Amount, Item, shipped_items
 from isocost.scenario.tables import Program
 from isocost.stats.distributions import Fixed, SplitLognormal
+from isocost.units import YEAR_S
 
 _KEYS: Final = ("name", "begins", "source", *UNITS)
 

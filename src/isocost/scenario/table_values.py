@@ -12,10 +12,9 @@ from isocost.money.own import BOUNDS
 from isocost.reliability.posterior import Event, Posterior, narrow, read_events
 from isocost.scenario.values import whole
 from isocost.stats.distributions import Distribution, Fixed, Pert, SplitLognormal
-from isocost.units import parse, show
+from isocost.units import DAY_S, parse, show
 
 AUTO: Final = "auto"
-_DAY_S: Final = 86_400.0
 _MAX_COUNT: Final = 1_000_000
 _ENDS: Final = ("low", "median", "high")
 Read = Callable[[object, str], Any]
@@ -119,7 +118,7 @@ def posterior_of(found: Mapping[str, Any], place: str) -> Posterior:
         fix = 'add watched_nodes = 64 and watched = "70 d": nodes of 8 GPUs, and for how long'
         raise InputError([Problem(f"{place}.{key}", "is missing: events need it", fix=fix) for key in missing])
     try:
-        return narrow(found["events"], nodes=found["watched_nodes"], days=found["watched_s"] / _DAY_S)
+        return narrow(found["events"], nodes=found["watched_nodes"], days=found["watched_s"] / DAY_S)
     except InputError as error:
         shown = {"days": "watched", "nodes": "watched_nodes"}
         raise InputError([replace(p, path=f"{place}.{shown.get(p.path, p.path)}") for p in error.problems]) from None

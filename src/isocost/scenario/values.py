@@ -25,7 +25,6 @@ from isocost.workload.table import architecture_from_table
 
 MAX_PLACE: Final = 300  # characters of a place in a message
 MAX_LIST: Final = 200  # entries of a list in a scenario
-DAY_S: Final = 86_400.0
 
 Reader = Callable[[Any, str, "Context"], Any]
 Part = TypeVar("Part")

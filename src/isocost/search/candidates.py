@@ -16,8 +16,9 @@ from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
 from isocost.search.intervals import peak_interval, scaled, whole_ends, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
-from isocost.search.question import DAY_S, HOUR_S, Candidate, Interval
+from isocost.search.question import Candidate, Interval
 from isocost.search.site import bill
+from isocost.units import DAY_S, HOUR_S
 from isocost.workload.flops import train_flop_per_token
 
 T = TypeVar("T")

@@ -10,9 +10,9 @@ from isocost.perf.layout import AXES, MATERIAL
 from isocost.search.candidates import candidates, shares
 from isocost.search.evaluator import Index
 from isocost.search.pool import Pool, ceiling, ordered
-from isocost.search.question import DAY_S, Alternative, Candidate, Loser
+from isocost.search.question import Alternative, Candidate, Loser
+from isocost.units import DAY_S, GIB
 
-GIB = 2.0**30
 # Memory binds when a layout that needs at most half as much again would be faster by more than the model can be wrong
 # in comparing two layouts of one model on one chip.
 NEAR_MEMORY = 1.5

@@ -11,8 +11,9 @@ from isocost.forecast import Outlook, outlook_of
 from isocost.search.evaluator import Index
 from isocost.search.forecasts import run_of
 from isocost.search.pool import Pool
-from isocost.search.question import DAY_S, Candidate, Interval, Spread
+from isocost.search.question import Candidate, Interval, Spread
 from isocost.stats.distributions import Row, value_of_knowing
+from isocost.units import DAY_S
 
 _LEAST_WORTH_USD = 1.0
 

@@ -15,10 +15,9 @@ from isocost.perf.layout import Layout
 from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.site import SiteCalibration
 from isocost.perf.step import StepTime
+from isocost.units import DAY_S, HOUR_S
 from isocost.workload.architecture import Architecture
 
-DAY_S = 86400.0
-HOUR_S = 3600.0
 OWNED = "owned"
 # A layout counts as fitting when its predicted peak fits with this probability, given the spread of the prediction.
 FIT_PROBABILITY = 0.9

@@ -9,11 +9,10 @@ import numpy as np
 
 from isocost.perf.layouts import Layouts
 from isocost.search.candidates import candidates
-from isocost.search.choose import GIB
 from isocost.search.evaluator import Floats, Index
 from isocost.search.pool import Pool, champions
-from isocost.search.question import DAY_S, Question
-from isocost.units import counted
+from isocost.search.question import Question
+from isocost.units import DAY_S, GIB, counted
 
 Search = Callable[[Question], Pool]
 

@@ -17,13 +17,13 @@ from isocost.scaling.serving import serving_optimum
 from isocost.scaling.shapes import Rules, Sparsity, law_params, shape, sizes
 from isocost.scaling.solver import Array
 from isocost.scaling.store import laws
+from isocost.units import DAY_S
 from isocost.verbs.frontier.candidates import Evaluated, Limits, Table, isocost_line, tabulate
 from isocost.verbs.frontier.joint import cheapest_to, joint_optimum
 from isocost.workload.architecture import Architecture
 from isocost.workload.params import parameter_count
 
 BESIROGLU = laws()["besiroglu"]
-DAY_S = 86400.0
 RATE = np.array([400e12 * 512, 900e12 * 256])  # flop/s of each offer
 USD_PER_S = np.array([2.5 * 512, 4.5 * 256]) / 3600
 OFFERS = ("h100", "b200")

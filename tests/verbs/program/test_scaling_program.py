@@ -13,8 +13,8 @@ import isocost
 from isocost.cli import run
 from isocost.cli.app import app_for
 from isocost.errors import InputError
-from isocost.forecast.program import YEAR_S
 from isocost.scenario.program import read_items
+from isocost.units import YEAR_S
 
 ROOT = Path(__file__).parents[3]
 SMALL = ["--model", "llama-3.1-8b", "--tokens", "100 B", "--on", "h100-sxm5-80gb", "--gpus", "64"]

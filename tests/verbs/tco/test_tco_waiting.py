@@ -10,11 +10,11 @@ import isocost
 from isocost.catalog import load_catalog
 from isocost.cli import run
 from isocost.errors import InputError
+from isocost.units import YEAR_S
 from isocost.verbs.tco.wait import Waiting
 
 CATALOG = load_catalog()
 RUN = {"model": "llama-3.1-8b", "tokens": "200 B", "seq_len": 8192, "global_batch": 512, "gpus": 128}
-YEAR_S = 31_557_600.0
 
 
 def _waiting(on: str, **asked: str) -> Waiting:

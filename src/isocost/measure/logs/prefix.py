@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from isocost.measure.logs.records import NO_RANK, Column
+from isocost.units import DAY_S, HOUR_S, MINUTE_S
 
 LONGEST: Final = 300  # characters of a line in front of its step that are looked at
 _RANK: Final = re.compile(
@@ -121,7 +122,7 @@ def _seconds(digits: Column) -> Column:
     month, day, hour, minute, second = (digits[:, place] * 10 + digits[:, place + 1] for place in range(4, 14, 2))
     months = (year - 1970) * 12 + month - 1
     days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day - 1
-    seconds: Column = days * 86400.0 + hour * 3600 + minute * 60 + second + _fraction(digits[:, 14:])
+    seconds: Column = days * DAY_S + hour * HOUR_S + minute * MINUTE_S + second + _fraction(digits[:, 14:])
     return seconds
 
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from isocost.measure.logs.records import NO_RANK, Column, Reading, Steps
 from isocost.measure.logs.step_times import Known, median, step_times
+from isocost.units import DAY_S
 
 WARM_UP_FRAC: Final = 0.01  # slower than steady by more than this, or by more than the noise, is warm-up
 PAUSE_FRAC: Final = 0.5  # of a step: a shorter delay of a row, or gap between rows, is no pause
 SLOW_FRAC: Final = 0.05  # a period this much slower is a slow one
 DRIFT_FRAC: Final = 0.02  # the noise floor of a comparison between steady periods
-LONGEST_S: Final = 86400.0  # a watchdog stops a job that hangs within the hour: a longer step is no measurement
+LONGEST_S: Final = DAY_S  # a watchdog stops a job that hangs within the hour: a longer step is no measurement
 WINDOW: Final = 5  # rows of a rolling median
 MIXED_FRAC: Final = 0.2  # of rows whose step does not grow: ranks without a name on one file
 _FEWEST: Final = 3  # rows of a segment that can have a warm-up

@@ -17,10 +17,9 @@ from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import KEYS, read_scenario
 from isocost.scenario.values import Context, read_deadline
 from isocost.search.forecasts import run_at
-from isocost.search.question import DAY_S, HOUR_S
 from isocost.stats.distributions import probability
 from isocost.stats.shapley import Attribution, shapley
-from isocost.units import counted, show
+from isocost.units import DAY_S, HOUR_S, counted, show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.saved import chosen_of_plan
 

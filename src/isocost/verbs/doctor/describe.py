@@ -10,7 +10,7 @@ from typing import Final
 from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.perf.case import generation
 from isocost.perf.site import NINETY
-from isocost.search.question import DAY_S
+from isocost.units import DAY_S
 from isocost.verbs.doctor.neighbourhood import LAYOUT, Neighbourhood
 from isocost.verbs.doctor.pairs import SEVERAL, pair_figures, tested_as, widening
 from isocost.verbs.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, MeasuredRun

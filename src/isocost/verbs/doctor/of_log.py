@@ -9,6 +9,7 @@ from isocost.measure.logs.records import Reading
 from isocost.measure.logs.steady import DRIFT_FRAC
 from isocost.measure.logs.summary import Interval, RunSummary
 from isocost.render.document import Report, Section, Table
+from isocost.units import DAY_S
 from isocost.verbs.doctor.examination import Examination, figures, four
 
 _INTERVALS = (
@@ -19,7 +20,6 @@ _INTERVALS = (
     ("data_s", "of it waiting for data, s"),
     ("power_w", "power of a GPU, W"),
 )
-_DAY_S = 86400.0
 _GPUS_PER_NODE = 8.0  # of the rates of goodput
 
 
@@ -116,7 +116,7 @@ class LogExamination(Examination):
     def _evidence(self) -> list[str]:
         """Return what goodput can use of this run, with the command."""
         summary, lines = self.summary, []
-        days = (summary.wall_s or 0.0) / _DAY_S
+        days = (summary.wall_s or 0.0) / DAY_S
         gpus = self.reading.facts.get("gpus")
         if summary.restarts and days > 0.0:
             nodes = f"{gpus / _GPUS_PER_NODE:g}" if gpus else "N"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from isocost.catalog.reliability import load_reliability
 from isocost.perf.site import NINETY
-from isocost.search.question import DAY_S, HOUR_S
+from isocost.units import DAY_S, HOUR_S
 
 NOISE_FRAC: Final = 0.02  # two runs of the same configuration differ by as much
 MOST_STEPS: Final = 200  # of a trial, however uneven the steps are

@@ -17,10 +17,10 @@ from isocost.measure.logs.summary import RunSummary
 from isocost.measure.traces.trace import TraceSummary
 from isocost.render.document import Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
+from isocost.units import DAY_S, HOUR_S
 from isocost.verbs.doctor.examination import figures, four
 from isocost.verbs.doctor.of_traces import Examination, LogExamination, RunExamination, TraceExamination
 
-_HOUR_S, _DAY_S = 3600.0, 86400.0
 _RATES = (
     ("tokens_per_s_per_gpu", "tokens/s/GPU"),
     ("tflops_per_gpu", "TFLOP/s/GPU, as printed"),
@@ -54,7 +54,7 @@ def _of_logs(old: LogExamination, new: LogExamination) -> Iterator[Change]:
         if all(len(column_of) for column_of in known):
             yield compare_values(name, known[0], known[1], median_of)
     yield from _mfu(old.summary, new.summary, before, after)
-    hours = [(found.summary.wall_s or 0.0) / _HOUR_S for found in (old, new)]
+    hours = [(found.summary.wall_s or 0.0) / HOUR_S for found in (old, new)]
     if min(hours) > 0.0:
         counts = [_events(found.summary) for found in (old, new)]
         stops, pauses = ([count["restart_s"] for count in counts], [_paused(count) for count in counts])
@@ -179,7 +179,7 @@ class TwoRuns(Result):
         gpus = [found.reading.facts.get("gpus") for found in (self.old, self.new) if isinstance(found, LogExamination)]
         if self.tokens_left is None or len(rates) < 2 or len(set(gpus)) != 1 or not gpus[0]:
             return None
-        before, after = (self.tokens_left / rate / gpus[0] / _DAY_S for rate in rates)
+        before, after = (self.tokens_left / rate / gpus[0] / DAY_S for rate in rates)
         return before - after
 
     def _unknown(self) -> list[str]:

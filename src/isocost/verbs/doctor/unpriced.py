@@ -12,7 +12,7 @@ from isocost.laws.operators import sustained_frac
 from isocost.perf.case import Case, coefficients_of
 from isocost.perf.constants import Constant
 from isocost.perf.lowering import columns
-from isocost.search.question import DAY_S
+from isocost.units import DAY_S
 from isocost.verbs.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, MeasuredRun
 from isocost.verbs.doctor.switches import compiled_twin
 

@@ -13,8 +13,7 @@ from typing import Any, Final
 from isocost.money.terms import CAPACITY_BLOCK
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.search.question import DAY_S, HOUR_S
-from isocost.units import show
+from isocost.units import DAY_S, HOUR_S, show
 from isocost.verbs.fleet.answered import Answered
 from isocost.verbs.fleet.contracts import cost_usd
 from isocost.verbs.fleet.pack import PROVED

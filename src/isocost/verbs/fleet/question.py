@@ -15,7 +15,7 @@ from isocost.perf.constants import shipped
 from isocost.scenario.keys import MAX_GPUS
 from isocost.scenario.question import question_of
 from isocost.scenario.read import read_scenario
-from isocost.scenario.values import DAY_S
+from isocost.units import DAY_S
 from isocost.verbs.fleet.answered import Answered, Hardware, _hardware
 from isocost.verbs.fleet.bound import bound_usd, fitting
 from isocost.verbs.fleet.pack import pack

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from isocost.catalog import Catalog
 from isocost.errors import DataError, InputError, Problem, nearest
-from isocost.scenario.values import DAY_S, Context, as_day
-from isocost.units import parse
+from isocost.scenario.values import Context, as_day
+from isocost.units import DAY_S, parse
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from isocost.units import DAY_S
 from isocost.verbs.fleet.pack import pack_all
 from isocost.verbs.fleet.records import Demand, Packing, Supply
 
@@ -15,7 +16,6 @@ MOST_OF_IT = 0.9  # of what doing without a constraint saves: the least easing t
 LONGER = 0.25  # of the time that a workload has: a deadline is put off by no more to see whether it binds
 _MOST_DAYS = 3653  # ten years: no deadline is put off further to make room
 _MOST_NODES = 131_072  # more than any offer has
-_DAY_S = 86_400.0
 
 Reshape = Callable[[Sequence[Supply]], Sequence[Demand]]  # the workloads, with the ways to run them on other supplies
 
@@ -97,7 +97,7 @@ def _easings(
     """Return what can be eased: deadlines of runs, and the GPUs, hand-over and commitment of every supply."""
 
     def moved(k: int, days: int) -> Packing | None:
-        later = replace(demands[k], until_s=demands[k].until_s + days * _DAY_S)
+        later = replace(demands[k], until_s=demands[k].until_s + days * DAY_S)
         return pack_all(supplies, [later if at == k else one for at, one in enumerate(demands)], packing.placements)
 
     def swapped(k: int, other: Supply) -> Packing | None:
@@ -110,7 +110,7 @@ def _easings(
             found.append(
                 _Easing(
                     name=f"{demand.name}: due after {_days(demand.until_s)}",
-                    most=most_days or math.ceil(LONGER * (demand.until_s - demand.from_s) / _DAY_S),
+                    most=most_days or math.ceil(LONGER * (demand.until_s - demand.from_s) / DAY_S),
                     instead=lambda days: f"{days:,} d later",
                     packed=partial(moved, k),
                 )
@@ -136,9 +136,9 @@ def _of_supply(supply: Supply, most_nodes: int, packed: Callable[[Supply], Packi
         found.append(
             _Easing(
                 name=f"{supply.name}: handed over after {first}{_days(last[0])}",
-                most=math.ceil(last[0] / _DAY_S),
+                most=math.ceil(last[0] / DAY_S),
                 instead=lambda days: f"{days:,} d sooner",
-                packed=lambda days: packed(sooner(supply, days * _DAY_S)),
+                packed=lambda days: packed(sooner(supply, days * DAY_S)),
             )
         )
     if supply.commitment_s > supply.increment_s:
@@ -164,7 +164,7 @@ def sooner(supply: Supply, by_s: float) -> Supply:
 
 
 def _days(seconds: float) -> str:
-    return f"{seconds / _DAY_S:,.0f} d"
+    return f"{seconds / DAY_S:,.0f} d"
 
 
 def _least(easing: _Easing, most_usd: float) -> tuple[int, Packing | None]:

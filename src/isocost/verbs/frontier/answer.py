@@ -16,7 +16,7 @@ from isocost.scenario import Scenario, scenario_tables, scenario_toml
 from isocost.scenario.assumed import Assumed
 from isocost.scenario.tables import Frontier as FrontierTable
 from isocost.search.question import Answer, Spread
-from isocost.units import show
+from isocost.units import DAY_S, show
 from isocost.verbs.frontier.candidates import Choice
 from isocost.verbs.frontier.chart import chart
 from isocost.verbs.frontier.frontier import Frontier
@@ -25,7 +25,6 @@ from isocost.verbs.frontier.outcome import Outcome, outcome
 from isocost.verbs.frontier.rows import (
     ALTERNATIVES,
     BY_LAW,
-    DAY_S,
     LINE,
     MARGINALS,
     SURE,

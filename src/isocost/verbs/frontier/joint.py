@@ -16,12 +16,12 @@ from isocost.scaling.law import Law, drawn
 from isocost.scaling.limits import check_amounts, warnings
 from isocost.scaling.optimum import Interval, interval
 from isocost.scaling.serving import tokens_to_reach
+from isocost.units import DAY_S
 from isocost.verbs.frontier.candidates import Choice, Limits, Spent, Table, choice_at, isocost_line
 from isocost.verbs.frontier.relaxations import ways_in, ways_to
 
 MORE_FRAC: Final = 0.1  # of money, data and speed in the marginal values
 MORE_MFU: Final = 0.05
-DAY_S: Final = 86400.0
 MORE_S: Final = 10 * DAY_S
 NEAR_NATS: Final = 0.01
 NEAR_USD: Final = 0.05  # of the cost, among the ways to one loss

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from isocost.scaling.law import Law
 from isocost.scaling.shapes import law_params
+from isocost.units import DAY_S
 from isocost.verbs.frontier.candidates import Limits, Spent, Table
-
-DAY_S: Final = 86400.0
 
 
 def ways_in(table: Table, limits: Limits, law: Law) -> tuple[str, ...]:

@@ -14,14 +14,13 @@ from isocost.scaling.cluster import Reach, largest_useful
 from isocost.scaling.optimum import Interval
 from isocost.scaling.shapes import law_params
 from isocost.search.question import Candidate, Question
-from isocost.units import show
+from isocost.units import DAY_S, show
 from isocost.verbs.frontier.candidates import Choice, Limits
 from isocost.verbs.frontier.joint import NEAR_NATS, NEAR_USD, Alternative, Joint
 from isocost.verbs.frontier.outcome import Outcome
 from isocost.workload.architecture import Architecture
 from isocost.workload.params import parameter_count
 
-DAY_S: Final = 86400.0
 _LEAST_USD: Final = 1.0
 _SHOWN: Final = 12  # points of the line in the table; all of them are in CSV and JSON
 

@@ -22,13 +22,13 @@ from isocost.search.assumptions import with_batch
 from isocost.search.plan import Searcher, plan
 from isocost.search.pool import LIMITS, Pool, champions, pool
 from isocost.search.question import Answer, Option, Question
+from isocost.units import HOUR_S
 from isocost.verbs.frontier.candidates import Choice, Evaluated
 from isocost.workload.architecture import Architecture
 from isocost.workload.flops import train_flop_per_token
 
 COARSE: Final[Mapping[str, object]] = {"cp": 1}  # of layouts away from the optimum
 GUESSED_MFU: Final = 0.4  # to place the sizes only
-HOUR_S: Final = 3600.0
 _SHORTER: Final = 8.0  # of two runs that show what is taken before the first token
 
 

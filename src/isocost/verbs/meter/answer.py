@@ -15,8 +15,7 @@ from isocost.measure.logs.events import SKIPPED_S, UNEXPLAINED
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
-from isocost.search.question import DAY_S
-from isocost.units import show
+from isocost.units import DAY_S, show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.chosen import Chosen
 from isocost.verbs.plan.saved import chosen_of_plan, chosen_of_values, values_of_file

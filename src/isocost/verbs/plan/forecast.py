@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from isocost.forecast import Outlook
-from isocost.money.check import DAY_S
 from isocost.reliability.buckets import BUCKETS
 from isocost.render.document import Column, Section, Table
 from isocost.stats.distributions import Bar
-from isocost.units import counted, show
+from isocost.units import DAY_S, counted, show
 
 LEAST: Final = 1e-3  # of the whole: a smaller part is left out of a table
 LINES: Final = {

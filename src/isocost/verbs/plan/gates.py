@@ -15,10 +15,9 @@ import numpy as np
 
 from isocost.errors import InputError, Problem, nearest
 from isocost.forecast import Outlook
-from isocost.units import parse, show
+from isocost.units import DAY_S, parse, show
 from isocost.verbs.plan.answer import Plan
 
-DAY_S: Final = 86_400.0
 _MOST_CHARS: Final = 500
 _MOST_NODES: Final = 100
 _PLAIN: Final = ("gpus", "mfu", "step_s", "peak_bytes", "fits_probability", "tokens_per_s_per_gpu")

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from isocost.render.document import Section
-from isocost.search.question import DAY_S, Answer, Question
-from isocost.units import show
+from isocost.search.question import Answer, Question
+from isocost.units import DAY_S, show
 from isocost.verbs.plan.forecast import money
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from isocost.forecast.program import (
     Programme,
@@ -11,10 +11,8 @@ from isocost.forecast.program import (
 from isocost.render.cells import keyed
 from isocost.render.document import Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.units import show
+from isocost.units import DAY_S, show
 from isocost.verbs.plan.answer import Plan
-
-DAY_S: Final = 86400.0
 
 
 def _usd(value: float) -> str:

@@ -12,14 +12,13 @@ from isocost.errors import InputError, Problem
 from isocost.forecast import Outlook
 from isocost.forecast.spot import recorded_nodes
 from isocost.money.breakeven import PointWorth, point_worth
-from isocost.money.check import DAY_S
 from isocost.money.terms import OWNED
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario.owned import UTILISATION
 from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
-from isocost.units import show
+from isocost.units import DAY_S, show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.program_line import programme_text
 from isocost.verbs.plan.saved import chosen_of_plan

@@ -10,13 +10,12 @@ import numpy as np
 
 from isocost.catalog.prices import Price
 from isocost.money.breakeven import BreakEvenCurve, break_even_curve
-from isocost.money.check import HOUR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import ON_DEMAND
 from isocost.render.document import Column, Section, Table
 from isocost.scenario.owned import owned_inputs_of
 from isocost.stats.distributions import Row, draw
-from isocost.units import show
+from isocost.units import HOUR_S, show
 from isocost.verbs.tco.payment import DRAWS, Payer, unowned
 
 USES: Final = (0.2, 0.4, 0.6, 0.8, 1.0)

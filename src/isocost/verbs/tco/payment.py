@@ -14,13 +14,12 @@ from isocost.catalog.store import Catalog
 from isocost.forecast import Conditions, Outlook, outlook_of
 from isocost.forecast.run import Run, evaluate
 from isocost.forecast.spot import CALM, CONTENDED
-from isocost.money.check import DAY_S, HOUR_S, YEAR_S
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import CAPACITY_BLOCK, COMMITMENTS, ON_DEMAND, OWNED, RESERVED_1Y, RESERVED_3Y, SPOT
 from isocost.scenario.owned import owned_inputs_of
 from isocost.scenario.record import Scenario
 from isocost.stats.distributions import draw
-from isocost.units import show
+from isocost.units import DAY_S, HOUR_S, YEAR_S, show
 
 RENTED: Final = (ON_DEMAND, RESERVED_1Y, RESERVED_3Y, CAPACITY_BLOCK)
 POOLS: Final = (CALM, CONTENDED)

@@ -10,10 +10,9 @@ import numpy as np
 
 from isocost.catalog.prices import Region, region
 from isocost.errors import InputError, Problem
-from isocost.money.check import HOUR_S
 from isocost.money.energy import EnergyInputs, EnergyUse, energy_use
 from isocost.render.document import Column, Section, Table
-from isocost.units import show
+from isocost.units import HOUR_S, show
 from isocost.verbs.tco.payment import Payer
 
 _KWH_J: Final = 1000.0 * HOUR_S

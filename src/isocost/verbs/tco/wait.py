@@ -11,11 +11,10 @@ import numpy as np
 from isocost.catalog.records import Accelerator, Rate
 from isocost.catalog.store import Catalog
 from isocost.errors import InputError, Problem
-from isocost.money.check import DAY_S, HOUR_S
 from isocost.money.terms import ON_DEMAND
 from isocost.money.wait import Scenario, WaitAnswer, WaitInputs, wait_or_train
 from isocost.render.document import Column, Section, Table
-from isocost.units import parse, show
+from isocost.units import DAY_S, HOUR_S, parse, show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.tco.payment import Payer
 

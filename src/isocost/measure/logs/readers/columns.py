@@ -9,8 +9,8 @@ from typing import Final
 from isocost.errors import InputError, Problem, nearest
 from isocost.measure.logs.figures import figure
 from isocost.measure.logs.prefix import time_of
+from isocost.units import GIB
 
-GIB: Final = 2.0**30
 # What a user can map: key -> column of a record, factor. A factor of 0 means the inverse: batches a second.
 KEYS: Final[Mapping[str, tuple[str, float]]] = {
     "step": ("step", 1.0),

@@ -16,6 +16,7 @@ import re
 
 from isocost.measure.logs.figures import figure
 from isocost.measure.logs.readers.base import CUT_OFF, Reader, Rows, rows_of
+from isocost.units import GIB
 
 _STEP = re.compile(r"(?<![\w/])step=(\d+), skipped=(\d+), lr=|global_step=(\d+),([^\n]*)")
 _RATE = re.compile(r"CurrSamplesPerSec=([\d.einf+]+)")
@@ -60,6 +61,5 @@ class DeepSpeed(Reader):
         if rate is None:
             return {}
         values = {"step": float(match.group(3)), "samples_per_s": figure(rate.group(1))}
-        return values | (
-            {"memory_bytes": figure(memory.group(1)) * 2.0**30} if memory else {}
-        )  # GB of DeepSpeed is 2**30
+        # GB of DeepSpeed is GiB.
+        return values | ({"memory_bytes": figure(memory.group(1)) * GIB} if memory else {})

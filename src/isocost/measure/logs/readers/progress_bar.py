@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from isocost.units import DAY_S
+
 BAR: Final = re.compile(
     r"\|[ ]*(?P<step>\d+)/(?P<total>\d+) \[(?P<elapsed>(?:\d+ days?, )?[\d:]+)<[^,\]\n]*,[ ]*"
     r"(?P<rate>[\d.]+|\?)[ ]?(?P<unit>it/s|s/it)(?P<more>[^\]\n]*)\]?"
@@ -17,7 +19,7 @@ def seconds(elapsed: str) -> float:
     for part in elapsed.split(", ")[-1].split(":"):
         total = total * 60.0 + float(part or 0)
     days = elapsed.partition(" day")[0] if "day" in elapsed else "0"
-    return total + 86400.0 * float(days)
+    return total + DAY_S * float(days)
 
 
 def step_s(rate: str, unit: str) -> float:

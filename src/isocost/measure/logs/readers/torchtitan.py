@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from isocost.measure.logs.readers.base import PatternReader, Rows
+from isocost.units import GIB
 
 _VALIDATION = "validation"
 
@@ -37,7 +38,7 @@ class TorchTitan(PatternReader):
     scales: ClassVar = {
         "step": ("step", 1.0),
         "loss": ("loss", 1.0),
-        "memory": ("memory_bytes", 2.0**30),
+        "memory": ("memory_bytes", GIB),
         "tps": ("tokens_per_s_per_gpu", 1.0),
         "tflops": ("tflops_per_gpu", 1.0),
         "mfu": ("mfu", 0.01),
