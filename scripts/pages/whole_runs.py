@@ -18,7 +18,8 @@ from isocost.catalog.records import Rate, rates_by_precision
 from isocost.catalog.store import Catalog
 from isocost.errors import DataError, InputError, Problem
 from isocost.money.work import dense_training_flop, training_accelerator_s
-from isocost.stats.distributions import SplitLognormal, draw, interval
+from isocost.stats.distributions import SplitLognormal, draw
+from isocost.stats.quantiles import interval
 from isocost.units import HOUR_S
 
 _NUMBERS = ("params_b", "active_params_b", "tokens_b", "gpus", "gpu_hours", "days", "energy_mwh", "co2_t", "usd")
@@ -229,7 +230,7 @@ def generic_estimate(catalog: Catalog, mfu: Rate | None = None, goodput: Rate | 
                 )
             )
         )
-        return Estimate(low_s=float(found.p05), median_s=float(found.p50), high_s=float(found.p95))
+        return Estimate(low_s=found.low, median_s=found.median, high_s=found.high)
 
     return estimate
 

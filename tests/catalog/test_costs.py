@@ -17,7 +17,8 @@ from isocost.catalog.prices import (
 from isocost.catalog.schema import RATE_KINDS
 from isocost.errors import InputError
 from isocost.money.own import OwnedInputs, owned_cost
-from isocost.stats.distributions import Fixed, Pert, SplitLognormal, draw, interval, tornado
+from isocost.stats.distributions import Fixed, Pert, SplitLognormal, draw, tornado
+from isocost.stats.quantiles import interval
 from isocost.units import DAY_S, HOUR_S, YEAR_S, parse
 
 CATALOG = load_catalog()
@@ -62,9 +63,9 @@ def test_owned_hour_of_an_h100_with_its_spread() -> None:
     inputs = owned_distributions(CATALOG, "h100-sxm5-80gb", utilisation_frac=0.85)
     found = tornado(lambda x: owned_cost(OwnedInputs(**x)).total_usd_per_s * HOUR_S, inputs, n=1000)
     assert found.bars[0].name == "server_usd"
-    assert float(found.answer.p05) == pytest.approx(2.0, abs=0.1)
-    assert float(found.answer.p50) == pytest.approx(2.48, abs=0.1)
-    assert float(found.answer.p95) == pytest.approx(3.25, abs=0.2)
+    assert found.answer.low == pytest.approx(2.0, abs=0.1)
+    assert found.answer.median == pytest.approx(2.48, abs=0.1)
+    assert found.answer.high == pytest.approx(3.25, abs=0.2)
 
 
 def test_distribution_of_a_fact() -> None:
@@ -85,8 +86,8 @@ def test_a_price_has_its_date_and_spread() -> None:
     assert text.endswith(f", on_demand, as of {price.fact.as_of})")
     assert f"{price.quotes} quotes" in text
     found = interval(draw({"price": price.distribution}, 50_000)["price"])
-    assert float(found.p05) == pytest.approx(price.low_usd_per_s, rel=0.02)
-    assert float(found.p95) == pytest.approx(price.high_usd_per_s, rel=0.03)
+    assert found.low == pytest.approx(price.low_usd_per_s, rel=0.02)
+    assert found.high == pytest.approx(price.high_usd_per_s, rel=0.03)
     assert price_of(CATALOG, "h100-sxm-96gb-hbm2e-500w") is None
 
 

@@ -30,7 +30,7 @@ def _write(folder: Path, text: str | bytes, name: str = "train.log") -> Path:
 def _step_s(reading: Reading) -> float:
     found = summarise(reading).step_s
     assert found is not None
-    return found.p50
+    return found.median
 
 
 def test_every_reader_has_a_log() -> None:
@@ -53,7 +53,7 @@ def test_times_are_the_printed_ones(name: str, tmp_path: Path) -> None:
     reading = read_log(_write(tmp_path, LOGS[name][1]))
     summary = summarise(reading)
     assert summary.step_s is not None
-    assert (summary.step_s.p05, summary.step_s.p50, summary.step_s.p95) == (STEP_S, STEP_S, STEP_S)
+    assert (summary.step_s.low, summary.step_s.median, summary.step_s.high) == (STEP_S, STEP_S, STEP_S)
     assert (summary.steps_seen, summary.steps_used, dict(summary.dropped)) == (30, 29, {"warm-up": 1})
     assert summary.buckets["start_up_s"] == pytest.approx(FIRST_S - STEP_S, rel=1e-3)  # some print three digits
 
@@ -78,7 +78,7 @@ def test_torchtitan_in_full(tmp_path: Path) -> None:
     summary = summarise(reading)
     assert summary.timed_by == "time between lines"
     assert summary.step_s is not None
-    assert summary.step_s.p50 == STEP_S
+    assert summary.step_s.median == STEP_S
     assert summary.printed_peak_flop_per_s == pytest.approx(71.43e12 / 0.229, rel=1e-6)
     assert summary.printed_flop_per_token == pytest.approx(71.43e9, rel=1e-6)
 
@@ -115,14 +115,14 @@ def test_hf_trainer_from_its_bar(tmp_path: Path) -> None:
     assert [record.loss for record in reading.records if record.loss is not None] == [3.0, 3.0, 3.0]
     summary = summarise(reading)
     assert summary.step_s is not None
-    assert summary.step_s.p50 == 20.0
+    assert summary.step_s.median == 20.0
 
 
 def test_hf_trainer_without_times(tmp_path: Path) -> None:
     """trainer_state.json has no time of a step: the mean of the run without its evaluations, and a note."""
     summary = summarise(read_log(_write(tmp_path, LOGS["trainer_state"][1])))
     assert summary.step_s is not None
-    assert summary.step_s.p50 == (70.0 - 6.0) / 30
+    assert summary.step_s.median == (70.0 - 6.0) / 30
     assert (summary.steps_used, summary.timed_by, summary.derived) == (0, "mean of the run, derived", True)
     assert "mean of the whole run" in summary.notes[0]
 
@@ -172,7 +172,7 @@ def test_header_facts(tmp_path: Path) -> None:
     }  # fmt: skip
     rate = summarise(reading).tokens_per_s_per_gpu
     assert rate is not None
-    assert rate.p50 == 8 * 1024 / 64 / STEP_S
+    assert rate.median == 8 * 1024 / 64 / STEP_S
 
 
 def test_names_that_are_not_known_are_told(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_128_ranks_on_one_file(named: bool, tmp_path: Path) -> None:
     assert summary.steps_seen == 29 * 128
     assert summary.dropped["another rank"] > 29 * 126
     assert summary.step_s is not None
-    assert summary.step_s.p50 == STEP_S
+    assert summary.step_s.median == STEP_S
 
 
 def test_lines_longer_than_a_block(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _rows(times: Sequence[float], **more: float) -> list[dict[str, float]]:
 
 def _p50(summary: RunSummary) -> float:
     assert summary.step_s is not None
-    return summary.step_s.p50
+    return summary.step_s.median
 
 
 def test_a_healthy_run_has_nothing_dropped() -> None:
@@ -305,7 +305,7 @@ def test_every_row_has_one_fate(times: list[float]) -> None:
     summary = summarise(_run(_rows(times)))
     assert summary.steps_used + sum(summary.dropped.values()) == summary.steps_seen == len(times)
     assert summary.step_s is not None
-    assert min(times) <= summary.step_s.p05 <= summary.step_s.p50 <= summary.step_s.p95 <= max(times)
+    assert min(times) <= summary.step_s.low <= summary.step_s.median <= summary.step_s.high <= max(times)
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=80))

@@ -28,7 +28,7 @@ from isocost.perf.predict import peak_range
 from isocost.search import Option, Question
 from isocost.search.evaluator import base_case
 from isocost.search.intervals import peak_interval, widened, with_time
-from isocost.search.question import Spread
+from isocost.stats.quantiles import Interval
 from isocost.workload.presets import preset
 
 CATALOG = load_catalog()
@@ -116,14 +116,14 @@ def test_intervals_of_what_follows_from_the_step() -> None:
 
 def test_a_cost_has_the_spread_of_price_and_time() -> None:
     """Both ends combine those of price and step time; a certain price leaves those of the time; free is free."""
-    cost = widened(Spread(low=50.0, median=100.0, high=200.0), BAND)
+    cost = widened(Interval(low=50.0, median=100.0, high=200.0), BAND)
     assert cost is not None
     wide = math.exp(math.hypot(math.log(2.0), math.log(1.25)))
     assert (cost.low, cost.median, cost.high) == pytest.approx((100 / wide, 100.0, 100 * wide), rel=1e-14)
-    certain = widened(Spread(low=100.0, median=100.0, high=100.0), BAND)
+    certain = widened(Interval(low=100.0, median=100.0, high=100.0), BAND)
     assert certain is not None
     assert (certain.low, certain.high) == pytest.approx((80.0, 125.0), rel=1e-14)
-    assert widened(Spread(low=0.0, median=0.0, high=0.0), BAND) == Spread(low=0.0, median=0.0, high=0.0)
+    assert widened(Interval(low=0.0, median=0.0, high=0.0), BAND) == Interval(low=0.0, median=0.0, high=0.0)
     assert widened(None, BAND) is None
 
 

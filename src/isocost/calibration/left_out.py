@@ -23,6 +23,7 @@ from isocost.evidence.measured import Evidence
 from isocost.evidence.run import Run
 from isocost.perf.case import Case
 from isocost.perf.sensitivity import Index
+from isocost.stats.quantiles import QUANTILES
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,7 +39,6 @@ CLASSES: dict[str, Callable[[Run, Case], str]] = {
 # Random folds mean nothing to a reader: their rows are told apart by source.
 FOLDED = ("known", "new scale")
 DENSE, MOE = "dense", "moe"
-QUANTILES = (0.05, 0.5, 0.95)
 DIGITS = 5  # of a printed share: enough for a page in tenths of a percent, few enough to be the same everywhere
 
 

@@ -10,7 +10,8 @@ from isocost.catalog.records import Fact, Offer, Rate
 from isocost.catalog.store import Catalog
 from isocost.errors import InputError, Problem, nearest
 from isocost.money.own import OwnedInputs
-from isocost.stats.distributions import Distribution, Fixed, Pert, SplitLognormal
+from isocost.stats.distributions import Distribution, Pert, spanning
+from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S, HOUR_S, YEAR_S
 
 COLOCATION, BUILD = "colocation", "build"
@@ -34,8 +35,8 @@ class Price:
     @property
     def distribution(self) -> Distribution:
         """Draws of the price: the low and the high seen are taken for its p05 and p95."""
-        ends = (self.low_usd_per_s, self.median_usd_per_s, self.high_usd_per_s)
-        return _prices(*ends) if min(ends) < max(ends) else Fixed(value=ends[1])
+        ends = Interval(low=self.low_usd_per_s, median=self.median_usd_per_s, high=self.high_usd_per_s)
+        return spanning(ends)
 
     def __str__(self) -> str:
         """Return the price as a line: "$2.95/h (2.29 to 12.29, 14 quotes, market of 9 providers, as of 2026-05)"."""
@@ -128,14 +129,10 @@ def distribution_of(rate: Rate, scale: float = 1.0) -> Distribution:
 
     What has bounds (shares, lifetimes, PUE) stays between low and high; a price has a long upper tail.
     """
-    low, median, high = (end * scale for end in (rate.low, rate.median, rate.high))
-    if low == high:
-        return Fixed(value=median)
-    return Pert(low=low, mode=median, high=high) if rate.kind in _BOUNDED else _prices(low, median, high)
-
-
-def _prices(low: float, median: float, high: float) -> Distribution:
-    return SplitLognormal(low=low, median=median, high=high)
+    known = Interval(low=rate.low, median=rate.median, high=rate.high).times(scale)
+    if rate.kind in _BOUNDED and known.low < known.high:
+        return Pert(low=known.low, mode=known.median, high=known.high)
+    return spanning(known)
 
 
 def owned_facts(

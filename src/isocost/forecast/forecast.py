@@ -12,6 +12,7 @@ from isocost.forecast.conditions import Conditions
 from isocost.forecast.run import Evaluated, Run, endless, evaluate, inputs_of, planned
 from isocost.money.terms import SPOT
 from isocost.stats.distributions import Bar, Distribution, Row, draw, probability, tornado
+from isocost.stats.quantiles import quantiles
 from isocost.units import DAY_S, HOUR_S
 
 SHARES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
@@ -163,7 +164,7 @@ def outlook_of(
 def _luck(run: Run, conditions: Conditions, catalog: Catalog) -> tuple[float, float]:
     """Return how much shorter and longer than the middle one runs are that differ in their luck alone."""
     time = evaluate(run, conditions, catalog, {}, lucky_runs=conditions.draws).time
-    low, middle, high = np.quantile(np.asarray(time.wall_s), (SHARES[0], 0.5, SHARES[-1])).tolist()
+    low, middle, high = quantiles(time.wall_s).tolist()
     return low - middle, high - middle
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from isocost.errors import InputError, Problem
 from isocost.laws.scaling import train_6nd_flop
 from isocost.money.bill import share_of_capital, staff_usd
-from isocost.scaling.optimum import Interval, interval
 from isocost.scaling.store import shipped_tables
-from isocost.stats.distributions import Distribution, Fixed, SplitLognormal
+from isocost.stats.distributions import spanning
+from isocost.stats.quantiles import Interval, interval
 from isocost.units import YEAR_S
 
 Array = NDArray[np.float64]
@@ -24,27 +24,11 @@ DRAWS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
-    """A low, a median and a high: taken for p05, p50 and p95. One figure has no spread."""
-
-    low: float
-    median: float
-    high: float
-
-    @property
-    def distribution(self) -> Distribution:
-        """Draws of it."""
-        if self.low == self.high:
-            return Fixed(value=self.median)
-        return SplitLognormal(low=self.low, median=self.median, high=self.high)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A part of the programme. ``begins`` is when it is needed, in lengths of the final run from its start."""
 
     name: str
-    amount: Amount
+    amount: Interval
     unit: str = SHARE  # of the cost of the final run; or GPU-hours, FLOP or USD of its own
     begins: float = 0.0
     source: str = "yours"
@@ -54,7 +38,7 @@ class Item:
 class MainRun:
     """The final run as the planner gives it; GPU-hours and FLOP of other items are priced at its rates."""
 
-    cost_usd: Amount
+    cost_usd: Interval
     gpu_hours: float
     flop: float
     run_s: float
@@ -66,7 +50,7 @@ class Staff:
     """People who work on the programme, over its whole length."""
 
     people: float
-    usd_per_year: Amount
+    usd_per_year: Interval
     length_s: float
 
 
@@ -95,7 +79,7 @@ class Programme:
 def ladder(sizes: Sequence[float], tokens_per_param: float, seeds: int = 1, name: str = "ladder of small runs") -> Item:
     """Return the small runs that a scaling law is fitted to, as one item in FLOP."""
     work = sum(float(train_6nd_flop(params=n, tokens=n * tokens_per_param)) for n in sizes) * seeds
-    return Item(name=name, amount=Amount(low=work, median=work, high=work), unit=FLOP, begins=-1.0)
+    return Item(name=name, amount=Interval(low=work, median=work, high=work), unit=FLOP, begins=-1.0)
 
 
 def shipped_items(known: Mapping[str, float] | None = None) -> tuple[Item, ...]:
@@ -106,7 +90,7 @@ def shipped_items(known: Mapping[str, float] | None = None) -> tuple[Item, ...]:
         low, median, high = [own[key]] * 3 if key in own else [entry[end] for end in ("low", "median", "high")]
         if high > 0.0:
             source = "yours" if key in own else f"{entry['source']}, {entry['as_of']}"
-            amount = Amount(low=low, median=median, high=high)
+            amount = Interval(low=low, median=median, high=high)
             found.append(Item(name=entry["title"], amount=amount, begins=entry["begins"], source=source))
     return tuple(found)
 
@@ -126,15 +110,15 @@ def programme(
     """
     _check(main, items, staff, raised_usd)
     rng = np.random.default_rng(seed)
-    final = main.cost_usd.distribution.sample(rng, draws) if main.drawn_usd is None else main.drawn_usd
+    final = spanning(main.cost_usd).sample(rng, draws) if main.drawn_usd is None else main.drawn_usd
     draws = len(final)
     costs = {"final run": (final, 0.0, "the plan")}
     unit_usd = {SHARE: final, GPU_HOURS: final / main.gpu_hours, FLOP: final / main.flop, USD: np.ones(draws)}
     for item in items:
-        amount = item.amount.distribution.sample(rng, draws)
+        amount = spanning(item.amount).sample(rng, draws)
         costs[item.name] = (amount * unit_usd[item.unit], item.begins * main.run_s, item.source)
     if staff is not None:
-        salary_usd_per_s = staff.usd_per_year.distribution.sample(rng, draws) / YEAR_S
+        salary_usd_per_s = spanning(staff.usd_per_year).sample(rng, draws) / YEAR_S
         cost = staff_usd(people=staff.people, salary_usd_per_s=salary_usd_per_s, staffed_s=staff.length_s)
         earliest = min(begins for _, begins, _ in costs.values())
         costs["staff"] = (np.asarray(cost), earliest, "yours")

@@ -4,9 +4,10 @@ from isocost.measure.logs.efficiency import Definition
 from isocost.measure.logs.events import Event
 from isocost.measure.logs.log import read_log
 from isocost.measure.logs.records import Mark, Reading, StepRecord, Steps
-from isocost.measure.logs.summary import Interval, RunSummary, summarise
+from isocost.measure.logs.summary import RunSummary, summarise
 from isocost.measure.traces.collectives import Collective
 from isocost.measure.traces.trace import RankTrace, TraceSummary, read_trace
+from isocost.stats.quantiles import Interval
 
 __all__ = [
     "Collective",

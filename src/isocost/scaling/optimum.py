@@ -14,22 +14,13 @@ from isocost.num import Num
 from isocost.scaling import law as forms
 from isocost.scaling.law import Law, Surface, drawn, surface
 from isocost.scaling.limits import check_amounts, warnings
+from isocost.stats.quantiles import Interval, interval
 
 DRAWS: Final = 1000
 _GRID: Final = 65  # points of a search; each round narrows the range 16 times
 _ROUNDS: Final = 8
 _WIDEST: Final = 1e4  # a serving or data-limited optimum is within this factor of the unconstrained one
-_P05, _P50, _P95 = 5.0, 50.0, 95.0
 LEAST_FLOP, MOST_FLOP = 1e12, 1e32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """The 5th, 50th and 95th percentile of the draws."""
-
-    low: float
-    median: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +122,6 @@ def _intervals(draw: Surface, flop: float, limit: Num) -> dict[str, Interval]:
     loss = draw.loss(params, tokens, limit)
     named = {"params_interval": params, "tokens_interval": tokens, "loss_interval": loss}
     return {name: interval(values) for name, values in named.items()}
-
-
-def interval(values: Num) -> Interval:
-    """Return the 90 % interval of draws."""
-    low, median, high = np.percentile(np.asarray(values), [_P05, _P50, _P95])
-    return Interval(low=float(low), median=float(median), high=float(high))
 
 
 def _limited(at: Surface, flop: float, unique: float, start: Num) -> Num:

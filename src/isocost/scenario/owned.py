@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, Final
 
-import numpy as np
-
 from isocost.catalog import Catalog
 from isocost.catalog.prices import BUILD, COLOCATION, owned_distributions, owned_facts
 from isocost.errors import InputError, Problem
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.scenario.record import Scenario
-from isocost.stats.distributions import Distribution, draw, interval
+from isocost.stats.distributions import Distribution, draw
+from isocost.stats.quantiles import quantiles
 
 # Utilisation of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.
 UTILISATION: Final = 0.8
@@ -23,8 +22,8 @@ def owned_price(scenario: Scenario, catalog: Catalog, chip: str) -> tuple[float,
     """Return p05, median and p95 of what an owned accelerator costs a second in use, energy left out."""
     drawn = draw(owned_inputs_of(scenario, catalog, chip), _DRAWS)
     cost = owned_cost(OwnedInputs(**drawn))
-    found = interval(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s))
-    return float(found.p05), float(found.p50), float(found.p95)
+    low, median, high = quantiles(cost.total_usd_per_s - cost.energy_usd_per_s).tolist()
+    return low, median, high
 
 
 def owned_inputs_of(scenario: Scenario, catalog: Catalog, chip: str, **known: Any) -> dict[str, Distribution | float]:

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from isocost import units
 from isocost.errors import InputError, Problem, nearest
-from isocost.forecast.program import UNITS, USD, Amount, Item, shipped_items
+from isocost.forecast.program import UNITS, USD, Item, shipped_items
 from isocost.scenario.tables import Program
 from isocost.stats.distributions import Fixed, SplitLognormal
+from isocost.stats.quantiles import Interval
 from isocost.units import YEAR_S
 
 _KEYS: Final = ("name", "begins", "source", *UNITS)
@@ -34,7 +35,7 @@ class Terms:
 
     items: tuple[Item, ...]
     people: float | None
-    usd_per_year: Amount | None
+    usd_per_year: Interval | None
     raised_usd: float | None
 
     @property
@@ -71,7 +72,7 @@ def terms_of(
 
     number, paid, capital = own("people", people, "ratio"), own("salary", salary, "USD"), own("raised", raised, "USD")
     number = table.people if number is None else number
-    pay = _pay(table.salary_usd_per_s) if paid is None else Amount(low=paid, median=paid, high=paid)
+    pay = _pay(table.salary_usd_per_s) if paid is None else Interval(low=paid, median=paid, high=paid)
     if (number is None) != (pay is None):
         missing, fix = ("people", "people = 10") if number is None else ("salary", "salary = '300 kUSD/year'")
         flag = wrote.get(missing, missing) if (people is not None or salary is not None) else f"{place}.{missing}"
@@ -90,7 +91,7 @@ def terms_of(
     )
 
 
-def _pay(salary: Any) -> Amount | None:
+def _pay(salary: Any) -> Interval | None:
     """Return a year's salary from a rate or its distribution."""
     if salary is None:
         return None
@@ -98,7 +99,7 @@ def _pay(salary: Any) -> Amount | None:
         low, median, high = (end * YEAR_S for end in (salary.low, salary.median, salary.high))
     else:
         low = median = high = YEAR_S * (salary.value if isinstance(salary, Fixed) else salary)
-    return Amount(low=low, median=median, high=high)
+    return Interval(low=low, median=median, high=high)
 
 
 def read_items(path: str) -> tuple[Item, ...]:
@@ -139,7 +140,7 @@ def _item(entry: Mapping[str, Any], place: str, problems: list[Problem]) -> Item
     low, median, high = amounts if len(amounts) == 3 else amounts * 3
     return Item(
         name=entry["name"].strip(),
-        amount=Amount(low=low, median=median, high=high),
+        amount=Interval(low=low, median=median, high=high),
         unit=given[0],
         begins=float(begins),
         source=str(entry.get("source", "yours")),

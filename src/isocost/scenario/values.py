@@ -17,7 +17,7 @@ from isocost.catalog.stacks import recipe
 from isocost.errors import InputError, Problem, nearest
 from isocost.perf.site_file import load_calibration
 from isocost.scenario.keys import MAX_GPUS, MAX_SEQ_LEN
-from isocost.units import parse
+from isocost.units import DAY_S, parse
 from isocost.workload.architecture import Architecture
 from isocost.workload.hf import CONFIG_NAME, load_config
 from isocost.workload.presets import preset, preset_facts, preset_names

@@ -10,7 +10,6 @@ from isocost.search.question import (
     Loser,
     Option,
     Question,
-    Spread,
 )
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "Loser",
     "Option",
     "Question",
-    "Spread",
     "case_of",
     "estimate",
     "plan",

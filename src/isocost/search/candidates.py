@@ -16,7 +16,7 @@ from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
 from isocost.search.intervals import peak_interval, scaled, whole_ends, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
-from isocost.search.question import Candidate, Interval
+from isocost.search.question import Candidate, Range
 from isocost.search.site import bill
 from isocost.units import DAY_S, HOUR_S
 from isocost.workload.flops import train_flop_per_token
@@ -89,7 +89,7 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     cost = widened(paid.cost_usd, ends.wall) if ends.cost is None else scaled(ends.cost, float(pool.cost[row]))
     intervals["peak_bytes"] = peak_interval(case, peak, recipe_assumed=question.recipe_assumed)
     if energy is not None:
-        intervals["energy_j"] = Interval(low=energy.low, high=energy.high)
+        intervals["energy_j"] = Range(low=energy.low, high=energy.high)
     return Candidate(
         option=t.option, precision=t.case.precision, layout=case.layout, global_batch_seqs=batch,
         micro_batches=batch // (case.layout.dp * case.layout.micro_batch), steps=pool.steps, step_s=step_s, time=time,

@@ -11,8 +11,9 @@ from isocost.forecast import Outlook, outlook_of
 from isocost.search.evaluator import Index
 from isocost.search.forecasts import run_of
 from isocost.search.pool import Pool
-from isocost.search.question import Candidate, Interval, Spread
+from isocost.search.question import Candidate, Range
 from isocost.stats.distributions import Row, value_of_knowing
+from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S
 
 _LEAST_WORTH_USD = 1.0
@@ -49,31 +50,25 @@ def as_forecast(plan: Candidate, outlook: Outlook) -> Candidate:
     days, goodput, cost = ends["days"], ends["goodput_frac"], ends.get("cost_usd")
     longer = days[1] * DAY_S / plan.run_s
     whole = {
-        "days": Interval(low=days[0], high=days[2]),
-        "run_s": Interval(low=days[0] * DAY_S, high=days[2] * DAY_S),
-        "gpu_hours": Interval(low=ends["gpu_hours"][0], high=ends["gpu_hours"][2]),
-        "goodput": Interval(low=goodput[0], high=goodput[2]),
+        "days": Range(low=days[0], high=days[2]),
+        "run_s": Range(low=days[0] * DAY_S, high=days[2] * DAY_S),
+        "gpu_hours": Range(low=ends["gpu_hours"][0], high=ends["gpu_hours"][2]),
+        "goodput": Range(low=goodput[0], high=goodput[2]),
     }
     if "energy_j" in plan.intervals:
         energy = plan.intervals["energy_j"]
-        whole["energy_j"] = Interval(low=energy.low * longer, high=energy.high * longer)
+        whole["energy_j"] = Range(low=energy.low * longer, high=energy.high * longer)
     return replace(
         plan,
         run_s=plan.run_s * longer,
         gpu_s=plan.gpu_s * longer,
         goodput=goodput[1],
-        price_usd=_scaled(plan.price_usd, longer),
-        energy_usd=_scaled(plan.energy_usd, longer),
+        price_usd=plan.price_usd and plan.price_usd.times(longer),
+        energy_usd=plan.energy_usd and plan.energy_usd.times(longer),
         energy_j=None if plan.energy_j is None else plan.energy_j * longer,
-        cost_usd=None if cost is None else Spread(low=cost[0], median=cost[1], high=cost[2]),
+        cost_usd=None if cost is None else Interval(low=cost[0], median=cost[1], high=cost[2]),
         intervals={**plan.intervals, **whole},
     )
-
-
-def _scaled(spread: Spread | None, factor: float) -> Spread | None:
-    if spread is None:
-        return None
-    return Spread(low=spread.low * factor, median=spread.median * factor, high=spread.high * factor)
 
 
 def worth(pool: Pool, best: Index) -> dict[str, float]:

@@ -15,35 +15,36 @@ from isocost.perf.case import Case
 from isocost.perf.intervals import Band
 from isocost.perf.predict import peak_range
 from isocost.search.forecasts import Whole
-from isocost.search.question import Interval, Spread
+from isocost.search.question import Range
+from isocost.stats.quantiles import Interval, quantiles
 
 NORMAL_90 = 1.6449  # standard deviations to either end of the middle 90 % of a normal error
 
 
-def with_time(band: Band, longer: Mapping[str, float], slower: Mapping[str, float | None]) -> dict[str, Interval]:
+def with_time(band: Band, longer: Mapping[str, float], slower: Mapping[str, float | None]) -> dict[str, Range]:
     """Intervals of what grows with the step time, and of what shrinks with it, by name; unknown figures have none."""
-    found = {name: Interval(low=x * band.low, high=x * band.high) for name, x in longer.items()}
-    inverse = {name: Interval(low=x / band.high, high=x / band.low) for name, x in slower.items() if x is not None}
+    found = {name: Range(low=x * band.low, high=x * band.high) for name, x in longer.items()}
+    inverse = {name: Range(low=x / band.high, high=x / band.low) for name, x in slower.items() if x is not None}
     return found | inverse
 
 
-def widened(spread: Spread | None, band: Band) -> Spread | None:
+def widened(spread: Interval | None, band: Band) -> Interval | None:
     """Return a quantity proportional to the time: its own spread and that of the time, as independent factors."""
     if spread is None or spread.low <= 0.0:  # what may cost nothing does so however long it takes
-        return spread if spread is None else Spread(low=0.0, median=spread.median, high=spread.high * band.high)
+        return spread if spread is None else Interval(low=0.0, median=spread.median, high=spread.high * band.high)
     low = combined_ratio(first=spread.low / spread.median, second=band.low)
     high = combined_ratio(first=spread.high / spread.median, second=band.high)
-    return Spread(low=float(spread.median / low), median=spread.median, high=float(spread.median * high))
+    return Interval(low=float(spread.median / low), median=spread.median, high=float(spread.median * high))
 
 
-def peak_interval(case: Case, peak_bytes: float, *, recipe_assumed: bool) -> Interval:
+def peak_interval(case: Case, peak_bytes: float, *, recipe_assumed: bool) -> Range:
     """Where the peak is: the spread of a prediction, and every memory recipe of the stacks that it could be."""
     spread = math.exp(NORMAL_90 * FIT_SIGMA)
     low, high = peak_bytes / spread, peak_bytes * spread
     if recipe_assumed:
         least, _, most = peak_range(case)
         low, high = min(low, least), max(high, most)
-    return Interval(low=low, high=high)
+    return Range(low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +53,26 @@ class Ends:
 
     wall: Band
     cost: Band | None  # None: that of the rent, from the wall clock
-    goodput: Interval
+    goodput: Range
     median_goodput: float
 
 
 def whole_ends(whole: Whole | None, gpus: int, band: Band) -> Ends:
     """Intervals of a run on so many GPUs; without interruptions they are those of the step time."""
     if whole is None:
-        return Ends(wall=band, cost=None, goodput=Interval(low=1.0, high=1.0), median_goodput=1.0)
+        return Ends(wall=band, cost=None, goodput=Range(low=1.0, high=1.0), median_goodput=1.0)
     k = int(whole.place(float(gpus)))
-    low, median, high = np.quantile(whole.goodput[k], (0.05, 0.5, 0.95)).tolist()
+    low, median, high = quantiles(whole.goodput[k]).tolist()
     cost = None if whole.cost_usd is None else _band(whole.cost_usd[k])
-    goodput = Interval(low=low, high=high)
+    goodput = Range(low=low, high=high)
     return Ends(wall=_band(whole.wall_s[k]), cost=cost, goodput=goodput, median_goodput=median)
 
 
 def _band(values: NDArray[np.float64]) -> Band:
-    low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
+    low, median, high = quantiles(values)
     return Band(low=float(low / median), high=float(high / median))
 
 
-def scaled(band: Band, median: float) -> Spread:
+def scaled(band: Band, median: float) -> Interval:
     """Return a figure by its median and its interval as factors."""
-    return Spread(low=median * band.low, median=median, high=median * band.high)
+    return Interval(low=median * band.low, median=median, high=median * band.high)

@@ -15,6 +15,7 @@ from isocost.perf.layout import Layout
 from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.site import SiteCalibration
 from isocost.perf.step import StepTime
+from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S, HOUR_S
 from isocost.workload.architecture import Architecture
 
@@ -83,17 +84,8 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """A low, a median and a high value."""
-
-    low: float
-    median: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A 90 % interval."""
+class Range:
+    """The ends of a 90 % interval of a figure that stands elsewhere."""
 
     low: float
     high: float
@@ -123,14 +115,14 @@ class Candidate:
     run_s: float  # wall clock, bring-up and interruptions in; the median
     gpu_s: float
     goodput: float  # steps over wall clock
-    price_usd: Spread | None  # low and high with those of the step time; None: not priced
+    price_usd: Interval | None  # low and high with those of the step time; None: not priced
     energy_j: float | None  # None: power of the chip is not known
-    energy_usd: Spread | None  # information; part of ``cost_usd`` only where the chips are owned
-    cost_usd: Spread | None
+    energy_usd: Interval | None  # information; part of ``cost_usd`` only where the chips are owned
+    cost_usd: Interval | None
     power_w: float | None  # at the meter at full draw
     binds: str  # memory, compute, network, batch or host
     certainty: Certainty
-    intervals: Mapping[str, Interval]  # by name of the figure
+    intervals: Mapping[str, Range]  # by name of the figure
     limit: str = ""
 
     # The axes of the layout, as figures of the plan: ``answer.chosen.tp``.

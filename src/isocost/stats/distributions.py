@@ -1,4 +1,4 @@
-"""Uncertain inputs as distributions: draws on the leading axis, intervals of the answer, and what matters most.
+"""Uncertain inputs as distributions: draws on the leading axis, and what matters most of them.
 
 A name keeps its draws when other inputs come or go: each has a seed of its own, made of the seed and the name. Two
 plans drawn with one seed see the same futures, so their difference is not noise.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.errors import InputError, Problem
+from isocost.stats.quantiles import Interval, interval, quantiles
 
 Row = NDArray[np.float64]
 Z95 = 1.6448536269514722  # of the standard normal distribution: 90 % lie between -Z95 and Z95
@@ -109,6 +110,13 @@ def _ordered(owner: object, named: Sequence[tuple[str, float]], positive: bool =
         raise InputError(problems)
 
 
+def spanning(known: Interval) -> Distribution:
+    """Return draws with this p05, median and p95; fixed where there is no spread."""
+    if known.low == known.high:
+        return Fixed(value=known.median)
+    return SplitLognormal(low=known.low, median=known.median, high=known.high)
+
+
 def draw(inputs: Mapping[str, Distribution | float], n: int, seed: int = 0, trailing: int = 0) -> dict[str, Row]:
     """Return ``n`` draws of every input on the leading axis; ``trailing`` axes of length 1 follow, for layouts."""
     if not 1 <= n <= 10_000_000:
@@ -123,26 +131,6 @@ def _distribution(given: Distribution | float) -> Distribution:
 
 def _rng(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Interval:
-    """The middle of an answer and the range that holds 90 % of its draws."""
-
-    p05: Row
-    p50: Row
-    p95: Row
-
-    @property
-    def width(self) -> Row:
-        """From p05 to p95."""
-        return self.p95 - self.p05
-
-
-def interval(values: Row) -> Interval:
-    """Return the interval over the leading axis."""
-    p05, p50, p95 = np.quantile(values, (0.05, 0.5, 0.95), axis=0)
-    return Interval(p05=p05, p50=p50, p95=p95)
 
 
 def probability(holds: NDArray[np.bool_]) -> Row:
@@ -184,7 +172,7 @@ def tornado(
 ) -> Tornado:
     """Return which input moves the answer most; ``evaluate`` maps draws (n,) of every input to answers (n,)."""
     drawn = draw(inputs, n, seed)
-    ends = {name: np.quantile(values, (0.05, 0.5, 0.95)) for name, values in drawn.items()}
+    ends = {name: quantiles(values) for name, values in drawn.items()}
     uncertain = [name for name, values in drawn.items() if values.min() < values.max()]
     # Row 0: all medians. Then two rows an input, at its p05 and its p95.
     rows = {name: np.full(1 + 2 * len(uncertain), end[1]) for name, end in ends.items()}
@@ -192,7 +180,6 @@ def tornado(
         rows[name][1 + 2 * place : 3 + 2 * place] = ends[name][[0, 2]]
     swings = np.broadcast_to(evaluate(rows), (1 + 2 * len(uncertain),))
     answer = interval(np.broadcast_to(evaluate(drawn), (n,)))
-    width = float(answer.width)
     bars = []
     for place, name in enumerate(uncertain):
         known = interval(np.broadcast_to(evaluate({**drawn, name: np.full(n, ends[name][1])}), (n,)))
@@ -203,7 +190,7 @@ def tornado(
                 p95=float(ends[name][2]),
                 at_p05=float(swings[1 + 2 * place]),
                 at_p95=float(swings[2 + 2 * place]),
-                known_width_frac=float(known.width) / width if width else 1.0,
+                known_width_frac=known.width / answer.width if answer.width else 1.0,
             )
         )
     bars.sort(key=lambda bar: (-bar.swing, bar.name))

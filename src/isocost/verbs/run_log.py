@@ -20,12 +20,13 @@ from isocost.measure.logs.detect import KINETO, detect
 from isocost.measure.logs.log import read_log
 from isocost.measure.logs.records import Reading
 from isocost.measure.logs.source import Source
-from isocost.measure.logs.summary import Interval, RunSummary, summarise
+from isocost.measure.logs.summary import RunSummary, summarise
 from isocost.perf.case import Case
 from isocost.perf.constants import shipped
 from isocost.perf.predict import step_times
 from isocost.scenario import Scenario, load_tables, read_scenario
 from isocost.scenario.question import question_of
+from isocost.stats.quantiles import Interval
 from isocost.verbs.doctor.run import measured_run
 from isocost.workload.params import parameter_count
 
@@ -85,7 +86,7 @@ def disagreements(log: Timed, case: Case, of: str) -> list[Problem]:
         found.append(("parameters", facts["parameters"], params))
     rate, tokens = log.summary.tokens_per_s_per_gpu, float(case.global_batch_seqs * case.seq_len)
     if rate is not None and not found:
-        printed = rate.p50 * log.step_s.p50 * case.gpus
+        printed = rate.median * log.step_s.median * case.gpus
         if abs(printed / tokens - 1.0) > TOKENS_FRAC:
             found.append(("tokens of a step", printed, tokens))
     return [
@@ -138,7 +139,7 @@ def row_of_log(path: str, scenario: Given, catalog: Catalog) -> tuple[Run, list[
     if missing := list(_missing(checked, place)):
         raise InputError(missing)
     question, _ = question_of(checked, known, today)
-    case = measured_run(question, known, shipped(), log.step_s.p50).case
+    case = measured_run(question, known, shipped(), log.step_s.median).case
     if problems := disagreements(log, case, place):
         raise InputError(problems)
     run = run_of(case, id=Path(path).stem, source=Path(path).name, **_measured(log))
@@ -170,7 +171,7 @@ def _measured(log: Timed) -> dict[str, Any]:
         "locator": "mean of the run"
         if summary.first_step is None
         else f"steps {summary.first_step} to {summary.last_step}, median",
-        "step_s": log.step_s.p50,
+        "step_s": log.step_s.median,
         "peak_mem_gb": summary.memory_bytes / 1e9 if summary.memory_bytes else None,
         "memory_definition": of_memory if summary.memory_bytes else None,
         "published_mfu": _printed(summary.printed_mfu),
@@ -181,7 +182,7 @@ def _measured(log: Timed) -> dict[str, Any]:
 
 def _printed(found: Interval | None) -> float | None:
     """Return the median with the seven digits that a log can hold."""
-    return None if found is None else float(f"{found.p50:.7g}")
+    return None if found is None else float(f"{found.median:.7g}")
 
 
 def _lost(run: Run, case: Case, catalog: Catalog) -> list[str]:

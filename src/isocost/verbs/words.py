@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from isocost.perf.layout import COUNTS
-from isocost.search.question import Candidate, Interval, Spread
+from isocost.search.question import Candidate, Range
+from isocost.stats.quantiles import Interval
 from isocost.units import show
 
 _PREFIXES: Final = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
@@ -56,13 +57,13 @@ def layout_text(c: Candidate) -> str:
     return ", ".join(shown)
 
 
-def money(spread: Spread | None, join: str = " to ") -> str:
+def money(interval: Interval | None, join: str = " to ") -> str:
     """Return a cost with its interval in the unit of the cost, "$13.6M (9.2 to 28)", or "not priced"."""
-    if spread is None:
+    if interval is None:
         return "not priced"
-    middle = show(spread.median, "USD")
+    middle = show(interval.median, "USD")
     scale = _PREFIXES.get(middle[-1], 1.0)
-    return f"{middle} ({_round(spread.low / scale)}{join}{_round(spread.high / scale)})"
+    return f"{middle} ({_round(interval.low / scale)}{join}{_round(interval.high / scale)})"
 
 
 def days(c: Candidate) -> str:
@@ -75,9 +76,9 @@ def _round(x: float) -> str:
     return f"{x:,.0f}" if x >= _WHOLE else f"{x:.2g}"
 
 
-def between(interval: Interval, unit: str) -> str:
+def between(ends: Range, unit: str) -> str:
     """Return an interval in words."""
-    return f"{show(interval.low, unit)} to {show(interval.high, unit)}"
+    return f"{show(ends.low, unit)} to {show(ends.high, unit)}"
 
 
 def degrees(c: Candidate) -> str:

@@ -185,7 +185,7 @@ def test_every_format_can_be_compared(plan: Plan, tmp_path: Path) -> None:
         path.write_text(LOGS[name][1], encoding="utf-8")
         found = _against(plan, path)
         assert (found.progress.before, found.progress.logged) == (0, 30), name
-        assert found.log.step_s.p50 == pytest.approx(2.0 if name != "trainer_state" else 64.0 / 30, rel=1e-3), name
+        assert found.log.step_s.median == pytest.approx(2.0 if name != "trainer_state" else 64.0 / 30, rel=1e-3), name
 
 
 def test_a_log_without_a_line_of_a_step(plan: Plan, tmp_path: Path) -> None:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from isocost.errors import InputError
-from isocost.forecast.program import Amount, Item, MainRun, Staff, ladder, programme, shipped_items
+from isocost.forecast.program import (
+    Item,
+    MainRun,
+    Staff,
+    ladder,
+    programme,
+    shipped_items,
+)
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
 from isocost.scaling.cluster import batch_advice, largest_useful
 from isocost.scaling.law import loss, surface
@@ -17,6 +24,7 @@ from isocost.scaling.serving import serving_optimum
 from isocost.scaling.shapes import Rules, Sparsity, law_params, shape, sizes
 from isocost.scaling.solver import Array
 from isocost.scaling.store import laws
+from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S
 from isocost.verbs.frontier.candidates import Evaluated, Limits, Table, isocost_line, tabulate
 from isocost.verbs.frontier.joint import cheapest_to, joint_optimum
@@ -303,11 +311,11 @@ def test_impossible_limits(given: dict[str, float], said: str) -> None:
         Limits(**given)
 
 
-MAIN = MainRun(cost_usd=Amount(low=1.6e6, median=2e6, high=2.4e6), gpu_hours=8e5, flop=1e24, run_s=60 * DAY_S)
+MAIN = MainRun(cost_usd=Interval(low=1.6e6, median=2e6, high=2.4e6), gpu_hours=8e5, flop=1e24, run_s=60 * DAY_S)
 
 
-def _fixed(value: float) -> Amount:
-    return Amount(low=value, median=value, high=value)
+def _fixed(value: float) -> Interval:
+    return Interval(low=value, median=value, high=value)
 
 
 def test_programme_without_spread_is_a_sum() -> None:
@@ -350,7 +358,7 @@ def test_ladder() -> None:
 def test_malformed_programme() -> None:
     """Amounts out of order, unknown units and names used twice are reported together."""
     bad = (
-        Item(name="a", amount=Amount(low=2.0, median=1.0, high=3.0)),
+        Item(name="a", amount=Interval(low=2.0, median=1.0, high=3.0)),
         Item(name="a", amount=_fixed(1.0)),
         Item(name="b", amount=_fixed(1.0), unit="hours"),
     )

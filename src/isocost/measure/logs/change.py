@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from isocost.measure.logs.records import Column
+from isocost.stats.quantiles import quantiles
 
 BLOCKS: Final = 25
 FEWEST: Final = 8  # values; fewer tell nothing of their spread
@@ -180,7 +181,7 @@ def median_of(values: Column) -> float:
 
 def spread_of(values: Column) -> float:
     """Return the width of the middle 90 % over the median."""
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    low, middle, high = quantiles(values)
     return float((high - low) / middle) if middle else math.nan
 
 

@@ -14,20 +14,12 @@ from isocost.measure.logs.events import Event, buckets_of, clock, events_csv, fi
 from isocost.measure.logs.records import Column, Reading
 from isocost.measure.logs.steady import REASONS, Sorted, sort_steps
 from isocost.measure.logs.step_times import Known
+from isocost.stats.quantiles import QUANTILES, Interval
 
 MEAN_OF_RUN: Final = "the log has no time of single steps: the step time is the mean of the whole run, warm-up included"
 DERIVED: Final = (
     "no line has a step time: it is derived from a rate of the log and what was said of the run, and as right as that"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Median with the fifth and ninety-fifth percentile of the steady steps."""
-
-    p05: float
-    p50: float
-    p95: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +33,7 @@ class RunSummary:
     derived: bool = False  # no step was timed: the step time is from a rate and what was said of the run, or a mean
     first_step: int | None = None  # of the steady window
     last_step: int | None = None
-    step_s: Interval | None = None
+    step_s: Interval | None = None  # these are p05, p50 and p95 of the steady steps
     tokens_per_s_per_gpu: Interval | None = None
     tflops_per_gpu: Interval | None = None
     printed_mfu: Interval | None = None
@@ -90,7 +82,7 @@ def summarise(
     usual = _interval(rows, rows.step_s)
     timed_by, derived, notes = rows.timed_by, rows.derived, [DERIVED] if rows.derived else []
     if usual is None and (mean := _mean_of_run(reading, known)) is not None:
-        usual, timed_by, derived = Interval(p05=mean, p50=mean, p95=mean), "mean of the run", True
+        usual, timed_by, derived = Interval(low=mean, median=mean, high=mean), "mean of the run", True
         notes.append(MEAN_OF_RUN)
     rate = _throughput(reading, rows, usual, known)
     steady_steps = rows.steps.column("step")[rows.steady]
@@ -120,11 +112,11 @@ def _efficiency(rows: Sorted, rate: Interval | None, definition: Definition | No
     return {
         "tflops_per_gpu": tflops,
         "printed_mfu": mfu,
-        "mfu": definition.mfu(rate.p50) if definition and rate else None,
-        "hfu": definition.hfu(rate.p50) if definition and rate else None,
+        "mfu": definition.mfu(rate.median) if definition and rate else None,
+        "hfu": definition.hfu(rate.median) if definition and rate else None,
         "definition": definition.name if definition else None,
-        "printed_peak_flop_per_s": printed_peak_flop_per_s(tflops.p50, mfu.p50) if tflops and mfu else None,
-        "printed_flop_per_token": printed_flop_per_token(tflops.p50, rate.p50) if tflops and rate else None,
+        "printed_peak_flop_per_s": printed_peak_flop_per_s(tflops.median, mfu.median) if tflops and mfu else None,
+        "printed_flop_per_token": printed_flop_per_token(tflops.median, rate.median) if tflops and rate else None,
     }
 
 
@@ -140,8 +132,8 @@ def _events_and_buckets(reading: Reading, rows: Sorted, usual: Interval | None) 
     }
     if usual is None:
         return found
-    events = find_events(reading, rows, usual.p50, drift)
-    buckets = buckets_of(rows, healthy_s(rows, usual.p50, drift), events)
+    events = find_events(reading, rows, usual.median, drift)
+    buckets = buckets_of(rows, healthy_s(rows, usual.median, drift), events)
     stamps = clock(rows)
     dated = bool(np.isfinite(rows.steps.column("time_stamp")).any())
     first = float(np.nan_to_num(rows.step_s[:1] * rows.span[:1]).sum())
@@ -157,8 +149,8 @@ def _interval(rows: Sorted, values: Column) -> Interval | None:
     order = np.argsort(values[known], kind="stable")
     sorted_values, weight = values[known][order], rows.span[known][order]
     middle = (np.cumsum(weight) - weight / 2.0) / weight.sum()
-    p05, p50, p95 = np.interp([0.05, 0.5, 0.95], middle, sorted_values)
-    return Interval(p05=float(p05), p50=float(p50), p95=float(p95))
+    low, median, high = np.interp(QUANTILES, middle, sorted_values).tolist()
+    return Interval(low=low, median=median, high=high)
 
 
 def _mean_of_run(reading: Reading, known: Known) -> float | None:
@@ -182,8 +174,8 @@ def _throughput(reading: Reading, rows: Sorted, usual: Interval | None, known: K
     tokens = known.tokens_per_step or reading.facts.get("global_batch", 0.0) * reading.facts.get("seq_len", 0.0)
     if whole is not None or usual is None or not tokens:
         return whole
-    p05, p50, p95 = (tokens / gpus / time for time in (usual.p95, usual.p50, usual.p05))
-    return Interval(p05=p05, p50=p50, p95=p95)
+    low, median, high = (tokens / gpus / time for time in (usual.high, usual.median, usual.low))
+    return Interval(low=low, median=median, high=high)
 
 
 def _dropped(reading: Reading, rows: Sorted) -> dict[str, int]:

@@ -18,6 +18,7 @@ from isocost.scenario import KEYS, read_scenario
 from isocost.scenario.values import Context, read_deadline
 from isocost.search.forecasts import run_at
 from isocost.stats.distributions import probability
+from isocost.stats.quantiles import quantiles
 from isocost.stats.shapley import Attribution, shapley
 from isocost.units import DAY_S, HOUR_S, counted, show
 from isocost.verbs.plan.answer import Plan
@@ -37,7 +38,6 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 _FREE: Final = ("title", "top", "deadline", "budget", "power_cap", "confidence")
 _GROUPED: Final = tuple(key for keys in GROUPS.values() for key in keys)
 SAME: Final = tuple(key for key in KEYS if key not in (*_FREE, *_GROUPED))
-_ENDS: Final = (0.05, 0.5, 0.95)
 _BRIEF_S: Final = DAY_S  # a shorter bring-up gap needs no arithmetic
 _CLOSE: Final = 0.02  # of the bill: less is not called a difference
 Ask = Callable[[Mapping[str, object], Mapping[str, str]], Plan]  # of keys, and where each was written
@@ -227,8 +227,8 @@ def _figures(side: Side) -> tuple[str, ...]:
 def _values(side: Side) -> tuple[str, ...]:
     o, chosen = side.outlook, side.plan.answer.chosen
     assert chosen is not None
-    days = np.quantile(o.days, _ENDS)
-    cost = np.quantile(o.cost_usd, _ENDS) if o.cost_usd is not None else np.full(3, np.nan)
+    days = quantiles(o.days)
+    cost = quantiles(o.cost_usd) if o.cost_usd is not None else np.full(3, np.nan)
     chance = () if side.deadline_chance is None else (f"{side.deadline_chance:.0%}",)
     return (
         f"{days[1]:,.1f} ({days[0]:,.1f} to {days[2]:,.1f})",

@@ -142,7 +142,7 @@ def _tokens_per_step(reading: Reading, summary: RunSummary, said: Said) -> float
     printed = reading.records.has("tokens_per_s_per_gpu")
     if summary.derived or not printed or gpus is None or summary.step_s is None or not summary.tokens_per_s_per_gpu:
         return None
-    return summary.tokens_per_s_per_gpu.p50 * summary.step_s.p50 * gpus
+    return summary.tokens_per_s_per_gpu.median * summary.step_s.median * gpus
 
 
 def _differs(one: float, other: float, most_frac: float) -> bool:

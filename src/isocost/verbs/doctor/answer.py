@@ -102,7 +102,7 @@ def _given_s(text: str) -> float:
 
 def _step_s(examined: Examination | None) -> float:
     if isinstance(examined, LogExamination) and examined.summary.step_s is not None:
-        return examined.summary.step_s.p50
+        return examined.summary.step_s.median
     if isinstance(examined, TraceExamination) and examined.summary.step_s is not None:
         return examined.summary.step_s
     raise InputError([Problem("step_time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
@@ -120,7 +120,7 @@ def _waits(examined: Examination | None, run: MeasuredRun) -> dict[str, Wait]:
             SLOW_RANK: Wait(s=parts[IMBALANCE], words=f"{parts[IMBALANCE]:.3g} s a step for {who}"),
         }
     elif isinstance(examined, LogExamination) and examined.summary.data_s is not None:
-        waits_s = min(examined.summary.data_s.p50, run.measured_s)
+        waits_s = min(examined.summary.data_s.median, run.measured_s)
         found = {DATA_PATH: Wait(s=waits_s, words=f"{waits_s:.3g} s a step")}
     return {lever: wait for lever, wait in found.items() if wait.s > 0.0}
 
@@ -130,7 +130,7 @@ def _noise(examined: Examination | None) -> float | None:
     if not isinstance(examined, LogExamination) or examined.summary.step_s is None:
         return None
     usual = examined.summary.step_s
-    return (usual.p95 - usual.p05) / (2.0 * NINETY) / usual.p50 or None
+    return usual.width / (2.0 * NINETY) / usual.median or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -221,7 +221,7 @@ class PrescribedRun(Result):
         if gpus and gpus != case.gpus:
             found.append(f"which is right: the log is of {gpus:,.0f} GPUs, the scenario of {case.gpus:,}")
         if summary.tokens_per_s_per_gpu is not None and summary.step_s is not None:
-            printed = summary.tokens_per_s_per_gpu.p50 * summary.step_s.p50 * case.gpus
+            printed = summary.tokens_per_s_per_gpu.median * summary.step_s.median * case.gpus
             said = case.global_batch_seqs * case.seq_len
             if abs(printed / said - 1.0) > DIFFERS_FRAC:
                 found.append(f"which is right: the log has {printed:,.0f} tokens a step, the scenario {said:,}")
@@ -231,7 +231,7 @@ class PrescribedRun(Result):
         """Return what the log means by MFU, where it prints another than that of the definition here."""
         if summary.printed_mfu is None:
             return []
-        printed, mfu = summary.printed_mfu.p50, self.run.mfu_at(self.run.measured_s)
+        printed, mfu = summary.printed_mfu.median, self.run.mfu_at(self.run.measured_s)
         if abs(printed / mfu - 1.0) <= DIFFERS_FRAC:
             return []
         counts = []

@@ -161,7 +161,9 @@ def with_measured(
     parts = {} if trace is None else measured_parts(found.run, trace)
     if not parts:
         stalls = examined.summary.data_s if isinstance(examined, LogExamination) else None
-        drops = found.drops if stalls is None else with_data_stalls(found.drops, min(stalls.p50, found.run.measured_s))
+        drops = (
+            found.drops if stalls is None else with_data_stalls(found.drops, min(stalls.median, found.run.measured_s))
+        )
         return ReadRun(run=replace(found, drops=drops), examined=examined, told=told)
     again = replayed(found.run, constants)
     drops = measured_waterfall(found.run, parts, again)

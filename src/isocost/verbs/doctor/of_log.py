@@ -7,8 +7,9 @@ from typing import Any
 
 from isocost.measure.logs.records import Reading
 from isocost.measure.logs.steady import DRIFT_FRAC
-from isocost.measure.logs.summary import Interval, RunSummary
+from isocost.measure.logs.summary import RunSummary
 from isocost.render.document import Report, Section, Table
+from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S
 from isocost.verbs.doctor.examination import Examination, figures, four
 
@@ -42,7 +43,8 @@ class LogExamination(Examination):
             "facts": dict(self.reading.facts),
             "notes": [*self.reading.notes, *summary.notes],
         }
-        own = {field.name: getattr(summary, field.name) for field in dataclasses.fields(summary)}
+        found = {field.name: getattr(summary, field.name) for field in dataclasses.fields(summary)}
+        own = {name: x.percentiles() if isinstance(x, Interval) else x for name, x in found.items()}
         for name in ("steps_seen", "steps_used", "dropped", "notes"):
             own.pop(name)
         return self.values(given, own, self._missing())
@@ -77,10 +79,10 @@ class LogExamination(Examination):
         if summary.step_s is None:
             return f"{self.reading.format}: {summary.steps_seen:,} steps seen, none with a time.{self.refused()}"
         rate = summary.tokens_per_s_per_gpu
-        more = f", {four(rate.p50)} tokens/s/GPU" if rate else ""
-        printed = f", {summary.printed_mfu.p50:.1%} MFU as printed" if summary.printed_mfu else ""
+        more = f", {four(rate.median)} tokens/s/GPU" if rate else ""
+        printed = f", {summary.printed_mfu.median:.1%} MFU as printed" if summary.printed_mfu else ""
         return (
-            f"{four(summary.step_s.p50)} s a step{more}{printed} ({self.reading.format}: {summary.steps_used:,} of "
+            f"{four(summary.step_s.median)} s a step{more}{printed} ({self.reading.format}: {summary.steps_used:,} of "
             f"{summary.steps_seen:,} steps used, {summary.timed_by}).{self.refused()}"
         )
 
@@ -144,5 +146,5 @@ class LogExamination(Examination):
     def rows(self) -> Table:
         """Return the measured intervals."""
         found: list[tuple[str, Interval | None]] = [(head, getattr(self.summary, name)) for name, head in _INTERVALS]
-        rows = [{"measure": head, "p05": i.p05, "p50": i.p50, "p95": i.p95} for head, i in found if i is not None]
+        rows = [{"measure": head, **i.percentiles()} for head, i in found if i is not None]
         return figures(("measure", "p05", "p50", "p95"), ("measure", "p05", "p50", "p95"), rows)

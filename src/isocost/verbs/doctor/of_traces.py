@@ -196,7 +196,7 @@ class RunExamination(LogExamination):
         traced, usual = self.trace.summary.step_s, self.summary.step_s
         if traced is not None and usual is not None:
             notes.append(
-                f"a step takes {four(traced)} s in the trace, {traced / usual.p50 - 1.0:+.1%} from the log: the "
+                f"a step takes {four(traced)} s in the trace, {traced / usual.median - 1.0:+.1%} from the log: the "
                 "cost of the profiler, or another run"
             )
         both = [Section(title="The trace beside the log", body=tuple(notes))] if notes else []

@@ -70,7 +70,7 @@ def _known(found: LogExamination) -> Known:
     summary = found.summary
     if not summary.derived or summary.step_s is None or summary.tokens_per_s_per_gpu is None:
         return Known()
-    return Known(tokens_per_step=summary.tokens_per_s_per_gpu.p50 * summary.step_s.p50, gpus=1.0)
+    return Known(tokens_per_step=summary.tokens_per_s_per_gpu.median * summary.step_s.median, gpus=1.0)
 
 
 def _mfu(old: RunSummary, new: RunSummary, before: Column, after: Column) -> Iterator[Change]:
@@ -175,7 +175,7 @@ class TwoRuns(Result):
     def _days_saved(self) -> float | None:
         """Return days of steps on the tokens left at the new run's throughput, less those at the old one's."""
         sides = [found.summary for found in (self.old, self.new) if isinstance(found, LogExamination)]
-        rates = [side.tokens_per_s_per_gpu.p50 for side in sides if side.tokens_per_s_per_gpu is not None]
+        rates = [side.tokens_per_s_per_gpu.median for side in sides if side.tokens_per_s_per_gpu is not None]
         gpus = [found.reading.facts.get("gpus") for found in (self.old, self.new) if isinstance(found, LogExamination)]
         if self.tokens_left is None or len(rates) < 2 or len(set(gpus)) != 1 or not gpus[0]:
             return None

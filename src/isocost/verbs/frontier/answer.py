@@ -15,7 +15,7 @@ from isocost.scaling.cluster import Reach
 from isocost.scenario import Scenario, scenario_tables, scenario_toml
 from isocost.scenario.assumed import Assumed
 from isocost.scenario.tables import Frontier as FrontierTable
-from isocost.search.question import Answer, Spread
+from isocost.search.question import Answer
 from isocost.units import DAY_S, show
 from isocost.verbs.frontier.candidates import Choice
 from isocost.verbs.frontier.chart import chart
@@ -143,7 +143,7 @@ class FrontierResult(Result):
         if drawn is not None:
             days += f" ({drawn.days.low:.0f} to {drawn.days.high:.0f})"
             usd = drawn.train_usd
-            cost = cost if usd is None else money(Spread(low=usd.low, median=usd.median, high=usd.high))
+            cost = cost if usd is None else money(usd)
             loss += f" ({drawn.loss.low:.3f} to {drawn.loss.high:.3f})" if drawn.loss else ""
         serving = f" to train and {show(chosen.serving_usd, 'USD')} to serve" if chosen.serving_usd else ""
         sure = f", kept with {self.found.planner.confidence:.0%}" if self.found.planner.confidence != MEDIAN else ""

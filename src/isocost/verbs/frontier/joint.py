@@ -14,8 +14,8 @@ import numpy as np
 
 from isocost.scaling.law import Law, drawn
 from isocost.scaling.limits import check_amounts, warnings
-from isocost.scaling.optimum import Interval, interval
 from isocost.scaling.serving import tokens_to_reach
+from isocost.stats.quantiles import Interval, interval
 from isocost.units import DAY_S
 from isocost.verbs.frontier.candidates import Choice, Limits, Spent, Table, choice_at, isocost_line
 from isocost.verbs.frontier.relaxations import ways_in, ways_to

@@ -8,10 +8,10 @@ import numpy as np
 
 from isocost.forecast import Outlook
 from isocost.num import Num
-from isocost.scaling.optimum import Interval, interval
 from isocost.scaling.solver import Array
 from isocost.search.question import Answer
 from isocost.stats.distributions import probability
+from isocost.stats.quantiles import Interval, interval
 from isocost.verbs.frontier.candidates import Choice
 from isocost.verbs.frontier.joint import Joint
 

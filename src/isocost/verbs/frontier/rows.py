@@ -11,9 +11,9 @@ from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
 from isocost.render.cells import count, keyed
 from isocost.render.document import Column
 from isocost.scaling.cluster import Reach, largest_useful
-from isocost.scaling.optimum import Interval
 from isocost.scaling.shapes import law_params
 from isocost.search.question import Candidate, Question
+from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S, show
 from isocost.verbs.frontier.candidates import Choice, Limits
 from isocost.verbs.frontier.joint import NEAR_NATS, NEAR_USD, Alternative, Joint
@@ -176,7 +176,7 @@ def sure_rows(drawn: Outcome) -> tuple[dict[str, str], ...]:
         ("its tokens", drawn.best_tokens, count),
     )
     return tuple(
-        {"figure": name, "p05": text(each.low), "p50": text(each.median), "p95": text(each.high)}
+        {"figure": name} | {end: text(value) for end, value in each.percentiles().items()}
         for name, each, text in figures
         if each is not None
     )

@@ -16,13 +16,14 @@ from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
+from isocost.stats.quantiles import quantiles
 from isocost.units import show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.forecast import drawn_lines, quantile_table
 from isocost.verbs.plan.saved import chosen_of_plan
 from isocost.verbs.words import layout_text
 
-_ENDS: Final = ((0.05, "p05"), (0.5, "p50"), (0.95, "p95"))
+_ENDS: Final = ("p05", "p50", "p95")
 _INTERVALS: Final = {"exact_interval_s": "exact renewal", "young_interval_s": "Young", "daly_interval_s": "Daly"}
 
 
@@ -52,11 +53,11 @@ class GoodputReport(Result):
         )
 
     def _quantiles(self, bucket: str) -> tuple[float, ...]:
-        return tuple(np.quantile(self.outlook.drawn_s[bucket], [share for share, _ in _ENDS]).tolist())
+        return tuple(quantiles(self.outlook.drawn_s[bucket]).tolist())
 
     def rows(self) -> Table:
         """Return the buckets: those of a run in the middle sum to the median wall clock, quantiles do not add up."""
-        ends = (_seconds(end, place) for place, (_, end) in enumerate(_ENDS))
+        ends = (_seconds(end, place) for place, end in enumerate(_ENDS))
         return Table(
             columns=(
                 Column(head="bucket", key="bucket", value=lambda r: r.bucket, show=_named, left=True),
@@ -71,7 +72,7 @@ class GoodputReport(Result):
     def sentence(self) -> str:
         """The answer in one sentence."""
         found = self.outlook.quantiles()
-        g, days = ([found[name][end] for _, end in _ENDS] for name in ("goodput_frac", "days"))
+        g, days = ([found[name][end] for end in _ENDS] for name in ("goodput_frac", "days"))
         return (
             f"Goodput {g[1]:.1%} ({g[0]:.1%} to {g[2]:.1%}): {days[1]:,.1f} d ({days[0]:,.1f} to {days[2]:,.1f}), "
             f"{found['interruptions']['p50']:,.0f} interruptions, on {self.chosen.gpus:,} x "
@@ -157,9 +158,7 @@ class GoodputReport(Result):
             "luck_over_p50": {"p05_s": self.outlook.luck_s[0], "p95_s": self.outlook.luck_s[1]},
             "wall_s": sum(self.outlook.buckets_s.values()),
             "buckets": dict(self.outlook.buckets_s),
-            "buckets_drawn": {
-                name: dict(zip((end for _, end in _ENDS), self._quantiles(name), strict=True)) for name in BUCKETS
-            },
+            "buckets_drawn": {name: dict(zip(_ENDS, self._quantiles(name), strict=True)) for name in BUCKETS},
             "expected_at_medians": {
                 "wall_s": self.closed.wall_s,
                 "goodput_frac": self.closed.goodput,

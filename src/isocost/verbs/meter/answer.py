@@ -15,6 +15,7 @@ from isocost.measure.logs.events import SKIPPED_S, UNEXPLAINED
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
+from isocost.stats.quantiles import quantiles
 from isocost.units import DAY_S, show
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.chosen import Chosen
@@ -38,7 +39,6 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 BEFORE: Final = "bring_up_s"
 ONCE: Final = ("start_up_s",)  # whatever the number of steps
-_ENDS: Final = (0.05, 0.5, 0.95)
 _FIX: Final = "make one with: isocost plan ... --format json -o plan.json"
 
 
@@ -87,13 +87,13 @@ class PlanAgainstActual(Result):
     @property
     def ratio(self) -> float:
         """Measured over predicted step time."""
-        return self.log.step_s.p50 / float(self.plan["chosen"]["step_s"])
+        return self.log.step_s.median / float(self.plan["chosen"]["step_s"])
 
     @property
     def inside(self) -> bool:
         """Whether the measured step lies in the plan's 90 % interval."""
         row = self.plan["chosen"]
-        return bool(row["step_s_low"] <= self.log.step_s.p50 <= row["step_s_high"])
+        return bool(row["step_s_low"] <= self.log.step_s.median <= row["step_s_high"])
 
     @property
     def logged_s(self) -> tuple[float, float]:
@@ -118,7 +118,7 @@ class PlanAgainstActual(Result):
 
     def days(self) -> tuple[float, float, float]:
         """Length of the whole run: p05, p50 and p95 of the forecast."""
-        left = np.zeros(3) if self.forecast is None else np.quantile(self.forecast.wall_s, _ENDS)
+        left = np.zeros(3) if self.forecast is None else quantiles(self.forecast.wall_s)
         low, middle, high = ((self.behind_s + left) / DAY_S).tolist()
         return low, middle, high
 
@@ -127,7 +127,7 @@ class PlanAgainstActual(Result):
         if self.behind_usd is None or (self.forecast is not None and self.forecast.cost_usd is None):
             return None
         found = None if self.forecast is None else self.forecast.cost_usd
-        left = np.zeros(3) if found is None else np.quantile(found, _ENDS)
+        left = np.zeros(3) if found is None else quantiles(found)
         low, middle, high = (self.behind_usd + left).tolist()
         return low, middle, high
 
@@ -143,7 +143,7 @@ class PlanAgainstActual(Result):
     @property
     def sentence(self) -> str:
         """Step time, days and dollars, planned and now."""
-        row, step = self.plan["chosen"], self.log.step_s.p50
+        row, step = self.plan["chosen"], self.log.step_s.median
         where = "inside" if self.inside else "outside"
         cost, planned = self.cost_usd(), row.get("cost_usd_median")
         money = "" if cost is None or planned is None else f" and {show(cost[1], 'USD')} ({show(planned, 'USD')})"
@@ -188,7 +188,7 @@ class PlanAgainstActual(Result):
         yield (
             "step time",
             f"{show(row['step_s'], 's')} ({show(row['step_s_low'], 's')} to {show(row['step_s_high'], 's')})",
-            f"{show(step.p50, 's')} ({show(step.p05, 's')} to {show(step.p95, 's')})",
+            f"{show(step.median, 's')} ({show(step.low, 's')} to {show(step.high, 's')})",
         )
         if row.get("mfu") is not None:
             low, high = row["mfu_low"], row["mfu_high"]
@@ -240,7 +240,7 @@ class PlanAgainstActual(Result):
             "log": {"path": self.log.path, "format": self.log.reading.format},
             "step_s": {
                 "predicted": row["step_s"], "low": row["step_s_low"], "high": row["step_s_high"],
-                "measured": {"p05": step.p05, "p50": step.p50, "p95": step.p95},
+                "measured": step.percentiles(),
                 "measured_over_predicted_ratio": self.ratio, "inside_interval": self.inside,
             },
             "mfu": {"predicted_frac": mfu, "measured_frac": None if mfu is None else mfu / self.ratio},
@@ -309,7 +309,7 @@ def against_actual(plan: str | Path | Plan | Mapping[str, Any], log: str | Path)
     progress = _progress(timed, chosen)
     return PlanAgainstActual(
         path=place, log=timed, chosen=chosen, plan=values, progress=progress,
-        parts=_parts(whole["buckets"], timed, progress), forecast=_forecast(chosen, timed.step_s.p50, progress),
+        parts=_parts(whole["buckets"], timed, progress), forecast=_forecast(chosen, timed.step_s.median, progress),
     )  # fmt: skip
 
 

@@ -23,8 +23,9 @@ from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.intervals import widened
-from isocost.search.question import Option, Spread
+from isocost.search.question import Option
 from isocost.search.site import bill, site
+from isocost.stats.quantiles import interval
 from isocost.term import Node, bibliography, recording, render, to_dict
 from isocost.units import counted, show, unit_of
 from isocost.verbs.catalog.stacks import cite
@@ -175,8 +176,8 @@ def _of_cost(chosen: Chosen) -> tuple[str, Node]:
     assert found.cost_usd is not None
     with recording("the same with every input at its median") as whole:
         evaluate(run, conditions, chosen.catalog, {})
-    low, total, high = np.quantile(found.cost_usd, (0.05, 0.5, 0.95)).tolist()
-    root = Node(name="cost_usd", unit="USD", formula="sum of the lines of a middling bill", value=total)
+    cost = interval(found.cost_usd)
+    root = Node(name="cost_usd", unit="USD", formula="sum of the lines of a middling bill", value=cost.median)
     root.children = [_part(f"{name}_usd", value, {}) for name, value in found.lines_usd.items()]
     wall_s = float(np.median(found.wall_s))
     wall = Node(name="wall_s", unit="s", formula="sum of the buckets of a run in the middle", value=wall_s)
@@ -184,7 +185,7 @@ def _of_cost(chosen: Chosen) -> tuple[str, Node]:
     for node in (root, wall, whole):
         node.children = [child for child in node.children if _matters(child)]
     root.children += [wall, *_prices(chosen.option), whole]
-    lead = f"The run costs {money(Spread(low=low, median=total, high=high))}"
+    lead = f"The run costs {money(cost)}"
     return f"{lead}: {counted(chosen.gpus, 'GPU')} for {counted(chosen.steps, 'step')} of {show(step_s, 's')}", root
 
 
@@ -195,9 +196,9 @@ def _of_rent(chosen: Chosen, step_s: float) -> tuple[str, Node]:
         result = bill(chosen.option, place, chosen.gpus, chosen.steps, step_s)
     cost = result.cost_usd
     root = Node(name="cost_usd", unit="USD", formula="rent, and energy where owned", value=cost and cost.median)
-    with recording("interval of the cost: price and step time") as interval:
+    with recording("interval of the cost: price and step time") as spread:
         ends = widened(cost, certainty_of(chosen.case, chosen.question.calibration).band)
-    root.children = [*_prices(chosen.option), power, paid, *([interval] if ends else [])]
+    root.children = [*_prices(chosen.option), power, paid, *([spread] if ends else [])]
     lead = f"The run costs {money(ends)}" if ends else "The run is not priced"
     return f"{lead}: {counted(chosen.gpus, 'GPU')} for {counted(chosen.steps, 'step')} of {show(step_s, 's')}", root
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from isocost.perf.layout import AXES
 from isocost.render.document import Column, Table
-from isocost.search.question import Candidate, Option, Spread
+from isocost.search.question import Candidate, Option
+from isocost.stats.quantiles import Interval
 from isocost.units import show
 from isocost.verbs.words import MEMORY_PARTS, STEP_PARTS, _round, degrees, money
 
@@ -44,7 +45,7 @@ def candidate_dict(c: Candidate) -> dict[str, Any]:
     """Return one evaluated layout as plain values, units in the keys."""
     spreads = {}
     for name in ("price_usd", "energy_usd", "cost_usd"):
-        spread: Spread | None = getattr(c, name)
+        spread: Interval | None = getattr(c, name)
         for end in ("low", "median", "high"):
             spreads[f"{name}_{end}"] = None if spread is None else getattr(spread, end)
     return {
@@ -98,7 +99,7 @@ def _interval_end(name: str, end: str) -> Column:
 
 def _end_of(name: str, end: str, head: str) -> Column:
     def value(c: Candidate) -> float | None:
-        spread: Spread | None = getattr(c, name)
+        spread: Interval | None = getattr(c, name)
         return None if spread is None else float(getattr(spread, end))
 
     return Column(head=head, key=f"{name}_{end}", value=value, show=lambda x: show(x, "USD"))

@@ -8,17 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from isocost.errors import InputError, Problem
 from isocost.forecast import outlook_of
-from isocost.forecast.program import Amount, MainRun, Programme, Staff, programme
+from isocost.forecast.program import MainRun, Programme, Staff, programme
 from isocost.laws.scaling import train_6nd_flop
 from isocost.scaling.shapes import law_params
 from isocost.scenario.program import Terms, terms_of
 from isocost.scenario.tables import Program
 from isocost.search.forecasts import run_at
-from isocost.search.question import Spread
+from isocost.stats.quantiles import interval
 from isocost.verbs.plan.saved import chosen_of_plan
 
 if TYPE_CHECKING:
@@ -50,8 +48,7 @@ def program_around(plan: Plan, terms: Terms) -> Programme | None:
     alone = replace(conditions, failed_runs=0.0, exploratory_runs=0.0, people=people)
     outlook = outlook_of(run, alone, plan.catalog, bars=False)
     assert outlook.cost_usd is not None
-    low, median, high = np.quantile(outlook.cost_usd, (0.05, 0.5, 0.95)).tolist()
-    final = replace(chosen, cost_usd=Spread(low=low, median=median, high=high))
+    final = replace(chosen, cost_usd=interval(outlook.cost_usd))
     return _bill(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms)
 
 
@@ -63,9 +60,8 @@ def _bill(plan: Plan, terms: Terms) -> Programme | None:
     if chosen.cost_usd is None:
         raise InputError([Problem("on", "has no price", fix="choose another accelerator, or give a quote")])
     question = plan.answer.question
-    cost = chosen.cost_usd
     main = MainRun(
-        cost_usd=Amount(low=cost.low, median=cost.median, high=cost.high),
+        cost_usd=chosen.cost_usd,
         drawn_usd=None if plan.answer.outlook is None else plan.answer.outlook.cost_usd,
         gpu_hours=chosen.gpu_hours,
         flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),

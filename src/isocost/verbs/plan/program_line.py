@@ -27,7 +27,7 @@ def programme_dict(found: Programme | None) -> dict[str, Any] | None:
         return None
     total, share = found.total_usd, found.share_of_capital
     return {
-        "total_usd": {"p05": total.low, "p50": total.median, "p95": total.high},
+        "total_usd": total.percentiles(),
         "share_of_capital_frac": None if share is None else share.median,
         "lines": [{"name": line.name, "usd_p50": line.cost_usd.median, "source": line.source} for line in found.lines],
     }

@@ -19,12 +19,12 @@ from isocost.money.terms import CAPACITY_BLOCK, COMMITMENTS, ON_DEMAND, OWNED, R
 from isocost.scenario.owned import owned_inputs_of
 from isocost.scenario.record import Scenario
 from isocost.stats.distributions import draw
+from isocost.stats.quantiles import quantiles
 from isocost.units import DAY_S, HOUR_S, YEAR_S, show
 
 RENTED: Final = (ON_DEMAND, RESERVED_1Y, RESERVED_3Y, CAPACITY_BLOCK)
 POOLS: Final = (CALM, CONTENDED)
 DRAWS: Final = 1000
-_ENDS: Final = (0.05, 0.5, 0.95)
 _REUSED: Final = 0.5  # share of idle time in the example of what resale would change
 # A run that takes ten times as long as on capacity that stays is one that nobody would wait for.
 _LONGEST: Final = 10.0
@@ -109,7 +109,7 @@ def _dated(price: Price) -> str:
 
 def _way(name: str, price_s: Ends, as_of: str, o: Outlook, note: str = "") -> Way:
     assert o.cost_usd is not None
-    low, median, high = np.quantile(o.cost_usd, _ENDS).tolist()
+    low, median, high = quantiles(o.cost_usd).tolist()
     return Way(
         name=name,
         price=_hours(price_s),
@@ -192,8 +192,8 @@ def _owned(payer: Payer, years: float) -> Way:
         return Way(name=name, price=None, note=why)
     drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip, years=float(years)), DRAWS)
     cost = owned_cost(OwnedInputs(**drawn))
-    dry = np.quantile(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s), _ENDS).tolist()
-    full = np.quantile(np.asarray(cost.total_usd_per_s), _ENDS).tolist()
+    dry = quantiles(np.asarray(cost.total_usd_per_s - cost.energy_usd_per_s)).tolist()
+    full = quantiles(np.asarray(cost.total_usd_per_s)).tolist()
     ends = (dry[0], dry[1], dry[2])
     stated = payer.scenario.owned.server_usd is not None
     as_of = "yours" if stated else f"{payer.catalog.rate('server', payer.run.chip).fact.as_of}, server"
