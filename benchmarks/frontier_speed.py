@@ -48,10 +48,10 @@ def main() -> None:
     def draws() -> None:
         plan = planner.plan(chosen)
         surface = drawn(joint.law, 1000)
-        assert plan.outlook is not None
+        assert plan.forecast is not None
         assert surface is not None
         surface.loss(chosen.params, chosen.tokens)
-        outcome(joint, chosen, plan.outlook)
+        outcome(joint, chosen, plan.forecast)
 
     command = [sys.executable, "-m", "isocost", "frontier", *COMMAND, "--data", "3 T", "--quiet"]
     # An installed package has its bytecode; a tree that may not write any is compiled again at every start.

@@ -17,9 +17,13 @@ import numpy as np
 from isocost.catalog.reliability import load_reliability
 from isocost.laws import failures, stragglers
 from isocost.reliability.causes import rate_prior
-from isocost.reliability.defaults import from_plan
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.defaults import inputs_of
 from isocost.reliability.facility import Facility
+from isocost.reliability.facts import uncertain
 from isocost.reliability.monte_carlo import Simulated, simulate
+from isocost.reliability.shape import RunShape
+from isocost.stats.distributions import draw
 from isocost.stats.gamma import Gamma
 from isocost.units import DAY_S, HOUR_S
 
@@ -94,16 +98,25 @@ def _run(
     params: float,
     *,
     saves: str = "asynchronous",
-    **more: float,
+    interval_s: float | None = None,
+    save_s: float | None = None,
 ) -> tuple[Simulated, float]:
-    """Simulate a run of steps of 10 s that would take so many days without losses; returns it and its seconds."""
+    """Simulate a run of steps of 10 s that would take so many days without losses; returns it and its seconds.
+
+    ``save_s`` is the time that a save of all states takes.
+    """
     step_s = 10.0
-    planned = from_plan(
-        gpus=gpus, gpus_per_node=8.0, step_s=step_s, tokens=np.ceil(days * DAY_S / step_s), tokens_per_step=1.0,
-        state_bytes=params * _PARAM_BYTES, facility=facility, exclude=exclude, bring_up_s=0.0, draws=RUNS,
-        saves=saves, overrides=more,
+    steps = float(np.ceil(days * DAY_S / step_s))
+    shape = RunShape(
+        chip="any", gpus=gpus, gpus_per_node=8.0, step_s=step_s, steps=steps, tokens=steps, params=params,
+        param_state_bytes=_PARAM_BYTES,
     )  # fmt: skip
-    return simulate(planned.inputs, RUNS, seed=1), days * DAY_S
+    conditions = Conditions(
+        facility=facility, node_rate=rate_prior(load_reliability(), exclude=exclude), given={"bring-up": 0.0},
+        saves=saves, interval_s=interval_s, write_bytes_per_s=None if save_s is None else shape.state_bytes / save_s,
+    )  # fmt: skip
+    inputs = inputs_of(shape, conditions, draw(uncertain(shape, conditions), RUNS)).inputs
+    return simulate(inputs, RUNS, seed=1), days * DAY_S
 
 
 def _quantiles(values: object) -> Quantiles:

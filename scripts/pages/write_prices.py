@@ -11,7 +11,7 @@ from typing import Any
 
 import isocost
 from isocost.errors import InputError
-from isocost.forecast import Outlook
+from isocost.forecast import Forecast
 from isocost.units import HOUR_S, show
 from pages.whole_runs import Estimate as Hours
 from pages.whole_runs import PublishedRun, compare_runs, read_published, read_reasons
@@ -72,19 +72,19 @@ takes a fifth of the step. The run recomputed norms and up-projections only, whi
 """
 
 
-def forecast(run: PublishedRun, **changes: Any) -> Outlook | None:
+def forecast(run: PublishedRun, **changes: Any) -> Forecast | None:
     """Return the forecast of a published run, or of one changed; None where it is not one of these."""
     known = RUNS.get(run.model)
     if known is None or run.tokens_b is None:
         return None
     asked = {**known, **CONDITIONS, "on": run.accelerator, "tokens": f"{run.tokens_b} B", **changes}
     found = isocost.estimate(asked)
-    if found.answer.outlook is None:
+    if found.answer.forecast is None:
         raise InputError([isocost.Problem(run.model, found.sentence)])
-    return found.answer.outlook
+    return found.answer.forecast
 
 
-def hours_of(o: Outlook | None) -> Hours | None:
+def hours_of(o: Forecast | None) -> Hours | None:
     """Return the hours of a forecast with their interval."""
     if o is None:
         return None
@@ -92,11 +92,11 @@ def hours_of(o: Outlook | None) -> Hours | None:
     return Hours(low_s=HOUR_S * q["p05"], median_s=HOUR_S * q["p50"], high_s=HOUR_S * q["p95"])
 
 
-def forecasts(runs: list[PublishedRun], outlooks: Mapping[str, Outlook | None]) -> str:
+def forecasts(runs: list[PublishedRun], by_model: Mapping[str, Forecast | None]) -> str:
     """Return the table of days and bills, with the price of an hour behind each, its spread and date."""
     lines = ["| run | on | days | full bill | price of a GPU-hour | goodput |", "|---|---|---:|---:|---:|---:|"]
     for run in runs:
-        known = outlooks[run.model]
+        known = by_model[run.model]
         gpus = RUNS[run.model]["gpus"]
         lines += [] if known is None else [_line(run.model, run.accelerator, gpus, known)]
         if other := TODAY.get(run.model):
@@ -106,7 +106,7 @@ def forecasts(runs: list[PublishedRun], outlooks: Mapping[str, Outlook | None]) 
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, chip: str, gpus: int, o: Outlook) -> str:
+def _line(name: str, chip: str, gpus: int, o: Forecast) -> str:
     q = o.quantiles()
     days = f"{q['days']['p50']:,.0f} ({q['days']['p05']:,.0f} to {q['days']['p95']:,.0f})"
     offer = isocost.load_catalog().reference_offer(chip)
@@ -139,11 +139,11 @@ def beside(runs: list[PublishedRun]) -> str:
 def page() -> str:
     """Return the page."""
     runs = [run for run in read_published(ROOT / "evidence" / "run_costs.csv") if run.model in RUNS]
-    outlooks = {run.model: forecast(run) for run in runs}
+    by_model = {run.model: forecast(run) for run in runs}
     reasons = read_reasons(ROOT / "evidence" / "run_cost_misses.csv") | dict(REASONS)
-    table = compare_runs(runs, lambda run: hours_of(outlooks[run.model]), reasons)
+    table = compare_runs(runs, lambda run: hours_of(by_model[run.model]), reasons)
     against = "\n## Against published hours\n\n" + table.markdown()
-    return HEAD + forecasts(runs, outlooks) + against + beside(runs)
+    return HEAD + forecasts(runs, by_model) + against + beside(runs)
 
 
 if __name__ == "__main__":

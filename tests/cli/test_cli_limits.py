@@ -23,14 +23,14 @@ FLAGS = [part for key, value in SMALL.items() for part in (f"--{key.replace('_',
 def test_an_estimate_is_judged_by_its_limits() -> None:
     """The layout is that without limits; chances are shares of the same draws, and the power cap holds or does not."""
     free = isocost.estimate(SMALL)
-    chosen, outlook = free.answer.chosen, free.answer.outlook
+    chosen, forecast = free.answer.chosen, free.answer.forecast
     assert chosen is not None
-    assert outlook is not None
-    assert outlook.cost_usd is not None
+    assert forecast is not None
+    assert forecast.cost_usd is not None
     assert free.to_dict()["limits"] == dict.fromkeys(
         ("deadline_chance_frac", "budget_chance_frac", "power_cap_holds")
     )  # fmt: skip
-    middle = float(sorted(outlook.wall_s)[299]), float(sorted(outlook.cost_usd)[199])
+    middle = float(sorted(forecast.wall_s)[299]), float(sorted(forecast.cost_usd)[199])
     for power, holds in ((1.1, True), (0.9, False)):
         limits = {
             "deadline": f"{middle[0]!r} s", "budget": f"{middle[1]!r} USD", "power_cap": f"{power * chosen.power_w!r} W"

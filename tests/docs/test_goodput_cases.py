@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pages.goodput_cases import REASONS, CaseResult, check_cases
 
-from isocost.reliability import Facility, from_plan, simulate
+from isocost.reliability import Conditions, Facility, RunShape, inputs_of, simulate, uncertain
+from isocost.stats.distributions import draw
 from isocost.stats.gamma import Gamma
 
 ROOT = Path(__file__).parents[2]
@@ -51,11 +52,15 @@ def test_recovery_at_the_published_rate(
     gpus: float, days: float, per_node_day: float, saves: str, published: tuple[float, float]
 ) -> None:
     """Given a run's own rate of failures, its effective training time is in the 80 % interval of expert recovery."""
-    planned = from_plan(
-        gpus=gpus, gpus_per_node=8.0, step_s=10.0, tokens=days * 8640, tokens_per_step=1.0, state_bytes=13.1 * 405e9,
-        facility=Facility(support="expert", standby="warm"), saves=saves, draws=4000, bring_up_s=0.0,
+    shape = RunShape(
+        chip="any", gpus=gpus, gpus_per_node=8.0, step_s=10.0, steps=days * 8640, tokens=1e12, params=405e9,
+        param_state_bytes=13.1,
+    )  # fmt: skip
+    conditions = Conditions(
+        facility=Facility(support="expert", standby="warm"), saves=saves, given={"bring-up": 0.0},
         node_rate=Gamma(shape=1e4, node_days=1e4 / per_node_day),
     )  # fmt: skip
+    planned = inputs_of(shape, conditions, draw(uncertain(shape, conditions), 4000))
     found = simulate(planned.inputs, 4000, seed=1)
     low, middle, high = (found.quantile("effective_frac", share) for share in (0.1, 0.5, 0.9))
     assert low <= published[1]

@@ -11,14 +11,16 @@ import pytest
 import isocost
 from isocost.catalog import load_catalog
 from isocost.errors import InputError
-from isocost.forecast import Conditions, Run, evaluate, inputs_of, outlook_of
-from isocost.reliability.defaults import from_plan
+from isocost.forecast import evaluate, forecast, uncertain
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.defaults import inputs_of
 from isocost.reliability.facility import Facility
+from isocost.reliability.shape import RunShape
 from isocost.scenario import read_scenario, scenario_toml
 from isocost.scenario.conditions import conditions_of
 
 CATALOG = load_catalog()
-RUN = Run(
+RUN = RunShape(
     chip="h100-sxm5-80gb", gpus=1024.0, gpus_per_node=8.0, step_s=10.0, steps=100_000.0, tokens=4e11, params=7e10,
     band=(0.8, 1.3), term="on_demand", price_usd_per_s=(2 / 3600, 3 / 3600, 6 / 3600), tdp_w=700.0,
 )  # fmt: skip
@@ -30,10 +32,15 @@ def test_medians_are_those_of_the_goodput_engine() -> None:
     from isocost.reliability.closed_form import goodput
 
     plain = goodput(
-        from_plan(
-            gpus=1024, gpus_per_node=8, step_s=10.0, tokens=4e11, tokens_per_step=4e6, state_bytes=7e10 * 13.1
+        inputs_of(
+            RunShape(
+                chip="any", gpus=1024, gpus_per_node=8, step_s=10.0, steps=1e5, tokens=4e11, params=7e10,
+                param_state_bytes=13.1,
+            ),
+            Conditions(),
+            {},
         ).inputs
-    )
+    )  # fmt: skip
     found = evaluate(RUN, Conditions(), CATALOG, {})
     assert float(found.time.wall_s) == pytest.approx(float(plain.wall_s), rel=1e-12)
     assert float(found.time.residual_frac()) < 1e-9
@@ -45,7 +52,7 @@ def test_medians_are_those_of_the_goodput_engine() -> None:
 
 def test_buckets_and_lines_add_up_to_the_medians() -> None:
     """The run and the bill in the middle of the draws sum to p50, and every draw sums to its wall clock to 1e-9."""
-    o = outlook_of(RUN, Conditions(), CATALOG, bars=False)
+    o = forecast(RUN, Conditions(), CATALOG, bars=False)
     assert o.cost_usd is not None
     assert sum(o.buckets_s.values()) == pytest.approx(np.median(o.wall_s), rel=1e-12)
     assert sum(o.lines_usd.values()) == pytest.approx(np.median(o.cost_usd), rel=1e-12)
@@ -56,23 +63,23 @@ def test_buckets_and_lines_add_up_to_the_medians() -> None:
 )
 def test_a_checkpoint_holds_weights_and_optimizer_of_the_stack(stack: str, each: float) -> None:
     """Bytes follow from what the stack holds in memory, without gradients; published ones are 13 to 14 a parameter."""
-    o = isocost.estimate(SMALL, gpus=256, stack=stack).answer.outlook
+    o = isocost.estimate(SMALL, gpus=256, stack=stack).answer.forecast
     assert o is not None
     assert o.state_bytes == pytest.approx(each * 8.03026e9, rel=1e-5)
 
 
 def test_seeds_are_fixed_and_chances_are_shares_of_draws() -> None:
     """The same question has the same draws; the chance at the median deadline is a half."""
-    first, again = (outlook_of(RUN, Conditions(), CATALOG, bars=False) for _ in range(2))
+    first, again = (forecast(RUN, Conditions(), CATALOG, bars=False) for _ in range(2))
     assert (first.wall_s == again.wall_s).all()
     middle = float(np.median(first.wall_s))
-    late = outlook_of(RUN, Conditions(), CATALOG, deadline_s=middle, budget_usd=1.0, bars=False)
+    late = forecast(RUN, Conditions(), CATALOG, deadline_s=middle, budget_usd=1.0, bars=False)
     assert (late.deadline_chance, late.budget_chance, late.both_chance) == (0.5, 0.0, 0.0)
 
 
 def test_the_tornado_names_inputs_once_and_largest_first() -> None:
     """Days do not move with the price; a bar at the medians of all others; known inputs narrow the interval."""
-    o = outlook_of(RUN, Conditions(), CATALOG)
+    o = forecast(RUN, Conditions(), CATALOG)
     days = [bar.name for bar in o.days_bars]
     assert "price of h100-sxm5-80gb" not in days
     assert "price of h100-sxm5-80gb" in [bar.name for bar in o.cost_bars]
@@ -86,7 +93,7 @@ def medians() -> dict[str, np.ndarray]:
     """Return the medians of the draws of every input."""
     from isocost.stats.distributions import draw
 
-    return {name: np.array([np.median(v)]) for name, v in draw(inputs_of(RUN, Conditions(), CATALOG), 1000).items()}
+    return {name: np.array([np.median(v)]) for name, v in draw(uncertain(RUN, Conditions(), CATALOG), 1000).items()}
 
 
 def test_a_thousand_draws_take_less_than_a_second() -> None:
@@ -94,7 +101,7 @@ def test_a_thousand_draws_take_less_than_a_second() -> None:
     seconds = []
     for _ in range(3):
         begun = time.process_time()
-        outlook_of(dataclasses.replace(RUN, gpus=16384.0), Conditions(), CATALOG)
+        forecast(dataclasses.replace(RUN, gpus=16384.0), Conditions(), CATALOG)
         seconds.append(time.process_time() - begun)
     assert min(seconds) < 1.0
 
@@ -102,10 +109,10 @@ def test_a_thousand_draws_take_less_than_a_second() -> None:
 def test_better_conditions_shorten_a_run() -> None:
     """Expert support and warm spares finish earlier in every draw; owned energy is a line, rented energy is none."""
     expert = Conditions(facility=Facility(support="expert", standby="warm"))
-    plain, better = (outlook_of(RUN, c, CATALOG, bars=False) for c in (Conditions(), expert))
+    plain, better = (forecast(RUN, c, CATALOG, bars=False) for c in (Conditions(), expert))
     assert np.median(better.wall_s) < 0.9 * np.median(plain.wall_s)
     assert plain.lines_usd["energy"] == 0
-    owned = outlook_of(dataclasses.replace(RUN, term="owned"), Conditions(), CATALOG, bars=False)
+    owned = forecast(dataclasses.replace(RUN, term="owned"), Conditions(), CATALOG, bars=False)
     assert owned.lines_usd["energy"] > 0
 
 
@@ -115,10 +122,10 @@ def test_confidence_chooses_a_safer_plan() -> None:
     even, sure = isocost.plan(asked), isocost.plan(asked, confidence="95 %")
     assert even.answer.chosen is not None
     assert sure.answer.chosen is not None
-    assert even.answer.outlook is not None
-    assert sure.answer.outlook is not None
-    assert 0.5 <= (even.answer.outlook.deadline_chance or 0.0) < 0.95
-    assert (sure.answer.outlook.deadline_chance or 0.0) >= 0.95
+    assert even.answer.forecast is not None
+    assert sure.answer.forecast is not None
+    assert 0.5 <= (even.answer.forecast.deadline_chance or 0.0) < 0.95
+    assert (sure.answer.forecast.deadline_chance or 0.0) >= 0.95
     assert sure.answer.chosen.gpus > even.answer.chosen.gpus
 
 
@@ -133,10 +140,10 @@ def test_a_measured_mfu_takes_the_place_of_the_predicted_one() -> None:
 
 def test_a_reservation_pays_its_idle_part() -> None:
     """A year for a run of weeks: the rest of the year is a line, less what is resold."""
-    year = isocost.estimate(SMALL, gpus=512, purchase={"price": "2 USD/gpu/h"}, term="reserved_1y").answer.outlook
+    year = isocost.estimate(SMALL, gpus=512, purchase={"price": "2 USD/gpu/h"}, term="reserved_1y").answer.forecast
     half = isocost.estimate(
         SMALL, gpus=512, purchase={"price": "2 USD/gpu/h", "resold": "50 %"}, term="reserved_1y"
-    ).answer.outlook
+    ).answer.forecast
     assert year is not None
     assert half is not None
     whole_year = 512 * 8766 * 2.0
@@ -252,6 +259,6 @@ def test_a_run_shorter_than_the_interval_saves_at_its_end() -> None:
     tiny = {"model": "llama-3.1-8b", "tokens": "20 B", "on": "h100-sxm5-80gb", "gpus": 64}
     found = isocost.plan(tiny, checkpoint={"interval": "900 d"}).answer
     assert found.chosen is not None
-    assert found.outlook is not None
-    assert found.outlook.interval_s == pytest.approx(found.chosen.compute_s, rel=1e-9)
-    assert float(np.median(found.outlook.days)) < 5.0
+    assert found.forecast is not None
+    assert found.forecast.interval_s == pytest.approx(found.chosen.compute_s, rel=1e-9)
+    assert float(np.median(found.forecast.days)) < 5.0

@@ -12,15 +12,23 @@ from isocost.catalog import load_catalog
 from isocost.catalog.reliability import load_reliability
 from isocost.cli import run as command
 from isocost.errors import InputError
-from isocost.forecast import Conditions, Run, evaluate, inputs_of, outlook_of
-from isocost.forecast.run import planned
-from isocost.forecast.spot import CALM, CONTENDED, SPOT_FACTS, spot_facts
+from isocost.forecast import evaluate, forecast, uncertain
 from isocost.reliability.closed_form import goodput
-from isocost.reliability.spot import spot, wait_s_of_availability
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.defaults import inputs_of
+from isocost.reliability.shape import RunShape
+from isocost.reliability.spot import (
+    CALM,
+    CONTENDED,
+    SPOT_FACTS,
+    spot,
+    spot_facts,
+    wait_s_of_availability,
+)
 from isocost.units import HOUR_S
 
 CATALOG = load_catalog()
-FIRM = Run(
+FIRM = RunShape(
     chip="h100-sxm5-80gb", gpus=128.0, gpus_per_node=8.0, step_s=10.0, steps=100_000.0, tokens=4e11, params=8e9,
     band=(0.9, 1.2), term="on_demand", price_usd_per_s=(2.0 / HOUR_S, 3.0 / HOUR_S, 9.0 / HOUR_S), tdp_w=700.0,
 )  # fmt: skip
@@ -29,17 +37,17 @@ SPOT = replace(FIRM, term="spot")
 
 def test_pre_emption_is_a_cause_of_its_own() -> None:
     """On spot the stops of nodes are added to all others, and the time agrees with the goodput of spot by itself."""
-    calm = goodput(planned(SPOT, Conditions(), {}).inputs)
+    calm = goodput(inputs_of(SPOT, Conditions(), {}).inputs)
     facts = spot_facts(CALM)
     rate, notice, wait = (spread.median for spread in facts.values())
     alone = spot(
-        planned(FIRM, Conditions(), {}).inputs,
+        inputs_of(FIRM, Conditions(), {}).inputs,
         node_preemptions_per_s=rate / HOUR_S,
         notice_s=notice,
         wait_s=wait,
     ).spot
     assert float(calm.wall_s) == pytest.approx(float(alone.wall_s), rel=1e-12)
-    assert float(calm.wall_s) > float(goodput(planned(FIRM, Conditions(), {}).inputs).wall_s)
+    assert float(calm.wall_s) > float(goodput(inputs_of(FIRM, Conditions(), {}).inputs).wall_s)
 
 
 def test_the_bill_holds_the_whole_run() -> None:
@@ -55,8 +63,8 @@ def test_the_bill_holds_the_whole_run() -> None:
 
 def test_uncertain_inputs_of_spot() -> None:
     """Rate, notice and wait of the pool are drawn on spot and on no other term; the pool decides which rate."""
-    names = {pool: set(inputs_of(replace(SPOT, pool=pool), Conditions(), CATALOG)) for pool in (CALM, CONTENDED)}
-    firm = set(inputs_of(FIRM, Conditions(), CATALOG))
+    names = {pool: set(uncertain(replace(SPOT, pool=pool), Conditions(), CATALOG)) for pool in (CALM, CONTENDED)}
+    firm = set(uncertain(FIRM, Conditions(), CATALOG))
     assert names[CALM] - firm == {"spot-calm-per-node-hour", "spot-notice", "spot-wait"}
     assert names[CONTENDED] - firm == {"spot-per-node-hour", "spot-notice", "spot-wait"}
     assert not firm & set(SPOT_FACTS)
@@ -65,7 +73,7 @@ def test_uncertain_inputs_of_spot() -> None:
 def test_pools_are_far_apart() -> None:
     """In a calm pool 16 nodes run within a tenth longer; in a contended one over three times as long."""
     walls = {
-        pool: np.median(outlook_of(run, Conditions(), CATALOG, bars=False).wall_s)
+        pool: np.median(forecast(run, Conditions(), CATALOG, bars=False).wall_s)
         for pool, run in (("", FIRM), (CALM, SPOT), (CONTENDED, replace(SPOT, pool=CONTENDED)))
     }
     assert 1.0 < walls[CALM] / walls[""] < 1.1
@@ -75,16 +83,16 @@ def test_pools_are_far_apart() -> None:
 def test_a_hopeless_run_stays_a_number() -> None:
     """2,048 nodes in a contended pool take longer than any run, and no draw overflows."""
     huge = replace(SPOT, pool=CONTENDED, gpus=16384.0)
-    o = outlook_of(huge, Conditions(), CATALOG, bars=False)
+    o = forecast(huge, Conditions(), CATALOG, bars=False)
     assert np.isfinite(o.wall_s).all()
-    assert np.median(o.wall_s) > 1e6 * np.median(outlook_of(FIRM, Conditions(), CATALOG, bars=False).wall_s)
+    assert np.median(o.wall_s) > 1e6 * np.median(forecast(FIRM, Conditions(), CATALOG, bars=False).wall_s)
 
 
 def test_saves_fit_the_pool_unless_told() -> None:
     """The interval is the best one with pre-emption in; one that the user states is kept."""
-    own, told = (planned(SPOT, Conditions(interval_s=interval), {}).inputs.interval_s for interval in (None, 1234.0))
+    own, told = (inputs_of(SPOT, Conditions(interval_s=interval), {}).inputs.interval_s for interval in (None, 1234.0))
     assert told == 1234.0
-    assert float(np.asarray(own)) <= float(np.asarray(planned(FIRM, Conditions(), {}).inputs.interval_s))
+    assert float(np.asarray(own)) <= float(np.asarray(inputs_of(FIRM, Conditions(), {}).inputs.interval_s))
 
 
 def test_the_wait_is_what_the_traces_say() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,19 @@ from oracles.failure_sim import Job
 from isocost.catalog.reliability import load_reliability, parse_reliability
 from isocost.errors import DataError, InputError
 from isocost.laws import failures
-from isocost.reliability import BUCKETS, Cause, Facility, GoodputInputs, from_plan, goodput, simulate
+from isocost.reliability import (
+    BUCKETS,
+    Cause,
+    Conditions,
+    Facility,
+    GoodputInputs,
+    Planned,
+    RunShape,
+    goodput,
+    inputs_of,
+    simulate,
+    uncertain,
+)
 from isocost.reliability.causes import rate_prior
 from isocost.reliability.closed_form import best_interval_s
 from isocost.reliability.facility import (
@@ -27,15 +38,20 @@ from isocost.reliability.facility import (
     pue,
     rack_power_frac,
 )
+from isocost.reliability.facts import FAILURES
 from isocost.reliability.spares import short_frac, spares_needed
 from isocost.reliability.spot import spot, wait_s_of_availability
+from isocost.stats.distributions import draw
 from isocost.stats.gamma import Gamma, fit_gamma, lower_gamma
 from isocost.units import DAY_S
 
-PLAN: dict[str, Any] = {
-    "gpus": 16384, "gpus_per_node": 8, "step_s": 10.0, "tokens": 400_000 * 16e6, "tokens_per_step": 16e6,
-    "state_bytes": 5.3e12,
-}  # fmt: skip
+PLAN = RunShape(
+    chip="h100-sxm5-80gb", gpus=16384, gpus_per_node=8, step_s=10.0, steps=400_000, tokens=400_000 * 16e6, params=4e11,
+    param_state_bytes=13.25,
+)  # fmt: skip
+SMALL = dataclasses.replace(PLAN, gpus=64)
+EXPERT = Facility(support="expert", standby="warm")
+AT_ONCE = {"bring-up": 0.0}  # a cluster that is there
 EVERYTHING = GoodputInputs(
     compute_s=30 * DAY_S, nodes=1024, interval_s=900.0, save_s=5.0, persist_s=60.0, memory_interval_s=60.0,
     memory_save_s=0.2, restart_s=300.0, reload_s=60.0, warm_up_s=60.0, bring_up_s=DAY_S, start_up_s=300.0,
@@ -51,6 +67,10 @@ EVERYTHING = GoodputInputs(
         Cause(name="operator", job_failures_per_s=1.0 / DAY_S, queue_s=60.0, saved_frac=1.0),
     ),
 )  # fmt: skip
+
+
+def _drawn(shape: RunShape, conditions: Conditions, runs: int) -> Planned:
+    return inputs_of(shape, conditions, draw(uncertain(shape, conditions), runs))
 
 
 @settings(max_examples=60, deadline=None)
@@ -141,7 +161,7 @@ def test_closed_form_equals_an_event_simulation(persist_s: float, memory_share: 
 
 def test_ten_thousand_runs_of_llama_size_in_two_seconds() -> None:
     """10,000 runs of 54 days on 16,384 GPUs, every input uncertain, take less than 2 s of processor (best of three)."""
-    planned = from_plan(**PLAN, facility=Facility(support="expert", standby="warm"), draws=10_000)
+    planned = _drawn(PLAN, Conditions(facility=EXPERT), 10_000)
     seconds = []
     for _ in range(3):
         begun = time.process_time()  # of this process: a busy machine does not count
@@ -170,8 +190,8 @@ def test_best_interval_beats_its_neighbours() -> None:
 
 def test_llama_interruptions_from_other_sources() -> None:
     """419 interruptions lie in the 80 % interval predicted without their rate; the median is within a factor 1.5."""
-    planned = from_plan(**PLAN, facility=Facility(support="expert", standby="warm"), exclude=("llama3",), draws=4000,
-                        bring_up_s=0.0)  # fmt: skip
+    others = rate_prior(load_reliability(), exclude=("llama3",))
+    planned = _drawn(PLAN, Conditions(facility=EXPERT, node_rate=others, given=AT_ONCE), 4000)
     sampled = simulate(planned.inputs, 4000)
     in_54_days = sampled.columns["interruptions"] / sampled.columns["wall_s"] * 54 * DAY_S
     low, middle, high = np.quantile(in_54_days, (0.1, 0.5, 0.9))
@@ -221,9 +241,9 @@ def test_spares_run_out_one_percent_of_the_time() -> None:
 
 def test_too_few_spares_make_stops_wait() -> None:
     """With no spares a failed node is waited for, until its repair: days in the queue bucket, not minutes."""
-    enough = goodput(from_plan(**PLAN).inputs)
-    none = goodput(from_plan(**{**PLAN, "gpus": 64}, facility=Facility(spares=0.0)).inputs)
-    few = goodput(from_plan(**{**PLAN, "gpus": 64}).inputs)
+    enough = goodput(inputs_of(PLAN, Conditions(), {}).inputs)
+    none = goodput(inputs_of(SMALL, Conditions(facility=Facility(spares=0.0)), {}).inputs)
+    few = goodput(inputs_of(SMALL, Conditions(), {}).inputs)
     assert none.queue_s > 5 * few.queue_s
     assert enough.queue_s / enough.interruptions < 2000
 
@@ -231,7 +251,7 @@ def test_too_few_spares_make_stops_wait() -> None:
 def test_support_moves_detection_and_diagnosis_only() -> None:
     """Three support levels: the rate of failures is the same, time to see and to understand rises tenfold and more."""
     runs = {
-        level: from_plan(**PLAN, facility=Facility(support=level), bring_up_s=0.0).inputs
+        level: inputs_of(PLAN, Conditions(facility=Facility(support=level), given=AT_ONCE), {}).inputs
         for level in ("expert", "standard", "ticket-desk")
     }
     rates = {level: sum(np.asarray(c.node_failures_per_s) for c in run.causes) for level, run in runs.items()}
@@ -265,7 +285,8 @@ def test_facility_is_converted() -> None:
 
 def test_spot_pays_where_it_is_rarely_taken() -> None:
     """At 10 % a month spot pays at two thirds of the price; at 0.48 an hour on 16 nodes not at nine tenths."""
-    run = from_plan(**{**PLAN, "gpus": 128, "tokens": 20_000 * 16e6}, bring_up_s=0.0).inputs
+    few = dataclasses.replace(PLAN, gpus=128, steps=20_000, tokens=20_000 * 16e6)
+    run = inputs_of(few, Conditions(given=AT_ONCE), {}).inputs
     calm = spot(run, node_preemptions_per_s=0.1 / 30 / DAY_S, notice_s=120.0, wait_s=1800.0)
     wild = spot(run, node_preemptions_per_s=0.48 / 3600.0, notice_s=120.0, wait_s=1800.0)
     assert calm.time_ratio < 1.1
@@ -292,28 +313,36 @@ def test_early_life_and_lemons_raise_the_rate() -> None:
     """A new cluster stops more often than a settled one, and lemons multiply the rate."""
     factor = float(failures.lemon_factor(lemon_frac=0.012, lemon_rate_ratio=101.0))
     settled, new, lemons = (
-        goodput(from_plan(**PLAN, **more).inputs).mttf_s
-        for more in ({}, {"age_s": 0.0}, {"lemon_factor": factor})
-    )  # fmt: skip
+        goodput(inputs_of(PLAN, conditions, {}).inputs).mttf_s
+        for conditions in (Conditions(), Conditions(age_s=0.0), Conditions(lemon_factor=factor))
+    )
     assert new < settled / 1.5
     assert lemons == pytest.approx(float(settled) / 2.2, rel=1e-9)
 
 
-def test_from_plan_is_a_constructor_too() -> None:
-    """``GoodputInputs.from_plan`` gives the inputs that ``from_plan`` wraps with what it assumed."""
-    planned = from_plan(**PLAN)
-    assert goodput(GoodputInputs.from_plan(**PLAN)).wall_s == goodput(planned.inputs).wall_s
-    assert planned.spares == 42
-    assert float(planned.inputs.compute_s) == 4e6
+def test_a_value_takes_the_place_of_a_fact() -> None:
+    """A fact is read by its name: a value of it moves what it is about and nothing else; others stay at medians."""
+    usual = inputs_of(PLAN, Conditions(), {})
+    assert usual.spares == 42
+    assert float(usual.inputs.compute_s) == 4e6
+    other = inputs_of(PLAN, Conditions(), {"straggler": 0.5, FAILURES: 0.0})
+    assert other.inputs.straggler_excess == 0.5
+    assert [float(c.node_failures_per_s) for c in other.inputs.causes] == [0.0] * len(other.inputs.causes)
+    same = ("restart_s", "reload_s", "warm_up_s", "save_s", "persist_s", "throttle_excess", "outage_s")
+    assert all(getattr(other.inputs, name) == getattr(usual.inputs, name) for name in same)
 
 
 def test_all_mistakes_of_a_plan_are_listed_at_once() -> None:
     """Negative rates, percentages over 100, an SLA in words, a checkpoint larger than storage: one error, every fix."""
     with pytest.raises(InputError) as caught:
-        from_plan(
-            **{**PLAN, "step_s": -1.0, "gpus": 0},
-            facility=Facility(availability="five nines", tier="V", support="expret", cooling="air", power_frac=-0.5),
-            saves="asynchronus", storage_bytes=1e12,
+        inputs_of(
+            dataclasses.replace(PLAN, step_s=-1.0, gpus=0),
+            Conditions(
+                facility=Facility(availability="five nines", tier="V", support="expret", power_frac=-0.5),
+                saves="asynchronus",
+                storage_bytes=1e12,
+            ),
+            {},
         )  # fmt: skip
     lines = str(caught.value).splitlines()
     places = [line.partition(":")[0] for line in lines]

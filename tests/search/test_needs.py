@@ -118,8 +118,10 @@ def test_storage_is_that_of_the_goodput_report(large: tuple[Plan, Needs]) -> Non
     assert storage.write_bytes_per_s == pytest.approx(report.needed_write_bytes_per_s, rel=1e-6)
     assert storage.read_bytes_per_s == pytest.approx(4 * chosen.tokens_per_s_per_gpu * 512)
     assert storage.data_bytes == pytest.approx(4e12)
-    assert plan.answer.outlook is not None
-    assert storage.checkpoint_bytes == pytest.approx(3 * plan.answer.outlook.state_bytes)  # two kept, one being written
+    assert plan.answer.forecast is not None
+    assert storage.checkpoint_bytes == pytest.approx(
+        3 * plan.answer.forecast.state_bytes
+    )  # two kept, one being written
 
 
 def test_a_run_on_one_server_needs_no_fabric() -> None:

@@ -36,6 +36,10 @@ class Spread:
         up, down = (math.log(self.high / self.median) / _Z90, math.log(self.median / self.low) / _Z90)
         return self.median * np.exp(np.where(normal > 0, up, down) * normal)
 
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        return self.at(rng.standard_normal(n))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:

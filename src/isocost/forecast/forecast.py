@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocost.catalog.store import Catalog
-from isocost.forecast.conditions import Conditions
-from isocost.forecast.run import Evaluated, Run, endless, evaluate, inputs_of, planned
+from isocost.forecast.run import Evaluated, endless, evaluate, uncertain
 from isocost.money.terms import SPOT
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.defaults import inputs_of
+from isocost.reliability.shape import RunShape
 from isocost.stats.distributions import Bar, Distribution, Row, draw, probability, tornado
 from isocost.stats.quantiles import quantiles
 from isocost.units import DAY_S, HOUR_S
@@ -22,7 +24,7 @@ _NEVER = 1000.0  # times its steps: a run that takes so long is called endless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outlook:
+class Forecast:
     """Draws of a whole run with its luck: arrays, in which the same place is the same future in every plan."""
 
     gpus: int
@@ -34,7 +36,7 @@ class Outlook:
     drawn_s: Mapping[str, Row]  # every bucket
     buckets_s: Mapping[str, float]  # of a run in the middle: they add up to the median wall clock
     lines_usd: Mapping[str, float]  # of a bill in the middle: they add up to the median
-    luck_s: tuple[float, float]  # p05 and p95 less p50 of the wall clock, every input at its median
+    single_run_noise_s: tuple[float, float]  # p05 and p95 less p50 of the wall clock, every input at its median
     interval_s: float  # between saves
     state_bytes: float
     write_bytes_per_s: float
@@ -113,8 +115,8 @@ class Outlook:
         }
 
 
-def outlook_of(
-    run: Run,
+def forecast(
+    run: RunShape,
     conditions: Conditions,
     catalog: Catalog,
     *,
@@ -122,22 +124,22 @@ def outlook_of(
     budget_usd: float | None = None,
     worth_usd: Mapping[str, float] | None = None,
     bars: bool = True,
-) -> Outlook:
+) -> Forecast:
     """Return the forecast of one plan; ``bars`` also asks which inputs move it most."""
-    inputs = inputs_of(run, conditions, catalog)
+    inputs = uncertain(run, conditions, catalog)
     n = conditions.draws
     drawn = draw(inputs, n, conditions.seed)
-    found = evaluate(run, conditions, catalog, drawn, lucky_runs=n)
+    found = evaluate(run, conditions, catalog, drawn, single_runs=n)
     wall = np.broadcast_to(np.asarray(found.time.wall_s, np.float64), (n,))
     if run.term != SPOT and np.median(wall) > _NEVER * run.step_s * run.steps:  # spot says so beside its price
         raise endless()
     total = None if found.bill is None else np.broadcast_to(np.asarray(found.bill.total_usd, np.float64), (n,))
-    middle = planned(run, conditions, {})
+    middle = inputs_of(run, conditions, {})
     days: tuple[Bar, ...] = ()
     cost: tuple[Bar, ...] = ()
     if bars:
         days, cost = _tornadoes(run, conditions, catalog, inputs)
-    return Outlook(
+    return Forecast(
         gpus=int(run.gpus),
         wall_s=wall,
         useful_s=_row(found.time.useful_s, n),
@@ -147,7 +149,7 @@ def outlook_of(
         drawn_s={name: _row(value, n) for name, value in found.time.buckets().items()},
         buckets_s=_typical(found.time.buckets(), wall, n),
         lines_usd={} if found.bill is None or total is None else _typical(found.bill.lines(), total, n),
-        luck_s=_luck(run, conditions, catalog),
+        single_run_noise_s=_single_run_noise(run, conditions, catalog),
         interval_s=float(np.asarray(middle.inputs.interval_s)),
         state_bytes=float(np.asarray(middle.inputs.state_bytes)),
         write_bytes_per_s=float(np.asarray(middle.write_bytes_per_s)),
@@ -161,15 +163,15 @@ def outlook_of(
     )
 
 
-def _luck(run: Run, conditions: Conditions, catalog: Catalog) -> tuple[float, float]:
+def _single_run_noise(run: RunShape, conditions: Conditions, catalog: Catalog) -> tuple[float, float]:
     """Return how much shorter and longer than the middle one runs are that differ in their luck alone."""
-    time = evaluate(run, conditions, catalog, {}, lucky_runs=conditions.draws).time
+    time = evaluate(run, conditions, catalog, {}, single_runs=conditions.draws).time
     low, middle, high = quantiles(time.wall_s).tolist()
     return low - middle, high - middle
 
 
 def _tornadoes(
-    run: Run, conditions: Conditions, catalog: Catalog, inputs: Mapping[str, Distribution | float]
+    run: RunShape, conditions: Conditions, catalog: Catalog, inputs: Mapping[str, Distribution | float]
 ) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
     """Return which inputs move the days and the bill most; both come from the same evaluations."""
     kept: list[Evaluated] = []

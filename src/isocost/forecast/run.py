@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from isocost.catalog.prices import distribution_of
-from isocost.catalog.reliability import Reliability, Spread, load_reliability
+from isocost.catalog.reliability import load_reliability
 from isocost.catalog.store import Catalog
 from isocost.errors import InputError, Problem
-from isocost.forecast.conditions import Conditions
-from isocost.forecast.spot import CALM, SPOT_FACTS, preempted, spot_facts, spot_interval_s
-from isocost.laws.checkpoint import checkpoint_bytes
 from isocost.money.bill import Bill, BillInputs, bill
 from isocost.money.energy import EnergyInputs, energy_use
-from isocost.money.terms import OWNED, SPOT, terms_of
+from isocost.money.terms import OWNED, terms_of
 from isocost.num import Num
+from isocost.reliability import facts
 from isocost.reliability.buckets import BUCKETS, GoodputBreakdown
-from isocost.reliability.causes import Draws, rate_prior
 from isocost.reliability.closed_form import goodput
-from isocost.reliability.defaults import Planned, from_plan
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.defaults import inputs_of
 from isocost.reliability.inputs import GoodputInputs
 from isocost.reliability.monte_carlo import simulate
-from isocost.stats.distributions import Distribution, Fixed, Row, SplitLognormal
-from isocost.stats.gamma import Gamma
-from isocost.units import DAY_S
+from isocost.reliability.shape import RunShape
+from isocost.stats.distributions import Distribution, Fixed, SplitLognormal
 
-FAILURES = "failures per node-day"
 # Facts of cost: the input, and kind and id in the catalogue.
 _COSTS = {
     "storage price": ("storage", "parallel"),
@@ -42,91 +38,11 @@ _COSTS = {
     "salary": ("salary", "infrastructure"),
 }
 WEIGHT_BYTES = 2.0  # of a parameter of the finished model that leaves the provider, in 16 bits
-# Facts that no part of a forecast reads.
-_UNUSED = ("checkpoint-param", "power-exponent", "token-bytes", "node-write", "node-read")
-_BY_SAVES = {"memory-save": "in-memory"}
-_LEVEL = {"by-hand": "by_hand", "response": "response", "bring-up": "bring_up"}  # of the support level
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a forecast has to know of a plan; counts and times may be arrays."""
-
-    chip: str
-    gpus: Num
-    gpus_per_node: Num
-    step_s: Num
-    steps: float
-    tokens: float
-    params: float
-    band: tuple[float, float]  # 90 % interval of measured over predicted step time, as factors
-    term: str
-    price_usd_per_s: tuple[float, float, float] | None  # low, median, high of an accelerator; None: not priced
-    tdp_w: float | None = None
-    power_over_tdp: float = 1.0
-    pue: str = "colocation"
-    electricity: str = "us"
-    draw: str = "gpu"
-    pool: str = CALM  # of spot capacity, on that term
-    param_state_bytes: float | None = None  # of a parameter in a checkpoint; None: as measured of published ones
-
-    @property
-    def step_name(self) -> str:
-        """Name of the step time among the inputs: predictions for one chip are off together."""
-        return f"step time on {self.chip}"
-
-    @property
-    def price_name(self) -> str:
-        """Name of the price among the inputs."""
-        return f"price of {self.chip}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
-    """A fact of reliability as a distribution."""
-
-    spread: Spread
-
-    def sample(self, rng: np.random.Generator, n: int) -> Row:
-        return self.spread.at(rng.standard_normal(n))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rate:
-    """A rate of failures as a distribution."""
-
-    gamma: Gamma
-
-    def sample(self, rng: np.random.Generator, n: int) -> Row:
-        return self.gamma.draw(rng, n)
-
-
-def named_facts(facts: Reliability, conditions: Conditions) -> dict[str, Spread]:
-    """Return the facts of reliability that a forecast under these conditions reads, by name."""
-    level = facts.support_level(conditions.facility.support)
-    place = conditions.facility
-    unread = {*_UNUSED, *SPOT_FACTS}
-    unread |= {name for name, saves in _BY_SAVES.items() if saves != conditions.saves}
-    unread |= {"throttle-liquid" if place.cooling == "air" else "throttle-air"}
-    unread |= set() if place.maintenance_s_per_month is None else {"maintenance"}
-    unread |= set() if conditions.age_s is not None else {"early-failure", "early-decay"}
-    unread |= {"copy-rate", "copy-start"} if conditions.saves == "synchronous" else set()
-    found = {name: spread for name, spread in facts.defaults.items() if name not in unread}
-    return found | {name: getattr(level, attribute) for name, attribute in _LEVEL.items()}
-
-
-def inputs_of(run: Run, conditions: Conditions, catalog: Catalog) -> dict[str, Distribution | float]:
-    """Return every uncertain input of a forecast with its distribution; what is not uncertain is left to medians."""
-    facts = load_reliability()
-    found: dict[str, Distribution | float] = {}
-    low, high = run.band
-    if low < high:
-        found[run.step_name] = SplitLognormal(low=min(low, 1.0), median=1.0, high=max(high, 1.0))
-    named = named_facts(facts, conditions) | (spot_facts(run.pool) if run.term == SPOT else {})
-    for name, spread in named.items():
-        if spread.low < spread.high:
-            found[name] = _Fact(spread=spread)
-    found[FAILURES] = _Rate(gamma=node_rate(conditions))
+def uncertain(run: RunShape, conditions: Conditions, catalog: Catalog) -> dict[str, Distribution | float]:
+    """Return every uncertain input of a forecast by name; what is not uncertain is left to medians."""
+    found = facts.uncertain(run, conditions)
     if run.price_usd_per_s is not None:
         cheap, middle, dear = run.price_usd_per_s
         found[run.price_name] = (
@@ -140,78 +56,8 @@ def inputs_of(run: Run, conditions: Conditions, catalog: Catalog) -> dict[str, D
     return found | known
 
 
-def _energy(run: Run) -> tuple[tuple[str, str], ...]:
+def _energy(run: RunShape) -> tuple[tuple[str, str], ...]:
     return (("pue", run.pue), ("electricity", run.electricity), ("draw", run.draw))
-
-
-def node_rate(conditions: Conditions) -> Gamma:
-    """Return the rate of failures of a node of 8 GPUs, per day."""
-    return conditions.node_rate or rate_prior(load_reliability())
-
-
-class _Drawn(Draws):
-    """Hands out values that were drawn by name; what was not drawn is at its median."""
-
-    __slots__ = ("_names", "_values")
-
-    def __init__(self, facts: Mapping[str, Spread], values: Mapping[str, Num]) -> None:
-        object.__setattr__(self, "number", None)
-        object.__setattr__(self, "_names", {id(spread): name for name, spread in facts.items()})
-        object.__setattr__(self, "_values", values)
-
-    def take(self, spread: Spread) -> Num:
-        values: Mapping[str, Num] = getattr(self, "_values")  # noqa: B009
-        return values.get(getattr(self, "_names").get(id(spread), ""), spread.median)  # noqa: B009
-
-    def rate_per_s(self, rate: Gamma) -> Num:
-        values: Mapping[str, Num] = getattr(self, "_values")  # noqa: B009
-        return values[FAILURES] / DAY_S if FAILURES in values else rate.quantile(0.5) / DAY_S
-
-
-def planned(run: Run, conditions: Conditions, values: Mapping[str, Num]) -> Planned:
-    """Return the goodput inputs of a run at values of the uncertain inputs, medians for those not named."""
-    if run.term != SPOT:
-        return _steady(run, conditions, values)
-    c = conditions
-    if c.interval_s is None:
-        c = replace(c, interval_s=spot_interval_s(_steady(run, c, {}).inputs, run.pool))
-    steady = _steady(run, c, values)
-    return replace(steady, inputs=preempted(steady.inputs, run.pool, values))
-
-
-def _steady(run: Run, c: Conditions, values: Mapping[str, Num]) -> Planned:
-    """Return the inputs on capacity that stays."""
-    facts = load_reliability()
-    names = named_facts(facts, c)
-    stated = {name: value for name, value in c.given.items() if isinstance(value, (int, float))}
-    at = {**stated, **values}
-    return from_plan(
-        gpus=run.gpus,
-        gpus_per_node=np.minimum(run.gpus_per_node, run.gpus),
-        step_s=run.step_s * at.get(run.step_name, 1.0),
-        tokens=run.tokens,
-        tokens_per_step=run.tokens / run.steps,
-        state_bytes=state_bytes(run),
-        facility=c.facility,
-        saves=c.saves,
-        interval_s=c.interval_s,
-        write_bytes_per_s=c.write_bytes_per_s,
-        read_bytes_per_s=c.read_bytes_per_s,
-        storage_bytes=c.storage_bytes,
-        checkpoints_kept=c.checkpoints_kept,
-        age_s=c.age_s,
-        lemon_factor=c.lemon_factor,
-        node_rate=node_rate(c),
-        take=_Drawn(names, at),
-        # A stated bring-up is of this cluster; the default is of a large one.
-        bring_up_s=at.get("bring-up") if "bring-up" in c.given else None,
-    )
-
-
-def state_bytes(run: Run) -> float:
-    """Return the bytes of a checkpoint."""
-    each = run.param_state_bytes or load_reliability().default("checkpoint-param").median
-    return float(checkpoint_bytes(params=run.params, param_bytes=each))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -235,19 +81,20 @@ def endless() -> InputError:
 
 
 def evaluate(
-    run: Run, conditions: Conditions, catalog: Catalog, values: Mapping[str, Num], *, lucky_runs: int = 0
+    run: RunShape, conditions: Conditions, catalog: Catalog, values: Mapping[str, Num], *, single_runs: int = 0
 ) -> Evaluated:
     """Return time and bill of a run at values of the uncertain inputs, medians for those not named.
 
-    Both are what can be expected; with ``lucky_runs`` they are those of so many single runs, one for each draw.
+    Both are what can be expected; with ``single_runs`` they are those of so many single runs, one for each draw, with
+    the noise of the stops that each happens to have.
     """
-    inputs = planned(run, conditions, values).inputs
+    inputs = inputs_of(run, conditions, values).inputs
     with np.errstate(all="ignore"):  # of a run that never ends, which is said below
         time = goodput(inputs)
     if not np.all(np.isfinite(np.asarray(time.wall_s))):
         raise endless()
-    if lucky_runs:
-        time = with_luck(inputs, time, lucky_runs, conditions.seed)
+    if single_runs:
+        time = with_single_run_noise(inputs, time, single_runs, conditions.seed)
     held = time.wall_s
     used = None
     if run.tdp_w is not None:
@@ -269,11 +116,10 @@ def evaluate(
 
 
 def _bill(
-    run: Run, c: Conditions, catalog: Catalog, values: Mapping[str, Num], time: GoodputBreakdown, energy_usd: Num
+    run: RunShape, c: Conditions, catalog: Catalog, values: Mapping[str, Num], time: GoodputBreakdown, energy_usd: Num
 ) -> Bill:
     assert run.price_usd_per_s is not None
-    stated = {name: value for name, value in c.given.items() if isinstance(value, (int, float))}
-    rates = {name: catalog.rate(kind, key).median for name, (kind, key) in _COSTS.items()} | stated | dict(values)
+    rates = {name: catalog.rate(kind, key).median for name, (kind, key) in _COSTS.items()} | facts.stated(c, values)
     price = values.get(run.price_name, run.price_usd_per_s[1])
     usual = 0.0 if run.term == OWNED else rates["staff per GPU"] * run.gpus  # people are in the price of owning
     people = usual if c.people is None else c.people
@@ -285,7 +131,7 @@ def _bill(
             lost_s=np.maximum(time.wall_s - time.useful_s - time.bring_up_s, 0.0),
             bring_up_s=time.bring_up_s,
             data_bytes=run.tokens * load_reliability().default("token-bytes").median,
-            checkpoint_bytes=state_bytes(run) * c.checkpoints_kept,
+            checkpoint_bytes=run.state_bytes * c.checkpoints_kept,
             storage_usd_per_bytes_per_s=rates["storage price"],
             egress_bytes=run.params * WEIGHT_BYTES,
             egress_usd_per_bytes=rates["egress price"],
@@ -304,7 +150,7 @@ def _bill(
 MOST_STOPS = 3_000_000
 
 
-def with_luck(inputs: GoodputInputs, expected: GoodputBreakdown, runs: int, seed: int) -> GoodputBreakdown:
+def with_single_run_noise(inputs: GoodputInputs, expected: GoodputBreakdown, runs: int, seed: int) -> GoodputBreakdown:
     """Return what became of each of so many runs where ``expected`` is what can be expected of each."""
     stops = np.broadcast_to(expected.interruptions + expected.planned_stops, (runs,))
     if not float(np.sum(stops)) <= MOST_STOPS:

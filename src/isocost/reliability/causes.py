@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,26 +20,6 @@ from isocost.units import DAY_S
 _Z90 = 1.2815515655446004
 _USUAL_GPUS_PER_NODE = 8.0  # of the nodes behind the published rates
 _NODES_OF_REQUEUE = 128.0  # of the measured scheduling time
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
-    """Takes medians, or as many random draws of each uncertain fact."""
-
-    number: int | None = None
-    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
-
-    def take(self, spread: Spread) -> Num:
-        """Return the median of a fact, or draws."""
-        if self.number is None:
-            return spread.median
-        return spread.at(self.rng.standard_normal(self.number))
-
-    def rate_per_s(self, rate: Gamma) -> Num:
-        """Return the median of a rate, or draws, per node-second."""
-        if self.number is None:
-            return rate.quantile(0.5) / DAY_S
-        return rate.draw(self.rng, self.number) / DAY_S
 
 
 def rate_prior(facts: Reliability, *, exclude: Collection[str] = (), regime: str = "job-stopping") -> Gamma:
@@ -70,8 +50,8 @@ class Cluster:
     lemon_factor: Num = 1.0
 
 
-def causes_of(facts: Reliability, cluster: Cluster, draws: Draws) -> tuple[tuple[Cause, ...], Num]:
-    """Return the causes of a run, and the spare nodes that are assumed."""
+def causes_of(facts: Reliability, cluster: Cluster, at: Mapping[str, Num]) -> tuple[tuple[Cause, ...], Num]:
+    """Return the causes of a run at values of the facts by name, and the spare nodes that are assumed."""
     level = facts.support_level(cluster.facility.support)
     events = sum(fact.events for fact in facts.causes)
     rates = [cluster.node_rate_per_s * _rate_share(fact, events, cluster) for fact in facts.causes]
@@ -81,12 +61,12 @@ def causes_of(facts: Reliability, cluster: Cluster, draws: Draws) -> tuple[tuple
         (rate * fact.takes_node * fact.nodes_taken for rate, fact in zip(rates, facts.causes, strict=True)),
         start=np.float64(0.0),
     )
-    repair_s = draws.take(facts.default("repair"))
+    repair_s = at["repair"]
     mean_out = failures.nodes_in_repair(nodes=cluster.nodes, node_failures_per_s=out_per_s, repair_s=repair_s)
     spares = spares_needed(mean_out) if cluster.facility.spares is None else cluster.facility.spares
     wait_s = wait_for_repair_s(mean_out, spares, repair_s)
-    queue_s = _queue_s(facts, cluster, draws)
-    by_hand, response_s = draws.take(level.by_hand), draws.take(level.response)
+    queue_s = _queue_s(facts, cluster, at)
+    by_hand, response_s = at["by-hand"], at["response"]
     causes = [
         Cause(
             name=fact.id,
@@ -102,7 +82,7 @@ def causes_of(facts: Reliability, cluster: Cluster, draws: Draws) -> tuple[tuple
         )
         for fact, rate in zip(facts.causes, rates, strict=True)
     ]
-    people = draws.take(facts.default("operator")) / DAY_S
+    people = at["operator"] / DAY_S
     causes.append(Cause(name="operator", job_failures_per_s=people, queue_s=queue_s, saved_frac=1.0))
     return tuple(causes), spares
 
@@ -113,10 +93,10 @@ def _rate_share(fact: CauseFact, events: float, cluster: Cluster) -> Num:
     return fact.events / events * (1.0 - fact.gpu_share + fact.gpu_share * per_gpu) * cluster.lemon_factor
 
 
-def _queue_s(facts: Reliability, cluster: Cluster, draws: Draws) -> Num:
+def _queue_s(facts: Reliability, cluster: Cluster, at: Mapping[str, Num]) -> Num:
     """Time until the scheduler has the nodes together again; it grows with the logarithm of their number."""
     if cluster.facility.standby == "warm":
-        return draws.take(facts.default("warm-standby"))
+        return at["warm-standby"]
     doublings = np.log2(np.divide(cluster.nodes, _NODES_OF_REQUEUE))
     least = facts.default("warm-standby").median  # small jobs are not scheduled faster than one node is swapped
     more = facts.default("requeue-per-doubling").median * doublings

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from isocost.catalog.reliability import Reliability, load_reliability
+from isocost.catalog.reliability import load_reliability
 from isocost.errors import InputError, Problem
 from isocost.laws import checkpoint, failures, storage, stragglers
+from isocost.money.terms import SPOT
 from isocost.num import Num
 from isocost.reliability import closed_form as engine
-from isocost.reliability.causes import Cluster, Draws, causes_of, rate_prior, sigma
+from isocost.reliability.causes import Cluster, causes_of, sigma
+from isocost.reliability.conditions import Conditions
 from isocost.reliability.facility import Facility, clock_frac, outages_per_s
+from isocost.reliability.facts import FAILURES, medians, node_rate, stated
 from isocost.reliability.inputs import GoodputInputs
+from isocost.reliability.shape import RunShape
+from isocost.reliability.spot import preempted, spot_interval_s
 from isocost.stats.gamma import Gamma
 from isocost.units import DAY_S
 
@@ -37,92 +41,101 @@ class Planned:
     read_bytes_per_s: Num
 
 
-def bring_up(at_reference_s: Num, gpus: Num) -> Num:
-    """Bring-up of so many GPUs at a support level's value for a large cluster."""
-    return failures.bring_up_s(at_reference_s=at_reference_s, gpus=gpus, reference_gpus=BRING_UP_GPUS)
+def bring_up(at: Mapping[str, Num], gpus: Num) -> Num:
+    """Return the bring-up of so many GPUs, from a support level's value for a large cluster."""
+    return failures.bring_up_s(at_reference_s=at["bring-up"], gpus=gpus, reference_gpus=BRING_UP_GPUS)
 
 
-def from_plan(
-    *,
-    gpus: Num,
-    gpus_per_node: Num,
-    step_s: Num,
-    tokens: Num,
-    tokens_per_step: Num,
-    state_bytes: Num,
-    facility: Facility | None = None,
-    saves: str = "asynchronous",
-    interval_s: Num | None = None,
-    write_bytes_per_s: Num | None = None,
-    read_bytes_per_s: Num | None = None,
-    storage_bytes: Num = np.inf,
-    checkpoints_kept: Num = 2.0,
-    bring_up_s: Num | None = None,
-    age_s: Num | None = None,
-    lemon_factor: Num = 1.0,
-    node_rate: Gamma | None = None,
-    exclude: Collection[str] = (),
-    draws: int | None = None,
-    seed: int = 0,
-    take: Draws | None = None,
-    overrides: Mapping[str, Num] | None = None,
-) -> Planned:
-    """Return the goodput inputs of a plan.
-
-    gpus, gpus_per_node, step_s, tokens, tokens_per_step: the plan. state_bytes: of a checkpoint, 13 to 14 a parameter.
-    facility: tier, cooling, support, spares. saves: how checkpoints are written; ``interval_s`` None is the best.
-    write_bytes_per_s, read_bytes_per_s, storage_bytes: of the storage for this job; None is the vendor's guidance for
-    so many GPUs. bring_up_s: None is the one of the support level. age_s: of a new cluster at the first step; None is
-    past infant mortality. node_rate: a posterior from own events, over the published prior; exclude: published rates
-    left out of the prior. draws: one draw a run of every uncertain default; None takes medians. take: the
-    caller's own values of the uncertain defaults. overrides: fields of ``GoodputInputs`` set last.
-    """
-    facts, place = load_reliability(), facility or Facility()
-    sizes = {
-        "gpus": gpus, "gpus_per_node": gpus_per_node, "step_s": step_s, "tokens": tokens,
-        "tokens_per_step": tokens_per_step,
-    }  # fmt: skip
-    kept = {"state_bytes": state_bytes, "storage_bytes": storage_bytes, "checkpoints_kept": checkpoints_kept}
-    _refuse(place, saves, sizes, kept)
-    nodes = np.ceil(np.divide(gpus, gpus_per_node))
-    compute_s = np.ceil(np.divide(tokens, tokens_per_step)) * step_s
-    rate = node_rate or rate_prior(facts, exclude=exclude)
-    write = _rate_of(facts, "write", nodes, gpus) if write_bytes_per_s is None else write_bytes_per_s
-    read = _rate_of(facts, "read", nodes, gpus) if read_bytes_per_s is None else read_bytes_per_s
-    level = facts.support_level(place.support)
-
-    def build(take: Draws) -> tuple[GoodputInputs, Num]:
-        """Return inputs and spares; the intervals between saves follow from them and are set afterwards."""
-        cluster = Cluster(
-            nodes=nodes, gpus_per_node=gpus_per_node, facility=place, node_rate_per_s=take.rate_per_s(rate),
-            early_rate_per_s=0.0 if age_s is None else _early(facts, take, gpus_per_node, age_s, compute_s),
-            lemon_factor=lemon_factor,
-        )  # fmt: skip
-        causes, spares = causes_of(facts, cluster, take)
-        fields: dict[str, Num] = {
-            "compute_s": compute_s, "nodes": nodes, "interval_s": compute_s, **kept,
-            **_saves(facts, take, saves, gpus, state_bytes, write, step_s),
-            **_starts(facts, take, state_bytes, read),
-            **_slower(facts, take, place, tokens_per_step, step_s, read),
-            **_beside(facts, take, place),
-            "bring_up_s": bring_up(take.take(level.bring_up), gpus) if bring_up_s is None else bring_up_s,
-        }  # fmt: skip
-        spread = {
-            "detect_sigma": sigma(facts.default("diagnose")), "diagnose_sigma": sigma(facts.default("diagnose")),
-            "by_hand_sigma": sigma(facts.default("manual")),
-        }  # fmt: skip
-        return GoodputInputs(causes=causes, **{**fields, **spread, **(overrides or {})}), spares  # type: ignore[arg-type]
-
-    middle, spares = build(Draws())
-    inputs = middle
-    if take or draws:
-        inputs, spares = build(take or Draws(number=draws, rng=np.random.default_rng(seed)))
-    chosen = {**_intervals(inputs, engine.stops(middle), interval_s, step_s), **(overrides or {})}
-    inputs = dataclasses.replace(inputs, **chosen)  # type: ignore[arg-type]
-    return Planned(inputs=inputs, spares=spares, node_rate=rate, write_bytes_per_s=write, read_bytes_per_s=read)
+def inputs_of(shape: RunShape, conditions: Conditions, values: Mapping[str, Num]) -> Planned:
+    """Return the goodput inputs of a plan at values of its uncertain inputs, medians for those not named."""
+    if shape.term != SPOT:
+        return _steady(shape, conditions, values)
+    c = conditions
+    if c.interval_s is None:
+        c = replace(c, interval_s=spot_interval_s(_steady(shape, c, {}).inputs, shape.pool))
+    steady = _steady(shape, c, values)
+    return replace(steady, inputs=preempted(steady.inputs, shape.pool, values))
 
 
-def _intervals(run: GoodputInputs, expected: engine.Stops, asked_s: Num | None, step_s: Num) -> dict[str, Num]:
+def _steady(shape: RunShape, c: Conditions, values: Mapping[str, Num]) -> Planned:
+    """Return the inputs on capacity that stays."""
+    state_bytes = shape.state_bytes
+    _refuse(shape, c, state_bytes)
+    own = stated(c, values)
+    run = replace(
+        shape,
+        gpus_per_node=np.minimum(shape.gpus_per_node, shape.gpus),
+        step_s=shape.step_s * own.get(shape.step_name, 1.0),
+    )
+    kept = _storage(run, c, state_bytes)
+    middle = medians(c)
+    expected, _ = _inputs_at(run, c, kept, middle, own)
+    inputs, spares = _inputs_at(run, c, kept, {**middle, **own}, own)
+    inputs = replace(inputs, **_intervals(inputs, engine.stops(expected), c.interval_s, run.step_s))
+    return Planned(
+        inputs=inputs,
+        spares=spares,
+        node_rate=node_rate(c),
+        write_bytes_per_s=kept.write_bytes_per_s,
+        read_bytes_per_s=kept.read_bytes_per_s,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Storage:
+    """How large a checkpoint is, and how fast it goes to storage and comes back."""
+
+    state_bytes: float
+    write_bytes_per_s: Num
+    read_bytes_per_s: Num
+
+
+def _storage(run: RunShape, c: Conditions, state_bytes: float) -> _Storage:
+    """Return the storage of a run: where its speed is not stated, the vendor's guidance for so many GPUs."""
+    write, read = c.write_bytes_per_s, c.read_bytes_per_s
+    return _Storage(
+        state_bytes=state_bytes,
+        write_bytes_per_s=_rate_of("write", run) if write is None else write,
+        read_bytes_per_s=_rate_of("read", run) if read is None else read,
+    )
+
+
+def _inputs_at(
+    run: RunShape, c: Conditions, kept: _Storage, at: Mapping[str, Num], own: Mapping[str, Num]
+) -> tuple[GoodputInputs, Num]:
+    """Return inputs and spares at values of the facts; the intervals between saves follow from them, and come later."""
+    facts = load_reliability()
+    compute_s = run.steps * run.step_s
+    cluster = Cluster(
+        nodes=run.nodes,
+        gpus_per_node=run.gpus_per_node,
+        facility=c.facility,
+        node_rate_per_s=at[FAILURES] / DAY_S,
+        early_rate_per_s=0.0 if c.age_s is None else _early(at, run.gpus_per_node, c.age_s, compute_s),
+        lemon_factor=c.lemon_factor,
+    )
+    causes, spares = causes_of(facts, cluster, at)
+    fields: dict[str, Any] = {
+        "compute_s": compute_s,
+        "nodes": run.nodes,
+        "interval_s": compute_s,
+        "state_bytes": kept.state_bytes,
+        "storage_bytes": c.storage_bytes,
+        "checkpoints_kept": c.checkpoints_kept,
+        **_saves(run, c.saves, kept, at),
+        **_starts(kept, at),
+        **_slower(run, c.facility, kept, at),
+        **_beside(c.facility, at),
+        # A stated bring-up is of this cluster; the default is of a large one.
+        "bring_up_s": own["bring-up"] if "bring-up" in c.given and "bring-up" in own else bring_up(at, run.gpus),
+    }
+    diagnose, by_hand = sigma(facts.default("diagnose")), sigma(facts.default("manual"))
+    return GoodputInputs(
+        causes=causes, detect_sigma=diagnose, diagnose_sigma=diagnose, by_hand_sigma=by_hand, **fields
+    ), spares
+
+
+def _intervals(run: GoodputInputs, expected: engine.Stops, asked_s: Num | None, step_s: Num) -> dict[str, Any]:
     """Return the intervals between saves, those asked for or the best.
 
     How long a save takes shows after the first one; how often the run will stop, nobody knows: the median is expected.
@@ -136,14 +149,15 @@ def _intervals(run: GoodputInputs, expected: engine.Stops, asked_s: Num | None, 
     return {"interval_s": best_s, "memory_interval_s": np.clip(memory, step_s, run.compute_s)}
 
 
-def _refuse(place: Facility, saves: str, sizes: Mapping[str, Num], kept: Mapping[str, Num]) -> None:
+def _refuse(shape: RunShape, c: Conditions, state_bytes: float) -> None:
     """Raise every problem of a plan's inputs at once."""
-    problems = place.problems()
-    problems += [problem for name, value in sizes.items() for problem in _not_positive(name, value)]
-    if saves not in SAVES:
-        problems.append(Problem("saves", "is unknown", saves, ", ".join(SAVES)))
+    problems = c.facility.problems()
+    for name in ("gpus", "gpus_per_node", "step_s", "steps", "tokens"):
+        problems += _not_positive(name, getattr(shape, name))
+    if c.saves not in SAVES:
+        problems.append(Problem("saves", "is unknown", c.saves, ", ".join(SAVES)))
     if problems:
-        raise InputError([*problems, *_too_large(kept)])
+        raise InputError([*problems, *_too_large(c, state_bytes)])
 
 
 def _not_positive(name: str, value: Num) -> list[Problem]:
@@ -156,80 +170,82 @@ def _not_positive(name: str, value: Num) -> list[Problem]:
     return []
 
 
-def _too_large(kept: Mapping[str, Any]) -> list[Problem]:
+def _too_large(c: Conditions, state_bytes: float) -> list[Problem]:
     """Return the complaint of ``GoodputInputs`` about storage, for the report that lists everything."""
     try:
-        GoodputInputs(compute_s=1.0, nodes=1.0, interval_s=1.0, **kept)
+        GoodputInputs(
+            compute_s=1.0, nodes=1.0, interval_s=1.0, state_bytes=state_bytes, storage_bytes=c.storage_bytes,
+            checkpoints_kept=c.checkpoints_kept,
+        )  # fmt: skip
     except InputError as error:
         return list(error.problems)
     return []
 
 
-def _rate_of(facts: Reliability, way: str, nodes: Num, gpus: Num) -> Num:
+def _rate_of(way: str, run: RunShape) -> Num:
+    facts = load_reliability()
     return storage.storage_bytes_per_s(
-        nodes=nodes,
+        nodes=run.nodes,
         node_bytes_per_s=facts.default(f"node-{way}").median,
-        file_system_bytes_per_s=facts.default(f"file-system-{way}").median * gpus,
+        file_system_bytes_per_s=facts.default(f"file-system-{way}").median * run.gpus,
     )
 
 
-def _early(facts: Reliability, take: Draws, gpus_per_node: Num, age_s: Num, run_s: Num) -> Num:
+def _early(at: Mapping[str, Num], gpus_per_node: Num, age_s: Num, run_s: Num) -> Num:
     return failures.early_life_failures_per_s(
-        early_failure_frac=take.take(facts.default("early-failure")), gpus_per_node=gpus_per_node, age_s=age_s,
-        run_s=run_s, decay_s=take.take(facts.default("early-decay")),
-    )  # fmt: skip
+        early_failure_frac=at["early-failure"],
+        gpus_per_node=gpus_per_node,
+        age_s=age_s,
+        run_s=run_s,
+        decay_s=at["early-decay"],
+    )
 
 
-def _saves(
-    facts: Reliability, take: Draws, saves: str, gpus: Num, state_bytes: Num, write: Num, step_s: Num
-) -> dict[str, Num]:
-    write_s = storage.transfer_s(payload_bytes=state_bytes, bytes_per_s=write)
+def _saves(run: RunShape, saves: str, kept: _Storage, at: Mapping[str, Num]) -> dict[str, Num]:
+    write_s = storage.transfer_s(payload_bytes=kept.state_bytes, bytes_per_s=kept.write_bytes_per_s)
     if saves == "synchronous":
         return {"save_s": write_s}
     stall_s = checkpoint.copy_s(
-        state_bytes=state_bytes, gpus=gpus, copy_bytes_per_s=take.take(facts.default("copy-rate")),
-        start_s=take.take(facts.default("copy-start")),
-    )  # fmt: skip
+        state_bytes=kept.state_bytes, gpus=run.gpus, copy_bytes_per_s=at["copy-rate"], start_s=at["copy-start"]
+    )
     fields: dict[str, Num] = {"save_s": stall_s, "persist_s": write_s}
     if saves == "in-memory":
-        fields |= {"memory_interval_s": step_s, "memory_save_s": take.take(facts.default("memory-save"))}
+        fields |= {"memory_interval_s": run.step_s, "memory_save_s": at["memory-save"]}
     return fields
 
 
-def _starts(facts: Reliability, take: Draws, state_bytes: Num, read: Num) -> dict[str, Num]:
-    restart_s = take.take(facts.default("restart"))
+def _starts(kept: _Storage, at: Mapping[str, Num]) -> dict[str, Num]:
     return {
-        "restart_s": restart_s,
-        "start_up_s": restart_s,
-        "reload_s": storage.transfer_s(payload_bytes=state_bytes, bytes_per_s=read),
-        "warm_up_s": take.take(facts.default("warm-up")),
+        "restart_s": at["restart"],
+        "start_up_s": at["restart"],
+        "reload_s": storage.transfer_s(payload_bytes=kept.state_bytes, bytes_per_s=kept.read_bytes_per_s),
+        "warm_up_s": at["warm-up"],
     }
 
 
-def _slower(
-    facts: Reliability, take: Draws, place: Facility, tokens_per_step: Num, step_s: Num, read: Num
-) -> dict[str, Num]:
+def _slower(run: RunShape, place: Facility, kept: _Storage, at: Mapping[str, Num]) -> dict[str, Num]:
     needed = storage.training_read_bytes_per_s(
-        tokens_per_s=np.divide(tokens_per_step, step_s), token_bytes=facts.default("token-bytes").median
+        tokens_per_s=np.divide(run.tokens_per_step, run.step_s),
+        token_bytes=load_reliability().default("token-bytes").median,
     )
-    heat = take.take(facts.default("throttle-air" if place.cooling == "air" else "throttle-liquid"))
+    heat = at["throttle-air" if place.cooling == "air" else "throttle-liquid"]
     capped = stragglers.throttle_excess(compute_frac=1.0, slow_clock_frac=clock_frac(place.power_frac))
+    read = kept.read_bytes_per_s
     return {
         "data_stall_excess": storage.data_stall_excess(needed_bytes_per_s=needed, available_bytes_per_s=read),
         "throttle_excess": np.divide(heat, 1.0 - heat) + capped,
-        "straggler_excess": take.take(facts.default("straggler")),
-        "evaluation_excess": take.take(facts.default("evaluation")),
+        "straggler_excess": at["straggler"],
+        "evaluation_excess": at["evaluation"],
     }
 
 
-def _beside(facts: Reliability, take: Draws, place: Facility) -> dict[str, Num]:
+def _beside(place: Facility, at: Mapping[str, Num]) -> dict[str, Num]:
     asked = place.maintenance_s_per_month
-    outage_s = take.take(facts.default("outage"))
     return {
         "maintenance_per_s": 1.0 / _MONTH_S,
-        "maintenance_s": take.take(facts.default("maintenance")) if asked is None else asked,
-        "rollbacks_per_s": take.take(facts.default("rollback")) / DAY_S,
-        "rollback_s": take.take(facts.default("rollback-time")),
-        "outages_per_s": outages_per_s(place.available_frac(), outage_s),
-        "outage_s": outage_s + take.take(facts.default("outage-recovery")),
+        "maintenance_s": at["maintenance"] if asked is None else asked,
+        "rollbacks_per_s": at["rollback"] / DAY_S,
+        "rollback_s": at["rollback-time"],
+        "outages_per_s": outages_per_s(place.available_frac(), at["outage"]),
+        "outage_s": at["outage"] + at["outage-recovery"],
     }

@@ -85,13 +85,6 @@ class GoodputInputs:
         if problems:
             raise InputError(problems)
 
-    @classmethod
-    def from_plan(cls, **plan: Any) -> GoodputInputs:
-        """Return the inputs of a plan, with dated defaults; see ``isocost.reliability.from_plan``."""
-        from isocost.reliability.defaults import from_plan
-
-        return from_plan(**plan).inputs
-
 
 _POSITIVE = {"compute_s", "nodes", "interval_s"}
 _UNBOUNDED = {"storage_bytes"}

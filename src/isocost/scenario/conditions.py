@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isocost.forecast import Conditions
-from isocost.forecast.run import FAILURES, node_rate
+from isocost.reliability.conditions import Conditions
 from isocost.reliability.facility import Facility
+from isocost.reliability.facts import FAILURES, node_rate
 from isocost.scenario.assumed import Assumed, looked_up, yours
 from isocost.scenario.facts import Facts
 from isocost.scenario.record import Scenario

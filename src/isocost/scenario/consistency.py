@@ -10,7 +10,7 @@ from typing import Any
 
 from isocost.catalog.reliability import load_reliability
 from isocost.errors import Problem
-from isocost.forecast.conditions import Conditions
+from isocost.reliability.conditions import Conditions
 from isocost.scenario.values import Context
 from isocost.units import show
 from isocost.workload.params import parameter_count

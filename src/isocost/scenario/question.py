@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from isocost.catalog import Accelerator, Catalog, Offer, peak
-from isocost.forecast import Conditions
 from isocost.perf.constants import shipped
 from isocost.perf.layout import FIXABLE
 from isocost.perf.site import SiteCalibration, fingerprint
+from isocost.reliability.conditions import Conditions
 from isocost.scenario.assumed import Assumed, looked_up, yours
 from isocost.scenario.conditions import conditions_of, notes_on_conditions
 from isocost.scenario.facts import ACCELERATORS, TERM, Facts, Hardware, resolve

@@ -10,10 +10,10 @@ from isocost.catalog.records import TERMS, TRAINING_PRECISIONS
 from isocost.catalog.reliability import load_reliability
 from isocost.catalog.stacks import ATTENTION_KERNELS
 from isocost.errors import DataError, InputError, Problem, nearest
-from isocost.forecast.conditions import OWNED_SITES
 from isocost.laws.pipeline import SCHEDULES
 from isocost.money.own import BOUNDS
 from isocost.perf.layout import RECOMPUTES, SHARDINGS
+from isocost.reliability.conditions import OWNED_SITES
 from isocost.reliability.defaults import SAVES
 from isocost.reliability.facility import COOLING, STANDBY, availability_frac
 from isocost.scenario import table_values, training, values

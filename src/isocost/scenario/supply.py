@@ -13,8 +13,8 @@ import numpy as np
 
 from isocost.catalog.prices import BlockLimits
 from isocost.errors import InputError, Problem
-from isocost.forecast.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
 from isocost.money.terms import SPOT
+from isocost.reliability.spot import CALM, CALM_RATE, recorded_nodes, spot_facts
 from isocost.scenario.assumed import Assumed, looked_up, yours
 from isocost.scenario.facts import Facts
 from isocost.scenario.record import Scenario

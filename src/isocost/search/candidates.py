@@ -14,7 +14,7 @@ from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.perf.intervals import Band, certainty_of
 from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
-from isocost.search.intervals import peak_interval, scaled, whole_ends, widened, with_time
+from isocost.search.intervals import peak_interval, run_ends, scaled, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
 from isocost.search.question import Candidate, Range
 from isocost.search.site import bill
@@ -62,13 +62,13 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     t, site, question = pool.results[number].tables, pool.sites[number], pool.question
     case = replace(t.case, layout=t.layouts.row(layout))
     gpus, batch = case.gpus, case.global_batch_seqs
-    whole = pool.wholes[number]
+    forecasts = pool.forecasts[number]
     peak = float(memory.total)
-    if whole is not None and float(gpus) in whole.gpus:
-        time = paced(time, float(whole.pace[whole.place(float(gpus))]))
+    if forecasts is not None and float(gpus) in forecasts.gpus:
+        time = paced(time, float(forecasts.pace[forecasts.place(float(gpus))]))
     step_s = float(time.total_s)
     compute_s = pool.steps * step_s
-    run_s = compute_s if whole is None or math.isnan(pool.run_s[row]) else float(pool.run_s[row])
+    run_s = compute_s if forecasts is None or math.isnan(pool.run_s[row]) else float(pool.run_s[row])
     paid = bill(t.option, site, gpus, pool.steps, run_s / pool.steps)
     rates = rates_by_precision(t.option.accelerator)
     tokens_per_s = batch * question.seq_len / step_s / gpus
@@ -78,7 +78,7 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     certainty = certainty_of(case, question.calibration)
     mfu, mfu_16bit = (flop_per_s / peak_rate if peak_rate else None for peak_rate in (rate, rate_16bit))
     gpu_s = gpus * run_s
-    ends = whole_ends(whole, gpus, certainty.band) if run_s != compute_s else whole_ends(None, gpus, certainty.band)
+    ends = run_ends(forecasts, gpus, certainty.band) if run_s != compute_s else run_ends(None, gpus, certainty.band)
     steps_band = Band(low=1.0, high=1.0) if question.measured_mfu else certainty.band
     energy = widened(paid.energy_j, ends.wall)
     intervals = with_time(

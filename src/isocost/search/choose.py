@@ -135,8 +135,8 @@ def _nearest(pool: Pool, rows: Index, chosen: int | None) -> tuple[int, str]:
         days = (pool.run_s[row] - pool.run_s[chosen]) / DAY_S
         return row, f"{dearer:.1%} dearer and {abs(days):.1f} d {'slower' if days > 0 else 'faster'}"
     for limit, values, most, unit in (
-        ("deadline", pool.run_s * pool.late, q.deadline_s, "its fastest plan takes {:.0%} longer"),
-        ("budget", pool.cost * pool.dear, q.budget_usd, "its cheapest plan costs {:.0%} more"),
+        ("deadline", pool.sure_run_s, q.deadline_s, "its fastest plan takes {:.0%} longer"),
+        ("budget", pool.sure_cost, q.budget_usd, "its cheapest plan costs {:.0%} more"),
         ("power", pool.power_w, q.power_w, "its smallest plan draws {:.0%} more"),
     ):
         others = rows[pool.meets(without=limit)[rows]]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from isocost.catalog.store import Catalog
-from isocost.forecast import Outlook, outlook_of
+from isocost.forecast import Forecast, forecast
 from isocost.search.evaluator import Index
 from isocost.search.forecasts import run_of
 from isocost.search.pool import Pool
@@ -19,18 +19,18 @@ from isocost.units import DAY_S
 _LEAST_WORTH_USD = 1.0
 
 
-def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | None:
+def row_forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Forecast | None:
     """Return the forecast of a row; None where the question has no conditions."""
     question = pool.question
     number, layout = pool.place(row)
-    whole = pool.wholes[number]
-    if question.conditions is None or whole is None:
+    forecasts = pool.forecasts[number]
+    if question.conditions is None or forecasts is None:
         return None
     result = pool.results[number]
-    pace = float(whole.pace[whole.place(float(pool.gpus[row]))])
+    pace = float(forecasts.pace[forecasts.place(float(pool.gpus[row]))])
     step_s = float(result.step_s[layout]) * pace
     run = run_of(question, result.tables, layout, catalog, step_s)
-    return outlook_of(
+    return forecast(
         run,
         question.conditions,
         catalog,
@@ -41,12 +41,12 @@ def forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Outlook | N
     )
 
 
-def as_forecast(plan: Candidate, outlook: Outlook) -> Candidate:
-    """Return a plan with the days, the bill and the goodput of its forecast: those of single runs, luck in.
+def as_forecast(plan: Candidate, forecast: Forecast) -> Candidate:
+    """Return a plan with the days, the bill and the goodput of its forecast: those of single runs, with their noise.
 
     The search compares what can be expected of every layout, and the medians of the two differ a little.
     """
-    ends = {name: (q["p05"], q["p50"], q["p95"]) for name, q in outlook.quantiles().items()}
+    ends = {name: (q["p05"], q["p50"], q["p95"]) for name, q in forecast.quantiles().items()}
     days, goodput, cost = ends["days"], ends["goodput_frac"], ends.get("cost_usd")
     longer = days[1] * DAY_S / plan.run_s
     whole = {
@@ -78,11 +78,11 @@ def worth(pool: Pool, best: Index) -> dict[str, float]:
     drawn: dict[str, Row] = {}
     for row in rows.tolist():
         number, _ = pool.place(row)
-        whole = pool.wholes[number]
-        if whole is None or whole.cost_usd is None:
+        forecasts = pool.forecasts[number]
+        if forecasts is None or forecasts.cost_usd is None:
             continue
-        columns.append(whole.cost_usd[int(whole.place(float(pool.gpus[row])))])
-        drawn |= whole.inputs
+        columns.append(forecasts.cost_usd[int(forecasts.place(float(pool.gpus[row])))])
+        drawn |= forecasts.inputs
     size = min((len(column) for column in columns), default=0)
     if len(columns) < 2 or any(len(column) != size for column in columns):
         return {}

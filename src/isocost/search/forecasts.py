@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from isocost.catalog.memory_recipes import MemoryRecipe, memory_recipe
 from isocost.catalog.records import rates_by_precision
 from isocost.catalog.store import Catalog
-from isocost.forecast import Conditions, Run, evaluate, inputs_of
+from isocost.forecast import evaluate, uncertain
 from isocost.perf.case import Case
 from isocost.perf.intervals import certainty_of
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.shape import RunShape
 from isocost.search.chunks import Evaluated
 from isocost.search.evaluator import Floats, Tables
 from isocost.search.question import Option, Question
@@ -34,7 +36,7 @@ _FEW_DRAWS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Whole:
+class RunForecasts:
     """Whole runs of one option at one precision, a row for each GPU count."""
 
     gpus: Floats  # (k,)
@@ -64,29 +66,29 @@ class Whole:
         longer = step_s / self.step_s[k] - 1.0
         return np.asarray(np.median(self.cost_usd, axis=1)[k] + self.cost_slope_usd[k] * longer)
 
-    def over_median(self, confidence: float) -> tuple[Floats, Floats]:
+    def quantile_ratios(self, confidence: float) -> tuple[Floats, Floats]:
         """Return wall clock and bill that are kept with a probability, over their medians, by GPU count."""
-        late = _over(self.wall_s, confidence)
-        return late, np.ones_like(late) if self.cost_usd is None else _over(self.cost_usd, confidence)
+        run_ratio = _over(self.wall_s, confidence)
+        return run_ratio, np.ones_like(run_ratio) if self.cost_usd is None else _over(self.cost_usd, confidence)
 
 
 def _over(values: NDArray[np.float64], share: float) -> Floats:
     return np.asarray(np.quantile(values, share, axis=1) / np.median(values, axis=1))
 
 
-def run_of(question: Question, tables: Tables, layout: int, catalog: Catalog, step_s: float) -> Run:
+def run_of(question: Question, tables: Tables, layout: int, catalog: Catalog, step_s: float) -> RunShape:
     """Return what a forecast of one layout needs; ``step_s`` is its step time."""
     case = replace(tables.case, layout=tables.layouts.row(layout))
     return run_at(question, tables.option, case, catalog, step_s)
 
 
-def run_at(question: Question, option: Option, case: Case, catalog: Catalog, step_s: float) -> Run:
+def run_at(question: Question, option: Option, case: Case, catalog: Catalog, step_s: float) -> RunShape:
     """Return what a forecast of a case needs; ``step_s`` is its step time."""
     band = certainty_of(case, question.calibration).band
     measured = question.measured_mfu is not None
     node = catalog.node_of(option.accelerator)
     low, median, high = option.low_usd_per_s, option.median_usd_per_s, option.high_usd_per_s
-    return Run(
+    return RunShape(
         chip=option.accelerator.id,
         gpus=float(case.gpus),
         gpus_per_node=float(node.gpus_per_node),
@@ -124,20 +126,20 @@ def pace_of(question: Question, tables: Tables, gpus: float, step_s: float) -> f
     return float(tokens * flop / (gpus * rate * question.measured_mfu) / step_s)
 
 
-def whole_runs(
+def forecasts_of(
     question: Question,
     conditions: Conditions,
     catalog: Catalog,
     results: Sequence[Evaluated],
     fits: Sequence[NDArray[np.bool_]],
-) -> list[Whole | None]:
-    """Return the whole runs of every option; None where no layout of it fits."""
-    return [_whole(question, conditions, catalog, r, ok) for r, ok in zip(results, fits, strict=True)]
+) -> list[RunForecasts | None]:
+    """Return the forecasts of every option; None where no layout of it fits."""
+    return [_of_option(question, conditions, catalog, r, ok) for r, ok in zip(results, fits, strict=True)]
 
 
-def _whole(
+def _of_option(
     question: Question, conditions: Conditions, catalog: Catalog, result: Evaluated, fits: NDArray[np.bool_]
-) -> Whole | None:
+) -> RunForecasts | None:
     best = _fastest(result, fits)
     if not best.size:
         return None
@@ -157,7 +159,7 @@ def _whole(
     for band in dict.fromkeys(run.band for run in runs):
         rows = np.array([k for k, run in enumerate(runs) if run.band == band], np.intp)
         run = _many(runs[rows[0]], gpus[rows], (step * pace)[rows])
-        drawn = draw(inputs_of(run, conditions, catalog), n, conditions.seed)
+        drawn = draw(uncertain(run, conditions, catalog), n, conditions.seed)
         at = evaluate(run, conditions, catalog, drawn)
         later = evaluate(_many(run, gpus[rows], (step * pace * _LONGER)[rows]), conditions, catalog, drawn)
         wall[rows] = np.asarray(at.time.wall_s)
@@ -166,13 +168,13 @@ def _whole(
         if cost is not None and at.total_usd is not None and later.total_usd is not None:
             cost[rows] = np.asarray(at.total_usd)
             cost_slope[rows] = _slope(cost[rows], np.asarray(later.total_usd))
-    return Whole(
+    return RunForecasts(
         gpus=gpus, step_s=step, pace=pace, wall_s=wall, goodput=good, cost_usd=cost, wall_slope_s=wall_slope,
         cost_slope_usd=cost_slope, inputs=drawn,
     )  # fmt: skip
 
 
-def _many(run: Run, gpus: Floats, step_s: Floats) -> Run:
+def _many(run: RunShape, gpus: Floats, step_s: Floats) -> RunShape:
     return replace(run, gpus=gpus[:, None], step_s=step_s[:, None])
 
 

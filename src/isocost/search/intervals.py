@@ -14,7 +14,7 @@ from isocost.laws.memory import FIT_SIGMA
 from isocost.perf.case import Case
 from isocost.perf.intervals import Band
 from isocost.perf.predict import peak_range
-from isocost.search.forecasts import Whole
+from isocost.search.forecasts import RunForecasts
 from isocost.search.question import Range
 from isocost.stats.quantiles import Interval, quantiles
 
@@ -57,15 +57,15 @@ class Ends:
     median_goodput: float
 
 
-def whole_ends(whole: Whole | None, gpus: int, band: Band) -> Ends:
+def run_ends(forecasts: RunForecasts | None, gpus: int, band: Band) -> Ends:
     """Intervals of a run on so many GPUs; without interruptions they are those of the step time."""
-    if whole is None:
+    if forecasts is None:
         return Ends(wall=band, cost=None, goodput=Range(low=1.0, high=1.0), median_goodput=1.0)
-    k = int(whole.place(float(gpus)))
-    low, median, high = quantiles(whole.goodput[k]).tolist()
-    cost = None if whole.cost_usd is None else _band(whole.cost_usd[k])
+    k = int(forecasts.place(float(gpus)))
+    low, median, high = quantiles(forecasts.goodput[k]).tolist()
+    cost = None if forecasts.cost_usd is None else _band(forecasts.cost_usd[k])
     goodput = Range(low=low, high=high)
-    return Ends(wall=_band(whole.wall_s[k]), cost=cost, goodput=goodput, median_goodput=median)
+    return Ends(wall=_band(forecasts.wall_s[k]), cost=cost, goodput=goodput, median_goodput=median)
 
 
 def _band(values: NDArray[np.float64]) -> Band:

@@ -11,14 +11,14 @@ import numpy as np
 from isocost.catalog.records import peak
 from isocost.catalog.store import Catalog
 from isocost.errors import InputError, Problem
-from isocost.forecast import Outlook
+from isocost.forecast import Forecast
 from isocost.perf.case import Case
 from isocost.perf.constants import Constant
 from isocost.perf.layouts import Layouts, default_axes, legal_layouts
 from isocost.search import choose
 from isocost.search.assumptions import assumptions, not_modelled, with_batch
 from isocost.search.candidates import candidates
-from isocost.search.chosen import as_forecast, forecast
+from isocost.search.chosen import as_forecast, row_forecast
 from isocost.search.chunks import evaluate
 from isocost.search.evaluator import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
@@ -93,15 +93,15 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     row = choose.choose(everything, best)
     chosen, why = None, "no layout meets every limit"
     held: tuple[float, float] | None = None
-    outlook: Outlook | None = None
+    forecast: Forecast | None = None
     near: tuple[Alternative, ...] = ()
     if row is not None:
         chosen, why = choose.binding(everything, row, candidates(everything, [row])[0])
         rows = choose.alternatives(everything, row)
         costs = [float(everything.cost[k]) for k in (row, *rows)]
         near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
-        outlook = forecast(everything, row, best, catalog)
-        held = float(everything.run_s[row] * everything.late[row]), float(everything.cost[row] * everything.dear[row])
+        forecast = row_forecast(everything, row, best, catalog)
+        held = float(everything.sure_run_s[row]), float(everything.sure_cost[row])
     elif not len(everything):
         common = ", ".join(_by_fault(illegal, asked)[:3])
         none_runs = {option.label for option in asked.options} <= refused.keys()  # then layouts are not the reason
@@ -109,8 +109,8 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
     edge = choose.frontier(everything, best)
     shown = {k: choose.binding(everything, k, c)[0] for k, c in zip(edge, candidates(everything, edge), strict=True)}
-    if chosen is not None and outlook is not None:
-        chosen = as_forecast(chosen, outlook)
+    if chosen is not None and forecast is not None:
+        chosen = as_forecast(chosen, forecast)
         shown = {k: chosen if k == row else c for k, c in shown.items()}
     return Answer(
         question=asked, chosen=chosen, why=why, alternatives=near, frontier=tuple(shown.values()),
@@ -119,7 +119,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         relaxations=() if row is not None else ways_out(everything, searcher.pool),
         layouts_considered=len(everything), layouts_evaluated=sum(r.timed for r in everything.results),
         assumptions=assumptions(asked, catalog, everything, batch_note), not_modelled=not_modelled(asked),
-        outlook=outlook, held=held, seconds=time.perf_counter() - started,
+        forecast=forecast, held=held, seconds=time.perf_counter() - started,
     )  # fmt: skip
 
 

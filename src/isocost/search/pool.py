@@ -13,7 +13,7 @@ from isocost.catalog.store import Catalog
 from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.search.chunks import Evaluated
 from isocost.search.evaluator import Floats, Index, Tables
-from isocost.search.forecasts import Whole, whole_runs
+from isocost.search.forecasts import RunForecasts, forecasts_of
 from isocost.search.question import Question
 from isocost.search.site import Site, cost_usd_per_s
 
@@ -35,11 +35,11 @@ class Pool:
     start: Index  # of each result among the rows
     gpus: Floats
     peak_bytes: Floats
-    wholes: Sequence[Whole | None]  # of each result; None where nothing of it fits, or nothing interrupts a run
+    forecasts: Sequence[RunForecasts | None]  # of each result; None: nothing of it fits, or nothing interrupts
     run_s: Floats  # nan where the layout does not fit
     cost: Floats  # nan where it does not fit or is not priced
-    late: Floats  # time and cost that are kept with the probability asked for, over those columns
-    dear: Floats
+    run_quantile_ratio: Floats  # time and cost that are kept with the probability asked for, over those columns
+    cost_quantile_ratio: Floats
     power_w: Floats  # inf where the power of the chip is not known and there is a cap
     limit: Codes  # places in LIMITS
 
@@ -51,6 +51,16 @@ class Pool:
         result = int(np.searchsorted(self.start, row, side="right")) - 1
         return result, row - int(self.start[result])
 
+    @property
+    def sure_run_s(self) -> Floats:
+        """Time that is kept with the probability asked for."""
+        return self.run_s * self.run_quantile_ratio
+
+    @property
+    def sure_cost(self) -> Floats:
+        """Cost that is kept with the probability asked for."""
+        return self.cost * self.cost_quantile_ratio
+
     def meets(self, *, without: str = "") -> NDArray[np.bool_]:
         """Rows that fit in memory and, but for the named one, meet every limit."""
         q = self.question
@@ -59,9 +69,9 @@ class Pool:
             ok = ok & (self.power_w <= q.power_w)
         ok = ok & ~np.isnan(self.cost)
         if without != "deadline" and q.deadline_s is not None:
-            ok = ok & (self.run_s * self.late <= q.deadline_s)
+            ok = ok & (self.sure_run_s <= q.deadline_s)
         if without != "budget" and q.budget_usd is not None:
-            ok = ok & (self.cost * self.dear <= q.budget_usd)
+            ok = ok & (self.sure_cost <= q.budget_usd)
         return ok
 
 
@@ -97,13 +107,13 @@ def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]
     peak = joined([r.peak_bytes for r in results])
     run = steps * joined([r.step_s for r in results])
     cost = gpus * run * (each(rates) if priced else 1.0)
-    late, dear = np.ones(len(gpus)), np.ones(len(gpus))
-    wholes: Sequence[Whole | None] = [None] * len(results)
+    run_ratio, cost_ratio = np.ones(len(gpus)), np.ones(len(gpus))
+    forecasts: Sequence[RunForecasts | None] = [None] * len(results)
     if question.conditions is not None:
         enough = [r.peak_bytes <= ceiling(question, r.tables) for r in results]
-        wholes = whole_runs(question, question.conditions, catalog, results, enough)
-        columns = [_whole_columns(question, r, w, ok) for r, w, ok in zip(results, wholes, enough, strict=True)]
-        run, bill, late, dear = (joined([part[k] for part in columns]) for k in range(4))
+        forecasts = forecasts_of(question, question.conditions, catalog, results, enough)
+        columns = [_run_columns(question, r, w, ok) for r, w, ok in zip(results, forecasts, enough, strict=True)]
+        run, bill, run_ratio, cost_ratio = (joined([part[k] for part in columns]) for k in range(4))
         cost = bill if priced else gpus * run
     power = gpus * each([math.inf if s.full_w is None else s.full_w for s in sites])
     fits = peak <= each([ceiling(question, r.tables) for r in results])
@@ -112,31 +122,32 @@ def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]
     broken = [
         fits & ~(power <= (question.power_w or top)) & (question.power_w is not None),
         fits & np.isnan(cost),
-        run * late > (question.deadline_s or top),
-        cost * dear > (question.budget_usd or top),
+        run * run_ratio > (question.deadline_s or top),
+        cost * cost_ratio > (question.budget_usd or top),
     ]
     limit = np.select([~fits, *broken], range(1, len(LIMITS)), 0).astype(np.int8)
     start = np.cumsum([0, *lengths[:-1]]) if lengths else np.zeros(0)
     return Pool(
         question=question, results=results, sites=sites, steps=steps, priced=priced, start=start.astype(np.intp),
-        gpus=gpus, peak_bytes=peak, wholes=wholes, run_s=run, cost=cost, late=late, dear=dear,
+        gpus=gpus, peak_bytes=peak, forecasts=forecasts, run_s=run, cost=cost, run_quantile_ratio=run_ratio,
+        cost_quantile_ratio=cost_ratio,
         power_w=power, limit=limit,
     )  # fmt: skip
 
 
-def _whole_columns(
-    question: Question, result: Evaluated, whole: Whole | None, fits: NDArray[np.bool_]
+def _run_columns(
+    question: Question, result: Evaluated, forecasts: RunForecasts | None, fits: NDArray[np.bool_]
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Wall clock, bill, and both at the probability asked for over the median, of every layout of an option."""
     size = len(fits)
     run, cost = np.full(size, np.nan), np.full(size, np.nan)
-    late, dear = np.ones(size), np.ones(size)
-    if whole is not None:
+    run_ratio, cost_ratio = np.ones(size), np.ones(size)
+    if forecasts is not None:
         gpus, step = np.asarray(result.tables.layouts.gpus[fits], float), result.step_s[fits]
-        run[fits], cost[fits] = whole.wall_at(gpus, step), whole.cost_at(gpus, step)
-        by_count = whole.over_median(question.confidence)
-        late[fits], dear[fits] = (ratio[whole.place(gpus)] for ratio in by_count)
-    return run, cost, late, dear
+        run[fits], cost[fits] = forecasts.wall_at(gpus, step), forecasts.cost_at(gpus, step)
+        by_count = forecasts.quantile_ratios(question.confidence)
+        run_ratio[fits], cost_ratio[fits] = (ratio[forecasts.place(gpus)] for ratio in by_count)
+    return run, cost, run_ratio, cost_ratio
 
 
 def champions(p: Pool) -> Index:

@@ -9,12 +9,13 @@ from operator import attrgetter
 
 from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.catalog.stacks import Recipe
-from isocost.forecast import Conditions, Outlook
+from isocost.forecast import Forecast
 from isocost.perf.intervals import Certainty
 from isocost.perf.layout import Layout
 from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.site import SiteCalibration
 from isocost.perf.step import StepTime
+from isocost.reliability.conditions import Conditions
 from isocost.stats.quantiles import Interval
 from isocost.units import DAY_S, HOUR_S
 from isocost.workload.architecture import Architecture
@@ -194,7 +195,7 @@ class Answer:
     layouts_considered: int  # legal, memory evaluated
     layouts_evaluated: int  # memory and step time both
     seconds: float
-    outlook: Outlook | None  # of the chosen plan; None where the question has no conditions
+    forecast: Forecast | None  # of the chosen plan; None where the question has no conditions
     held: tuple[float, float] | None  # time and bill of the chosen plan that the search held against the limits
     assumptions: tuple[Assumption, ...]
     not_modelled: tuple[str, ...]

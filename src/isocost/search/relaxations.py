@@ -104,9 +104,9 @@ def _looser(pool: Pool, search: Search) -> tuple[str, ...]:
     """Layouts fit, but limits exclude each other: by how much one of them, alone, would have to give."""
     q, best = pool.question, champions(pool)
     ways = []
-    if q.deadline_s is not None and (days := _least(pool, "deadline", pool.run_s * pool.late, best)) is not None:
+    if q.deadline_s is not None and (days := _least(pool, "deadline", pool.sure_run_s, best)) is not None:
         ways.append(f"deadline + {(days - q.deadline_s) / DAY_S:.1f} d ({days / DAY_S:.1f} d)")
-    if q.budget_usd is not None and (cost := _least(pool, "budget", pool.cost * pool.dear, best)) is not None:
+    if q.budget_usd is not None and (cost := _least(pool, "budget", pool.sure_cost, best)) is not None:
         ways.append(f"budget + {cost / q.budget_usd - 1.0:.1%} ({cost / 1e6:,.2f} MUSD)")
     if q.power_w is not None and (power := _least(pool, "power", pool.power_w, best)) is not None:
         ways.append(f"power + {power / q.power_w - 1.0:.1%} ({power / 1e6:,.2f} MW)")
@@ -131,7 +131,7 @@ def _both(pool: Pool, best: Index) -> Iterable[str]:
     rows = best[~np.isnan(pool.cost[best])]
     if not rows.size:
         return
-    run_s, cost = pool.run_s * pool.late, pool.cost * pool.dear
+    run_s, cost = pool.sure_run_s, pool.sure_cost
     limits = ((run_s, q.deadline_s), (cost, q.budget_usd), (pool.power_w, q.power_w))
     excess = [values[rows] / limit for values, limit in limits if limit is not None]
     row = int(rows[np.argmin(np.max(excess, axis=0))])

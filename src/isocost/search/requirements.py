@@ -16,7 +16,7 @@ import numpy as np
 from isocost.catalog.records import Accelerator, Rate
 from isocost.catalog.reliability import load_reliability
 from isocost.catalog.store import Catalog
-from isocost.forecast import Outlook
+from isocost.forecast import Forecast
 from isocost.laws.storage import retained_bytes, training_read_bytes_per_s
 from isocost.money.rent import facility_power_w
 from isocost.perf.case import Case
@@ -97,7 +97,11 @@ class Needs:
 
 
 def needs_of(
-    question: Question, chosen: Candidate, outlook: Outlook | None, catalog: Catalog, constants: Mapping[str, Constant]
+    question: Question,
+    chosen: Candidate,
+    forecast: Forecast | None,
+    catalog: Catalog,
+    constants: Mapping[str, Constant],
 ) -> Needs:
     """Return what the chosen layout of a question needs."""
     case = case_of(question, chosen)
@@ -111,7 +115,7 @@ def needs_of(
         fabric_bytes_per_s=bytes_per_s,
         fabrics=fabrics,
         planned_slower_frac=planned,
-        storage=None if outlook is None else _storage(question, chosen, outlook),
+        storage=None if forecast is None else _storage(question, chosen, forecast),
         power=_power(question, chosen, catalog),
     )
 
@@ -166,15 +170,15 @@ def _fabrics(
     return tuple(found), planned
 
 
-def _storage(question: Question, chosen: Candidate, outlook: Outlook) -> Storage:
+def _storage(question: Question, chosen: Candidate, forecast: Forecast) -> Storage:
     kept = question.conditions.checkpoints_kept if question.conditions is not None else 0.0
     token_bytes = load_reliability().default("token-bytes").median
     tokens_per_s = chosen.tokens_per_s_per_gpu * chosen.gpus
     return Storage(
-        write_bytes_per_s=outlook.state_bytes / outlook.interval_s,
-        there_bytes_per_s=outlook.write_bytes_per_s,
+        write_bytes_per_s=forecast.state_bytes / forecast.interval_s,
+        there_bytes_per_s=forecast.write_bytes_per_s,
         read_bytes_per_s=float(training_read_bytes_per_s(tokens_per_s=tokens_per_s, token_bytes=token_bytes)),
-        checkpoint_bytes=float(retained_bytes(state_bytes=outlook.state_bytes, checkpoints_kept=kept)),
+        checkpoint_bytes=float(retained_bytes(state_bytes=forecast.state_bytes, checkpoints_kept=kept)),
         data_bytes=question.tokens * token_bytes,
     )
 

@@ -37,9 +37,9 @@ class Gamma:
         """Return the posterior after a Poisson number of events in so many node-days."""
         return Gamma(shape=self.shape + events, node_days=self.node_days + node_days)
 
-    def draw(self, rng: np.random.Generator, draws: int) -> NDArray[np.float64]:
-        """Return random rates per node-day."""
-        return rng.gamma(self.shape, 1.0 / self.node_days, draws)
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """Return ``n`` draws of the rate per node-day."""
+        return rng.gamma(self.shape, 1.0 / self.node_days, n)
 
 
 def fit_gamma(rates: Sequence[float]) -> Gamma:

@@ -71,10 +71,10 @@ def test_runs_are_those_of_the_planner(year: FleetResult) -> None:
         EXAMPLES.parent / "llama-3.1-70b.toml", on=[year.supplies[1].accelerator], gpus=row["gpus_of_a_run"],
         deadline="1000 d", confidence="80 %",
     )  # fmt: skip
-    outlook = plan.answer.outlook
-    assert outlook is not None
+    forecast = plan.answer.forecast
+    assert forecast is not None
     assert row["offer"] == "one year"
-    days = outlook.quantiles()["days"]
+    days = forecast.quantiles()["days"]
     assert days["p75"] < row["run_s"] / 86400 < days["p90"]
 
 

@@ -34,11 +34,11 @@ def test_a_thousand_draws_of_the_chosen_point(answer: FrontierResult) -> None:
     assert got.train_usd is not None
     assert got.loss is not None
     assert plan is not None
-    assert plan.outlook is not None
+    assert plan.forecast is not None
     assert chosen is not None
     assert got.draws == 1000
     ends = [5.0, 50.0, 95.0]
-    assert [got.days.low, got.days.median, got.days.high] == np.percentile(plan.outlook.days, ends).tolist()
+    assert [got.days.low, got.days.median, got.days.high] == np.percentile(plan.forecast.days, ends).tolist()
     assert got.train_usd.median == chosen.train_usd
     assert got.days.median * 86400.0 == chosen.run_s
     surface = drawn(answer.joint.law, 1000)

@@ -11,7 +11,7 @@ import pytest
 
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.reliability import from_plan, goodput
+from isocost.reliability import Conditions, RunShape, goodput, inputs_of
 from isocost.reliability.posterior import narrow, read_events
 
 ROOT = Path(__file__).parents[3]
@@ -59,16 +59,12 @@ def test_no_event_is_evidence() -> None:
 
 def test_a_posterior_feeds_the_plan() -> None:
     """The narrowed rate takes the place of the prior in the inputs of a plan."""
-    plan = {
-        "gpus": 1024,
-        "gpus_per_node": 8,
-        "step_s": 5.0,
-        "tokens": 1e12,
-        "tokens_per_step": 4e6,
-        "state_bytes": 1e12,
-    }
+    plan = RunShape(
+        chip="any", gpus=1024, gpus_per_node=8, step_s=5.0, steps=250_000, tokens=1e12, params=8e10,
+        param_state_bytes=12.5,
+    )  # fmt: skip
     calm = narrow((), nodes=100, days=365).total
-    prior, own = (goodput(from_plan(**plan, node_rate=rate).inputs) for rate in (None, calm))  # type: ignore[arg-type]
+    prior, own = (goodput(inputs_of(plan, Conditions(node_rate=rate), {}).inputs) for rate in (None, calm))
     assert own.interruptions < 0.1 * prior.interruptions
     assert own.wall_s < prior.wall_s
 

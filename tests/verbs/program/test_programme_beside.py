@@ -38,9 +38,9 @@ def test_what_the_user_counts_is_not_counted_twice() -> None:
     plan = isocost.plan(SMALL, programme=own)
     alone = isocost.plan(SMALL, programme={"people": 0})
     assert plan.programme is not None
-    assert alone.answer.outlook is not None
+    assert alone.answer.forecast is not None
     lines = {line.name: line for line in plan.programme.lines}
-    final = alone.answer.outlook.quantiles()["cost_usd"]["p50"]
+    final = alone.answer.forecast.quantiles()["cost_usd"]["p50"]
     assert lines["final run"].cost_usd.median == pytest.approx(final, rel=1e-9)
     assert lines["runs thrown away"].cost_usd.median == pytest.approx(0.25 * final, rel=1e-9)
     assert "staff" in lines

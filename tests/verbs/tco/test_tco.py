@@ -64,7 +64,7 @@ def test_a_reservation_longer_than_the_run_pays_its_end(found: Tco) -> None:
     assert year.price is not None
     assert year.bill is not None
     assert year.bill[1] > 16384 * 8766 * year.price[1]
-    used = float(np.median(found.plan.answer.outlook.gpu_hours))  # type: ignore[union-attr]
+    used = float(np.median(found.plan.answer.forecast.gpu_hours))  # type: ignore[union-attr]
     assert year.idle_usd == pytest.approx((16384 * 8766 - used) * year.price[1], rel=0.005)
     assert "the whole year of 16,384 GPUs is billed" in year.note
     assert "[purchase] resold = 0.5" in year.note
@@ -119,7 +119,7 @@ def test_a_quote_is_a_way_of_its_own() -> None:
     assert (own.name, own.as_of) == ("your price, on demand", "yours")
     assert own.price == pytest.approx((3.90, 3.90, 3.90), rel=1e-9)
     assert own.bill is not None
-    hours = float(np.median(quoted.plan.answer.outlook.gpu_hours))  # type: ignore[union-attr]
+    hours = float(np.median(quoted.plan.answer.forecast.gpu_hours))  # type: ignore[union-attr]
     assert own.bill[1] > 4.90 * hours
     assert quoted.ways[1:] == plain.ways
 

@@ -31,7 +31,7 @@ def test_the_next_generation_is_planned() -> None:
     assert prices[0] is not None
     assert prices[1] is not None
     assert found.next.price_ratio == pytest.approx(prices[1].median_usd_per_s / prices[0].median_usd_per_s, rel=1e-12)
-    days = [isocost.estimate({**RUN, "on": chip}).answer.outlook for chip in ("h100-sxm5-80gb", "b200-sxm-180gb")]
+    days = [isocost.estimate({**RUN, "on": chip}).answer.forecast for chip in ("h100-sxm5-80gb", "b200-sxm-180gb")]
     assert days[0] is not None
     assert days[1] is not None
     medians = [o.quantiles()["days"]["p50"] for o in days if o is not None]

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.errors import InputError, NoPlanError, Problem
-from isocost.forecast import Outlook
-from isocost.forecast.run import planned
+from isocost.forecast import Forecast
 from isocost.money.breakeven import Offered, Premium, premium
+from isocost.reliability.defaults import inputs_of
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import KEYS, read_scenario
@@ -49,7 +49,7 @@ class Side:
 
     name: str
     plan: Plan
-    outlook: Outlook
+    forecast: Forecast
     bring_up_s: float
     price_usd_per_s: float
     available_frac: float
@@ -58,22 +58,22 @@ class Side:
     @property
     def days(self) -> float:
         """Median length of the run."""
-        return float(np.median(self.outlook.wall_s)) / DAY_S
+        return float(np.median(self.forecast.wall_s)) / DAY_S
 
     @property
     def cost_usd(self) -> float:
         """Median of the bill."""
-        return float(np.median(self.outlook.cost_usd if self.outlook.cost_usd is not None else np.nan))
+        return float(np.median(self.forecast.cost_usd if self.forecast.cost_usd is not None else np.nan))
 
     @property
     def useful_per_usd(self) -> float:
         """Median of useful accelerator-hours per dollar."""
-        return float(np.median(self.outlook.useful_gpu_hours)) / self.cost_usd
+        return float(np.median(self.forecast.useful_gpu_hours)) / self.cost_usd
 
     def offered(self, delay_usd_per_s: float) -> Offered:
         """Return the offer: the price, the accelerator-seconds, and everything else on the bill and in time."""
         wall = self.days * DAY_S
-        held = self.outlook.gpus * wall
+        held = self.forecast.gpus * wall
         other = self.cost_usd - self.price_usd_per_s * held + delay_usd_per_s * wall
         return Offered(price_usd_per_s=self.price_usd_per_s, accelerator_s=held, other_usd=other)
 
@@ -149,13 +149,13 @@ class Comparison(Result):
     def _bring_up(self) -> str:
         fast, slow = sorted((self.a, self.b), key=lambda side: side.bring_up_s)
         gap = slow.bring_up_s - fast.bring_up_s
-        hours = gap * slow.outlook.gpus / HOUR_S
+        hours = gap * slow.forecast.gpus / HOUR_S
         price = slow.price_usd_per_s * HOUR_S
         days = " against ".join(f"{show(side.bring_up_s, 's')} ({side.name})" for side in (fast, slow))
         if gap < _BRIEF_S:
             return f"to target throughput: {days}"
         return (
-            f"to target throughput: {days}; {gap / DAY_S:.0f} d x {counted(slow.outlook.gpus, 'GPU')} = "
+            f"to target throughput: {days}; {gap / DAY_S:.0f} d x {counted(slow.forecast.gpus, 'GPU')} = "
             f"{hours / 1e6:.2f} M GPU-hours, {show(hours * price, 'USD')} at ${price:.2f}"
         )
 
@@ -225,7 +225,7 @@ def _figures(side: Side) -> tuple[str, ...]:
 
 
 def _values(side: Side) -> tuple[str, ...]:
-    o, chosen = side.outlook, side.plan.answer.chosen
+    o, chosen = side.forecast, side.plan.answer.chosen
     assert chosen is not None
     days = quantiles(o.days)
     cost = quantiles(o.cost_usd) if o.cost_usd is not None else np.full(3, np.nan)
@@ -294,22 +294,22 @@ def _unread(tables: Mapping[str, object], place: str) -> tuple[Problem, ...]:
 
 
 def _median(plan: Plan, name: str) -> float:
-    outlook = _outlook(plan)
-    found = outlook.days if name == "days" else outlook.cost_usd
+    forecast = _forecast(plan)
+    found = forecast.days if name == "days" else forecast.cost_usd
     assert found is not None
     return float(np.median(found))
 
 
-def _outlook(plan: Plan, place: str = "compare") -> Outlook:
+def _forecast(plan: Plan, place: str = "compare") -> Forecast:
     if plan.answer.chosen is None:
         raise NoPlanError([Problem(place, plan.sentence, fix="relax a limit: isocost plan lists ways out")])
-    if plan.answer.outlook is None or plan.answer.outlook.cost_usd is None:
+    if plan.answer.forecast is None or plan.answer.forecast.cost_usd is None:
         raise InputError([Problem(place, "has no price", fix="add [purchase] price")])
-    return plan.answer.outlook
+    return plan.answer.forecast
 
 
 def _side(plan: Plan, tables: Mapping[str, object], key: str, wrote: Mapping[str, str]) -> Side:
-    outlook = _outlook(plan, wrote[key])
+    forecast = _forecast(plan, wrote[key])
     found = chosen_of_plan(plan)
     chosen, conditions = plan.answer.chosen, found.question.conditions
     assert chosen is not None
@@ -322,9 +322,9 @@ def _side(plan: Plan, tables: Mapping[str, object], key: str, wrote: Mapping[str
     return Side(
         name=title,
         plan=plan,
-        outlook=outlook,
-        bring_up_s=float(np.asarray(planned(run, conditions, {}).inputs.bring_up_s)),
+        forecast=forecast,
+        bring_up_s=float(np.asarray(inputs_of(run, conditions, {}).inputs.bring_up_s)),
         price_usd_per_s=float(found.option.median_usd_per_s or 0.0),
         available_frac=conditions.facility.available_frac(),
-        deadline_chance=None if deadline is None else float(probability(outlook.wall_s <= deadline)),
+        deadline_chance=None if deadline is None else float(probability(forecast.wall_s <= deadline)),
     )

@@ -15,7 +15,7 @@ from isocost.perf.constants import Constant
 from isocost.perf.lowering_memory import capacity_bytes
 from isocost.search.assumptions import with_batch
 from isocost.search.candidates import candidates
-from isocost.search.chosen import forecast
+from isocost.search.chosen import row_forecast
 from isocost.search.evaluator import Index
 from isocost.search.plan import Searcher
 from isocost.search.pool import Pool, champions
@@ -68,10 +68,10 @@ def _lengths(pool: Pool, rows: Index, catalog: Catalog) -> dict[int, float]:
     """Return how long the quickest run of each GPU count takes, with the confidence of the question, as plans do."""
     found: dict[int, float] = {}
     for row in rows.tolist():
-        outlook = forecast(pool, row, rows, catalog)
-        assert outlook is not None, "a fleet is about whole runs"
-        length = float(np.quantile(outlook.wall_s, pool.question.confidence))
-        found[outlook.gpus] = min(length, found.get(outlook.gpus, math.inf))
+        forecast = row_forecast(pool, row, rows, catalog)
+        assert forecast is not None, "a fleet is about whole runs"
+        length = float(np.quantile(forecast.wall_s, pool.question.confidence))
+        found[forecast.gpus] = min(length, found.get(forecast.gpus, math.inf))
     return found
 
 

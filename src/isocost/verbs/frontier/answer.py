@@ -91,9 +91,9 @@ class FrontierResult(Result):
     @property
     def outcome(self) -> Outcome | None:
         """Draws of the recommended model: days, bill, loss."""
-        if self.chosen is None or self.plan is None or self.plan.outlook is None:
+        if self.chosen is None or self.plan is None or self.plan.forecast is None:
             return None
-        return outcome(self.joint, self.chosen, self.plan.outlook)
+        return outcome(self.joint, self.chosen, self.plan.forecast)
 
     @property
     def scenario(self) -> Scenario | None:

@@ -117,7 +117,7 @@ def _kept(planner: Planner, joint: Joint, plan: Answer) -> tuple[Choice, Answer]
     assert chosen is not None
     for left in reversed(range(_TRIES)):
         found = plan.chosen
-        if found is None or found.cost_usd is None or plan.outlook is None:
+        if found is None or found.cost_usd is None or plan.forecast is None:
             return chosen, plan
         chosen = replace(chosen, run_s=found.run_s, train_usd=found.cost_usd.median, mfu=found.mfu)
         over = over_limits(joint, chosen, plan, planner.confidence)

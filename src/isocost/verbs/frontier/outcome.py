@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.forecast import Outlook
+from isocost.forecast import Forecast
 from isocost.num import Num
 from isocost.scaling.solver import Array
 from isocost.search.question import Answer
@@ -31,20 +31,20 @@ class Outcome:
     budget_chance: float | None
 
 
-def outcome(joint: Joint, chosen: Choice, outlook: Outlook) -> Outcome:
+def outcome(joint: Joint, chosen: Choice, forecast: Forecast) -> Outcome:
     """Return the draws of a chosen model with the plan behind it."""
-    train = outlook.cost_usd
+    train = forecast.cost_usd
     total = None if train is None else np.asarray(_total_usd(chosen, train))
     limits, spread = joint.limits, joint.spread
     return Outcome(
-        draws=len(outlook.wall_s),
-        days=interval(outlook.days),
+        draws=len(forecast.wall_s),
+        days=interval(forecast.days),
         train_usd=None if train is None else interval(train),
         total_usd=None if total is None else interval(total),
         loss=None if spread is None else spread.loss,
         best_params=None if spread is None else spread.params,
         best_tokens=None if spread is None else spread.tokens,
-        deadline_chance=_chance(outlook.wall_s, limits.deadline_s),
+        deadline_chance=_chance(forecast.wall_s, limits.deadline_s),
         budget_chance=None if total is None else _chance(total, limits.budget_usd),
     )
 
@@ -55,11 +55,11 @@ def over_limits(joint: Joint, chosen: Choice, plan: Answer, confidence: float) -
     Both are those of the draws and those that the search of a plan holds against its limits, so that the model that is
     recommended has a plan within them.
     """
-    outlook = plan.outlook
-    assert outlook is not None
-    times, bills = [float(np.quantile(outlook.wall_s, confidence))], []
-    if outlook.cost_usd is not None:
-        bills.append(float(np.quantile(_total_usd(chosen, outlook.cost_usd), confidence)))
+    forecast = plan.forecast
+    assert forecast is not None
+    times, bills = [float(np.quantile(forecast.wall_s, confidence))], []
+    if forecast.cost_usd is not None:
+        bills.append(float(np.quantile(_total_usd(chosen, forecast.cost_usd), confidence)))
     if plan.held is not None:
         times.append(plan.held[0])
         bills.append(float(_total_usd(chosen, plan.held[1])))

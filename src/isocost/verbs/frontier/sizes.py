@@ -182,8 +182,8 @@ class Planner:
             start_usd=start_usd[like] * gpus / gpus[like],
             pace_s=_over(slope_s, rates.s_per_token)[like],
             pace_usd=_over(slope_usd, rates.usd_per_token)[like],
-            late=_known(self._best(ends[-1], ends[-1].late))[like],
-            dear=_known(self._best(ends[-1], ends[-1].dear))[like],
+            late=_known(self._best(ends[-1], ends[-1].run_quantile_ratio))[like],
+            dear=_known(self._best(ends[-1], ends[-1].cost_quantile_ratio))[like],
         )
         return bool(known.any())
 
@@ -191,9 +191,9 @@ class Planner:
         """Take over from a plan on an offer how much longer and dearer runs on it are, and how sure both are."""
         on, at = np.array([offer.label == label for offer in self.offers]), self.start
         late, dear = 1.0, 1.0
-        if plan.outlook is not None:
-            late = _sure(plan.outlook.wall_s, self.confidence)
-            dear = 1.0 if plan.outlook.cost_usd is None else _sure(plan.outlook.cost_usd, self.confidence)
+        if plan.forecast is not None:
+            late = _sure(plan.forecast.wall_s, self.confidence)
+            dear = 1.0 if plan.forecast.cost_usd is None else _sure(plan.forecast.cost_usd, self.confidence)
         self.start = Start(
             start_s=np.where(on, at.start_s * time, at.start_s),
             start_usd=np.where(on, at.start_usd * cost, at.start_usd),

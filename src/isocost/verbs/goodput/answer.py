@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from isocost.forecast import Outlook
-from isocost.forecast.run import planned
+from isocost.forecast import Forecast
 from isocost.reliability.buckets import BUCKETS, GoodputBreakdown
 from isocost.reliability.closed_form import goodput
-from isocost.reliability.defaults import Planned
+from isocost.reliability.defaults import Planned, inputs_of
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
@@ -41,19 +40,19 @@ class GoodputReport(Result):
 
     plan: Plan
     chosen: Candidate
-    outlook: Outlook  # that of the plan
+    forecast: Forecast  # that of the plan
     planned: Planned  # at medians
     closed: GoodputBreakdown  # the expected run, every input at its median
 
     def _rows(self) -> tuple[_Row, ...]:
-        total = sum(self.outlook.buckets_s.values())
+        total = sum(self.forecast.buckets_s.values())
         return tuple(
             _Row(bucket=name, middle_s=value, share=value / total, quantiles_s=self._quantiles(name))
-            for name, value in self.outlook.buckets_s.items()
+            for name, value in self.forecast.buckets_s.items()
         )
 
     def _quantiles(self, bucket: str) -> tuple[float, ...]:
-        return tuple(quantiles(self.outlook.drawn_s[bucket]).tolist())
+        return tuple(quantiles(self.forecast.drawn_s[bucket]).tolist())
 
     def rows(self) -> Table:
         """Return the buckets: those of a run in the middle sum to the median wall clock, quantiles do not add up."""
@@ -71,7 +70,7 @@ class GoodputReport(Result):
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        found = self.outlook.quantiles()
+        found = self.forecast.quantiles()
         g, days = ([found[name][end] for end in _ENDS] for name in ("goodput_frac", "days"))
         return (
             f"Goodput {g[1]:.1%} ({g[0]:.1%} to {g[2]:.1%}): {days[1]:,.1f} d ({days[0]:,.1f} to {days[2]:,.1f}), "
@@ -87,12 +86,12 @@ class GoodputReport(Result):
     @property
     def residual(self) -> float:
         """What the buckets of any run miss of its wall clock, over the wall clock."""
-        total = sum(self.outlook.drawn_s.values(), start=np.zeros(len(self.outlook.wall_s)))
-        return float(np.max(np.abs(total / self.outlook.wall_s - 1.0)))
+        total = sum(self.forecast.drawn_s.values(), start=np.zeros(len(self.forecast.wall_s)))
+        return float(np.max(np.abs(total / self.forecast.wall_s - 1.0)))
 
     def report(self) -> Report:
         """Return the buckets, the saves, and what was assumed."""
-        o = self.outlook
+        o = self.forecast
         below = [
             *drawn_lines(o),
             "middle: the mean of runs around the median wall clock, to which it adds up",
@@ -153,11 +152,14 @@ class GoodputReport(Result):
             "schema_version": SCHEMA_VERSION,
             "verb": "goodput",
             "summary": self.sentence,
-            "runs": len(self.outlook.wall_s),
-            "quantiles": self.outlook.quantiles(),
-            "luck_over_p50": {"p05_s": self.outlook.luck_s[0], "p95_s": self.outlook.luck_s[1]},
-            "wall_s": sum(self.outlook.buckets_s.values()),
-            "buckets": dict(self.outlook.buckets_s),
+            "runs": len(self.forecast.wall_s),
+            "quantiles": self.forecast.quantiles(),
+            "luck_over_p50": {
+                "p05_s": self.forecast.single_run_noise_s[0],
+                "p95_s": self.forecast.single_run_noise_s[1],
+            },
+            "wall_s": sum(self.forecast.buckets_s.values()),
+            "buckets": dict(self.forecast.buckets_s),
             "buckets_drawn": {name: dict(zip(_ENDS, self._quantiles(name), strict=True)) for name in BUCKETS},
             "expected_at_medians": {
                 "wall_s": self.closed.wall_s,
@@ -200,10 +202,10 @@ def _seconds(end: str, place: int) -> Column:
 def goodput_report(plan: Plan) -> GoodputReport:
     """Return where the time of the chosen plan goes."""
     found = chosen_of_plan(plan)  # an error where there is no plan
-    question, chosen, outlook = found.question, plan.answer.chosen, plan.answer.outlook
+    question, chosen, forecast = found.question, plan.answer.chosen, plan.answer.forecast
     assert chosen is not None
-    assert outlook is not None
+    assert forecast is not None
     assert question.conditions is not None
     run = run_at(question, found.option, found.case, found.catalog, chosen.step_s)
-    middle = planned(run, question.conditions, {})
-    return GoodputReport(plan=plan, chosen=chosen, outlook=outlook, planned=middle, closed=goodput(middle.inputs))
+    middle = inputs_of(run, question.conditions, {})
+    return GoodputReport(plan=plan, chosen=chosen, forecast=forecast, planned=middle, closed=goodput(middle.inputs))

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.errors import InputError, Problem
-from isocost.forecast import Conditions, Outlook, outlook_of
+from isocost.forecast import Forecast, forecast
 from isocost.measure.logs.events import SKIPPED_S, UNEXPLAINED
+from isocost.reliability.conditions import Conditions
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
@@ -82,7 +83,7 @@ class PlanAgainstActual(Result):
     plan: Mapping[str, Any]  # the JSON of the plan
     progress: Progress
     parts: tuple[Part, ...]
-    forecast: Outlook | None  # of the steps left; None: the run is through
+    forecast: Forecast | None  # of the steps left; None: the run is through
 
     @property
     def ratio(self) -> float:
@@ -357,7 +358,7 @@ def _parts(planned: Mapping[str, float], log: Timed, progress: Progress) -> tupl
     )  # fmt: skip
 
 
-def _forecast(chosen: Chosen, step_s: float, progress: Progress) -> Outlook | None:
+def _forecast(chosen: Chosen, step_s: float, progress: Progress) -> Forecast | None:
     """Return the steps left, with the cluster that is there and the step that was measured."""
     if not progress.left:
         return None
@@ -365,4 +366,4 @@ def _forecast(chosen: Chosen, step_s: float, progress: Progress) -> Outlook | No
     conditions = question.conditions or Conditions()
     conditions = replace(conditions, given={**conditions.given, "bring-up": 0.0})
     run = run_at(question, chosen.option, chosen.case, chosen.catalog, step_s)
-    return outlook_of(replace(run, band=(1.0, 1.0)), conditions, chosen.catalog, bars=False)
+    return forecast(replace(run, band=(1.0, 1.0)), conditions, chosen.catalog, bars=False)

@@ -22,7 +22,7 @@ from isocost.search.requirements import Needs, needs_of
 from isocost.units import show
 from isocost.verbs.plan.certainty import certainty_dict, how_sure
 from isocost.verbs.plan.explanation import Explanation
-from isocost.verbs.plan.forecast import outlook_dict, whole_sections
+from isocost.verbs.plan.forecast import forecast_dict, whole_sections
 from isocost.verbs.plan.layouts import (
     LAYOUT_LEGEND,
     PLAN,
@@ -149,7 +149,7 @@ class Plan(Result):
         chosen, answer = self.answer.chosen, self.answer
         sections = [self._frontier_section()] if answer.frontier or chosen else []
         # First what is asked: days, bill and the chance of the limits. What else there was to choose comes after.
-        figures, *parts = whole_sections(answer.outlook) if chosen and answer.outlook is not None else (None,)
+        figures, *parts = whole_sections(answer.forecast) if chosen and answer.forecast is not None else (None,)
         sections += [figures] if figures is not None else []
         if answer.alternatives:
             table = Table(columns=ALTERNATIVES, rows=answer.alternatives)
@@ -200,7 +200,7 @@ class Plan(Result):
         """Return what the chosen layout needs of its site."""
         question = self.answer.question
         constants = question.calibration.merged(shipped()) if question.calibration else shipped()
-        return needs_of(question, chosen, self.answer.outlook, self.catalog, constants)
+        return needs_of(question, chosen, self.answer.forecast, self.catalog, constants)
 
     def assumptions(self) -> tuple[Assumed, ...]:
         """Return what was assumed, by the question and by the search, each once."""
@@ -225,7 +225,7 @@ class Plan(Result):
             "misfit": candidate_dict(self.misfit) if self.misfit else None,
             "why": answer.why,
             "limits": limits_dict(answer),
-            "whole_run": outlook_dict(answer.outlook) if answer.outlook else None,
+            "whole_run": forecast_dict(answer.forecast) if answer.forecast else None,
             "needs": needs_dict(self.needs(answer.chosen)) if answer.chosen else None,
             "programme": programme_dict(self.programme),
             "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.errors import InputError, Problem, nearest
-from isocost.forecast import evaluate, outlook_of
+from isocost.forecast import evaluate, forecast
 from isocost.perf.block import block_times, kernels
 from isocost.perf.case import coefficients_of
 from isocost.perf.columns import Coefficients, Columns
@@ -172,7 +172,7 @@ def _of_cost(chosen: Chosen) -> tuple[str, Node]:
     if conditions is None or chosen.option.median_usd_per_s is None:
         return _of_rent(chosen, step_s)
     run = run_at(chosen.question, chosen.option, chosen.case, chosen.catalog, step_s)
-    found = outlook_of(run, conditions, chosen.catalog, bars=False)
+    found = forecast(run, conditions, chosen.catalog, bars=False)
     assert found.cost_usd is not None
     with recording("the same with every input at its median") as whole:
         evaluate(run, conditions, chosen.catalog, {})

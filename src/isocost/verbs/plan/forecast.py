@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from isocost.forecast import Outlook
+from isocost.forecast import Forecast
 from isocost.reliability.buckets import BUCKETS
 from isocost.render.document import Column, Section, Table
 from isocost.stats.distributions import Bar
@@ -72,7 +72,7 @@ _FIGURES: Final[Mapping[str, tuple[str, Callable[[float], str]]]] = {
 }
 
 
-def quantile_table(o: Outlook) -> Table:
+def quantile_table(o: Forecast) -> Table:
     """Return p05, p50 and p95 of the figures of a whole run."""
     found = o.quantiles()
     rows = tuple((name, *(found[name][end] for end in _ENDS)) for name in _FIGURES if name in found)
@@ -85,7 +85,7 @@ def _quantile(end: str, place: int) -> Column:
     return Column(head=end, key=end, value=lambda row: row[place], text=lambda row: _FIGURES[row[0]][1](row[place]))
 
 
-def chances(o: Outlook) -> list[str]:
+def chances(o: Forecast) -> list[str]:
     """Return the chances to meet the limits, in words."""
     found = []
     if o.deadline_chance is not None and o.deadline_s is not None:
@@ -114,18 +114,18 @@ def bar_table(bars: tuple[Bar, ...], unit: str) -> Table:
     )  # fmt: skip
 
 
-def drawn_lines(o: Outlook) -> list[str]:
+def drawn_lines(o: Forecast) -> list[str]:
     """Return what the runs of a forecast differ in, and how much of it is luck."""
-    if o.luck_s == (0.0, 0.0):
+    if o.single_run_noise_s == (0.0, 0.0):
         return [f"{len(o.wall_s):,} draws of every uncertain input; luck averages out over so many stops"]
-    low, high = (x / DAY_S for x in o.luck_s)
+    low, high = (x / DAY_S for x in o.single_run_noise_s)
     return [
         f"{len(o.wall_s):,} runs, each with its own draw of every uncertain input and its own stops",
         f"luck alone, with every input at its median: {low:+,.2f} d to {high:+,.2f} d in 9 runs of 10",
     ]
 
 
-def whole_sections(o: Outlook) -> tuple[Section, ...]:
+def whole_sections(o: Forecast) -> tuple[Section, ...]:
     """Return the sections on the whole run of the chosen plan."""
     saves = f"saves of {show(o.state_bytes, 'B')} every {show(o.interval_s, 's')}, {counted(o.spares, 'spare node')}"
     body: list[Table | str] = [quantile_table(o), *chances(o), saves]
@@ -143,7 +143,7 @@ def whole_sections(o: Outlook) -> tuple[Section, ...]:
     return tuple(sections)
 
 
-def _moves(o: Outlook) -> list[Table | str]:
+def _moves(o: Forecast) -> list[Table | str]:
     found: list[Table | str] = [bar_table(o.days_bars[:5], "days")]
     if o.cost_bars:
         found.append(bar_table(o.cost_bars[:5], "USD"))
@@ -158,12 +158,12 @@ def _moves(o: Outlook) -> list[Table | str]:
     return found
 
 
-def outlook_dict(o: Outlook) -> dict[str, Any]:
+def forecast_dict(o: Forecast) -> dict[str, Any]:
     """Return the whole run as plain values, units in the keys."""
     return {
         "draws": len(o.wall_s),
         "quantiles": o.quantiles(),
-        "luck_over_p50": {"p05_s": o.luck_s[0], "p95_s": o.luck_s[1]},
+        "luck_over_p50": {"p05_s": o.single_run_noise_s[0], "p95_s": o.single_run_noise_s[1]},
         "deadline_chance_frac": o.deadline_chance,
         "budget_chance_frac": o.budget_chance,
         "both_chance_frac": o.both_chance,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.errors import InputError, Problem, nearest
-from isocost.forecast import Outlook
+from isocost.forecast import Forecast
 from isocost.units import DAY_S, parse, show
 from isocost.verbs.plan.answer import Plan
 
@@ -165,21 +165,21 @@ def _check_name(node: ast.expr, place: str, problems: list[Problem]) -> str:
 
 def failures(gates: Gates, plan: Plan) -> tuple[str, ...]:
     """Return why a plan fails its gates, one line each; limits hold with the confidence of the question."""
-    chosen, outlook = plan.answer.chosen, plan.answer.outlook
-    if chosen is None or outlook is None:
+    chosen, forecast = plan.answer.chosen, plan.answer.forecast
+    if chosen is None or forecast is None:
         return ("there is no plan to hold against the gates",)
     found: list[str] = []
     share = plan.answer.question.confidence
     said = f"p{100 * share:02.0f}"
-    if gates.max_run_s is not None and (run_s := float(np.quantile(outlook.wall_s, share))) > gates.max_run_s:
+    if gates.max_run_s is not None and (run_s := float(np.quantile(forecast.wall_s, share))) > gates.max_run_s:
         found.append(f"days.{said} is {run_s / DAY_S:,.1f}, more than {gates.max_run_s / DAY_S:,.1f} (--max-days)")
     if gates.max_cost_usd is not None:
-        if outlook.cost_usd is None:
+        if forecast.cost_usd is None:
             found.append("nothing is priced (--max-cost)")
-        elif (cost := float(np.quantile(outlook.cost_usd, share))) > gates.max_cost_usd:
+        elif (cost := float(np.quantile(forecast.cost_usd, share))) > gates.max_cost_usd:
             most = show(gates.max_cost_usd, "USD")
             found.append(f"cost_usd.{said} is {show(cost, 'USD')}, more than {most} (--max-cost)")
-    values = _values(plan, outlook)
+    values = _values(plan, forecast)
     for text, tree in gates.fail_if:
         names = sorted({ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute) or _is_plain(n)})
         unknown = [name for name in names if values.get(name) is None]
@@ -195,10 +195,10 @@ def _is_plain(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id in (*_PLAIN, *_CHANCES)
 
 
-def _values(plan: Plan, outlook: Outlook) -> dict[str, float | None]:
+def _values(plan: Plan, forecast: Forecast) -> dict[str, float | None]:
     found: dict[str, float | None] = {name: getattr(plan.answer.chosen, name) for name in _PLAIN}
-    found |= {name: getattr(outlook, name) for name in _CHANCES}
-    return found | {f"{n}.{end}": value for n, ends in outlook.quantiles().items() for end, value in ends.items()}
+    found |= {name: getattr(forecast, name) for name in _CHANCES}
+    return found | {f"{n}.{end}": value for n, ends in forecast.quantiles().items() for end, value in ends.items()}
 
 
 def _value(node: ast.expr, values: Mapping[str, float | None]) -> Any:

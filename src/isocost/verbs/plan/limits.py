@@ -20,13 +20,13 @@ def judged(answer: Answer, asked: Question) -> Answer:
     """Return the answer with the limits of the question that was asked, for its chances to say."""
     late, dear = asked.deadline_s, asked.budget_usd
     question = replace(answer.question, deadline_s=late, budget_usd=dear, power_w=asked.power_w)
-    outlook = answer.outlook and replace(answer.outlook, deadline_s=late, budget_usd=dear)
-    return replace(answer, question=question, outlook=outlook)
+    forecast = answer.forecast and replace(answer.forecast, deadline_s=late, budget_usd=dear)
+    return replace(answer, question=question, forecast=forecast)
 
 
 def limits_dict(answer: Answer) -> dict[str, Any]:
     """Return the chances of deadline and budget, and whether the power cap holds; None where it cannot be said."""
-    chosen, cap, o = answer.chosen, answer.question.power_w, answer.outlook
+    chosen, cap, o = answer.chosen, answer.question.power_w, answer.forecast
     power = None if chosen is None else chosen.power_w
     return {
         "deadline_chance_frac": None if o is None else o.deadline_chance,

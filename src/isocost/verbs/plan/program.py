@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isocost.errors import InputError, Problem
-from isocost.forecast import outlook_of
+from isocost.forecast import forecast
 from isocost.forecast.program import MainRun, Programme, Staff, programme
 from isocost.laws.scaling import train_6nd_flop
 from isocost.scaling.shapes import law_params
@@ -46,10 +46,10 @@ def program_around(plan: Plan, terms: Terms) -> Programme | None:
     found = chosen_of_plan(plan)
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
     alone = replace(conditions, failed_runs=0.0, exploratory_runs=0.0, people=people)
-    outlook = outlook_of(run, alone, plan.catalog, bars=False)
-    assert outlook.cost_usd is not None
-    final = replace(chosen, cost_usd=interval(outlook.cost_usd))
-    return _bill(replace(plan, answer=replace(plan.answer, chosen=final, outlook=outlook)), terms)
+    paid = forecast(run, alone, plan.catalog, bars=False)
+    assert paid.cost_usd is not None
+    final = replace(chosen, cost_usd=interval(paid.cost_usd))
+    return _bill(replace(plan, answer=replace(plan.answer, chosen=final, forecast=paid)), terms)
 
 
 def _bill(plan: Plan, terms: Terms) -> Programme | None:
@@ -62,7 +62,7 @@ def _bill(plan: Plan, terms: Terms) -> Programme | None:
     question = plan.answer.question
     main = MainRun(
         cost_usd=chosen.cost_usd,
-        drawn_usd=None if plan.answer.outlook is None else plan.answer.outlook.cost_usd,
+        drawn_usd=None if plan.answer.forecast is None else plan.answer.forecast.cost_usd,
         gpu_hours=chosen.gpu_hours,
         flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
         run_s=chosen.run_s,

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from isocost.errors import InputError, Problem
-from isocost.forecast import Outlook
-from isocost.forecast.spot import recorded_nodes
+from isocost.forecast import Forecast
 from isocost.money.breakeven import PointWorth, point_worth
 from isocost.money.terms import OWNED
+from isocost.reliability.spot import recorded_nodes
 from isocost.render.document import Column, Report, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario.owned import UTILISATION
@@ -226,11 +226,11 @@ def ways_to_pay(
         utilisation=UTILISATION if use is None else use,
         energy=in_regions(payer, regions),
         wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
-        **_points(chosen, payer.outlook()),
+        **_points(chosen, payer.forecast()),
     )
 
 
-def _points(chosen: Candidate, o: Outlook) -> dict[str, PointWorth | None]:
+def _points(chosen: Candidate, o: Forecast) -> dict[str, PointWorth | None]:
     """Return what a point of MFU and of goodput saves of the accelerators' part of the bill."""
     if not o.lines_usd or chosen.mfu is None:
         return {"mfu_point": None, "goodput_point": None}

@@ -11,11 +11,13 @@ import numpy as np
 from isocost.catalog.prices import Price, block_limits, price_of
 from isocost.catalog.reliability import load_reliability
 from isocost.catalog.store import Catalog
-from isocost.forecast import Conditions, Outlook, outlook_of
-from isocost.forecast.run import Run, evaluate
-from isocost.forecast.spot import CALM, CONTENDED
+from isocost.forecast import Forecast, forecast
+from isocost.forecast.run import evaluate
 from isocost.money.own import OwnedInputs, owned_cost
 from isocost.money.terms import CAPACITY_BLOCK, COMMITMENTS, ON_DEMAND, OWNED, RESERVED_1Y, RESERVED_3Y, SPOT
+from isocost.reliability.conditions import Conditions
+from isocost.reliability.shape import RunShape
+from isocost.reliability.spot import CALM, CONTENDED
 from isocost.scenario.owned import owned_inputs_of
 from isocost.scenario.record import Scenario
 from isocost.stats.distributions import draw
@@ -58,14 +60,14 @@ class Way:
 class Payer:
     """A run that somebody has to pay for."""
 
-    run: Run
+    run: RunShape
     conditions: Conditions
     catalog: Catalog
     scenario: Scenario
 
-    def outlook(self, **changes: object) -> Outlook:
+    def forecast(self, **changes: object) -> Forecast:
         """Return the forecast with fields of the run changed."""
-        return outlook_of(replace(self.run, **changes), self.conditions, self.catalog, bars=False)  # type: ignore[arg-type]
+        return forecast(replace(self.run, **changes), self.conditions, self.catalog, bars=False)  # type: ignore[arg-type]
 
     def price(self, term: str) -> Price | None:
         """Return the market price of its accelerator on a term."""
@@ -86,7 +88,7 @@ def _quoted(payer: Payer) -> Way:
     """Return the price that the scenario states, on the term of the plan."""
     ends, term = payer.run.price_usd_per_s, payer.run.term
     assert ends is not None
-    way = _way(f"your price, {_words(term)}", ends, "yours", payer.outlook())
+    way = _way(f"your price, {_words(term)}", ends, "yours", payer.forecast())
     return _with_idle(payer, term, ends, way)
 
 
@@ -107,7 +109,7 @@ def _dated(price: Price) -> str:
     return f"{price.fact.as_of}, {price.quotes} quote{'' if price.quotes == 1 else 's'}"
 
 
-def _way(name: str, price_s: Ends, as_of: str, o: Outlook, note: str = "") -> Way:
+def _way(name: str, price_s: Ends, as_of: str, o: Forecast, note: str = "") -> Way:
     assert o.cost_usd is not None
     low, median, high = quantiles(o.cost_usd).tolist()
     return Way(
@@ -126,7 +128,7 @@ def _rented(payer: Payer, term: str) -> Way:
     if price is None:
         return Way(name=_words(term), price=None, note="nobody lists a price")
     ends = _ends_of(price)
-    o = payer.outlook(term=term, price_usd_per_s=ends)
+    o = payer.forecast(term=term, price_usd_per_s=ends)
     if term == CAPACITY_BLOCK and (why := too_large_for_a_block(payer, o)):
         return Way(name=_words(term), price=_hours(ends), as_of=_dated(price), note=why)
     return _with_idle(payer, term, ends, _way(_words(term), ends, _dated(price), o))
@@ -145,12 +147,12 @@ def _with_idle(payer: Payer, term: str, ends: Ends, way: Way) -> Way:
 def _recovering(payer: Payer, term: str, ends: Ends, share: float) -> float:
     """Return the median bill if so much of the price of idle time came back."""
     other = replace(payer, conditions=replace(payer.conditions, recovered_frac=share))
-    cost = other.outlook(term=term, price_usd_per_s=ends).cost_usd
+    cost = other.forecast(term=term, price_usd_per_s=ends).cost_usd
     assert cost is not None
     return float(np.median(cost))
 
 
-def too_large_for_a_block(payer: Payer, o: Outlook) -> str:
+def too_large_for_a_block(payer: Payer, o: Forecast) -> str:
     """Return why a run cannot be bought as a capacity block, or nothing."""
     limits = block_limits(payer.catalog, payer.run.chip)
     days = float(np.median(o.days))
@@ -197,7 +199,7 @@ def _owned(payer: Payer, years: float) -> Way:
     ends = (dry[0], dry[1], dry[2])
     stated = payer.scenario.owned.server_usd is not None
     as_of = "yours" if stated else f"{payer.catalog.rate('server', payer.run.chip).fact.as_of}, server"
-    way = _way(name, ends, as_of, payer.outlook(term=OWNED, price_usd_per_s=ends))
+    way = _way(name, ends, as_of, payer.forecast(term=OWNED, price_usd_per_s=ends))
     return replace(way, price=_hours((full[0], full[1], full[2])))
 
 
@@ -207,8 +209,8 @@ def _on_spot(payer: Payer, pool: str) -> Way:
     if price is None:
         return Way(name=name, price=None, note="nobody lists a price")
     ends = _ends_of(price)
-    o = payer.outlook(term=SPOT, price_usd_per_s=ends, pool=pool)
-    firm = payer.outlook(term=ON_DEMAND)
+    o = payer.forecast(term=SPOT, price_usd_per_s=ends, pool=pool)
+    firm = payer.forecast(term=ON_DEMAND)
     likely = float(np.mean(o.wall_s <= _LONGEST * firm.wall_s))
     note = f"{_rate(pool)}; {_pays(payer, ends, pool)}"
     if likely < _LIKELY:

@@ -54,7 +54,7 @@ def in_regions(payer: Payer, names: Sequence[str]) -> tuple[InRegion, ...]:
             raise InputError([Problem("--region", f"the TDP of {run.chip} is not known", fix=fix)])
         return ()
     places = _regions(payer, names or (run.electricity,))
-    held_s = float(np.median(payer.outlook().wall_s))
+    held_s = float(np.median(payer.forecast().wall_s))
     making = catalog.rates.get(("embodied", run.chip.partition("-")[0]))
     found = []
     for place in places:

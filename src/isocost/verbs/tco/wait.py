@@ -143,7 +143,7 @@ def waiting(payer: Payer, asked: WaitAsked, ask_next: AskNext) -> Waiting:
     if found or price is None:
         raise InputError(found)
     gpus = float(payer.run.gpus)
-    wall_s = float(np.median(payer.outlook(term=ON_DEMAND).wall_s))
+    wall_s = float(np.median(payer.forecast(term=ON_DEMAND).wall_s))
     after = next_chip(payer, asked.chip, wall_s, ask_next)
     old, new = payer.catalog.rate("trend", "rent-old-chip"), payer.catalog.rate("trend", "rent-new-chip")
     inputs = WaitInputs(
@@ -175,9 +175,9 @@ def next_chip(payer: Payer, named: str | None, wall_s: float, ask_next: AskNext)
     if after.id == chip.id:
         raise InputError([Problem("next_chip", "is the chip of the plan", after.id, fix="name another one")])
     plan = ask_next(after.id, int(payer.run.gpus))
-    if plan.answer.outlook is None:
+    if plan.answer.forecast is None:
         raise InputError([Problem("next_chip", f"has no plan: {plan.sentence}", after.id)])
-    speedup = wall_s / float(np.median(plan.answer.outlook.wall_s))
+    speedup = wall_s / float(np.median(plan.answer.forecast.wall_s))
     why = (
         f"{after.id} does this run {speedup:.2f} times as fast (isocost estimate on {payer.run.gpus:,.0f} of them), at "
         f"{ratio:.2f} times the price (medians on demand, {_date(catalog, chip)} and {_date(catalog, after)})"
