@@ -332,6 +332,15 @@ def test_a_value_takes_the_place_of_a_fact() -> None:
     assert all(getattr(other.inputs, name) == getattr(usual.inputs, name) for name in same)
 
 
+def test_every_uncertain_fact_moves_the_run() -> None:
+    """No input is drawn for nothing: the wall clock is another one at the low and at the high end of each."""
+    conditions = Conditions(age_s=0.0, saves="in-memory")
+    shape = dataclasses.replace(PLAN, band=(0.9, 1.2), gpus=4096)
+    for name, column in draw(uncertain(shape, conditions), 200).items():
+        low, high = (goodput(inputs_of(shape, conditions, {name: np.quantile(column, q)}).inputs) for q in (0.01, 0.99))
+        assert low.wall_s != high.wall_s, name
+
+
 def test_all_mistakes_of_a_plan_are_listed_at_once() -> None:
     """Negative rates, percentages over 100, an SLA in words, a checkpoint larger than storage: one error, every fix."""
     with pytest.raises(InputError) as caught:

@@ -18,8 +18,11 @@ from isocost.stats.distributions import Distribution, SplitLognormal
 from isocost.stats.gamma import Gamma
 
 FAILURES = "failures per node-day"
-# Facts that are taken at their median always.
-_NOT_DRAWN = ("checkpoint-param", "power-exponent", "token-bytes", "node-write", "node-read")
+# Facts that are taken at their median always, and those whose spread is that of single stops.
+_NOT_DRAWN = (
+    "checkpoint-param", "power-exponent", "token-bytes", "node-write", "node-read", "file-system-write",
+    "file-system-read", "diagnose", "manual",
+)  # fmt: skip
 _BY_SAVES = {"memory-save": "in-memory"}
 _LEVEL = {"by-hand": "by_hand", "response": "response", "bring-up": "bring_up"}  # of the support level
 
@@ -29,6 +32,7 @@ def named_facts(conditions: Conditions) -> dict[str, Spread]:
     place = conditions.facility
     unread = {*_NOT_DRAWN, *SPOT_FACTS}
     unread |= {name for name, saves in _BY_SAVES.items() if saves != conditions.saves}
+    unread |= {"warm-standby"} if place.standby == "cold" else set()
     unread |= {"throttle-liquid" if place.cooling == "air" else "throttle-air"}
     unread |= set() if place.maintenance_s_per_month is None else {"maintenance"}
     unread |= set() if conditions.age_s is not None else {"early-failure", "early-decay"}
