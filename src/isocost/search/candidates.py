@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from isocost.catalog.records import rates_by_precision
+from isocost.forecast import Forecast
 from isocost.laws.memory import FIT_SIGMA, fits_probability
 from isocost.perf.intervals import Band, certainty_of
 from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
-from isocost.search.intervals import peak_interval, run_ends, scaled, widened, with_time
+from isocost.search.intervals import of_forecast, of_lines, of_steps, peak_interval, widened, with_time
 from isocost.search.pool import LIMITS, Pool, ceiling
 from isocost.search.question import Candidate, Range
-from isocost.search.site import bill
+from isocost.search.site import charged, rent_of
 from isocost.units import DAY_S, HOUR_S
 from isocost.workload.flops import train_flop_per_token
 
@@ -34,8 +35,8 @@ CAUSES = {
 }  # fmt: skip
 
 
-def candidates(pool: Pool, rows: Sequence[int]) -> list[Candidate]:
-    """Evaluate these rows once more, by part."""
+def candidates(pool: Pool, rows: Sequence[int], forecasts: Mapping[int, Forecast] | None = None) -> list[Candidate]:
+    """Evaluate these rows once more, by part; those that have a forecast are as it says, the others as they compare."""
     found: dict[int, Candidate] = {}
     places = [(row, *pool.place(row)) for row in rows]
     for number, result in enumerate(pool.results):
@@ -45,7 +46,8 @@ def candidates(pool: Pool, rows: Sequence[int]) -> list[Candidate]:
         index = np.array([layout for _, layout in here], np.intp)
         memory, time = result.tables.memory(index), result.tables.time(index)
         for k, (row, _) in enumerate(here):
-            found[row] = _candidate(pool, row, _one(memory, k, len(here)), _one(time, k, len(here)))
+            known = (forecasts or {}).get(row)
+            found[row] = _candidate(pool, row, _one(memory, k, len(here)), _one(time, k, len(here)), known)
     return [found[row] for row in rows]
 
 
@@ -57,7 +59,7 @@ def _one(record: T, k: int, size: int) -> T:
     return type(record)(**values)
 
 
-def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) -> Candidate:
+def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime, forecast: Forecast | None) -> Candidate:
     number, layout = pool.place(row)
     t, site, question = pool.results[number].tables, pool.sites[number], pool.question
     case = replace(t.case, layout=t.layouts.row(layout))
@@ -68,8 +70,6 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
         time = paced(time, float(forecasts.pace[forecasts.place(float(gpus))]))
     step_s = float(time.total_s)
     compute_s = pool.steps * step_s
-    run_s = compute_s if forecasts is None or math.isnan(pool.run_s[row]) else float(pool.run_s[row])
-    paid = bill(t.option, site, gpus, pool.steps, run_s / pool.steps)
     rates = rates_by_precision(t.option.accelerator)
     tokens_per_s = batch * question.seq_len / step_s / gpus
     flop_per_s = tokens_per_s * train_flop_per_token(question.architecture, question.seq_len, causal=False)
@@ -77,16 +77,22 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
     fits = peak <= ceiling(question, t)
     certainty = certainty_of(case, question.calibration)
     mfu, mfu_16bit = (flop_per_s / peak_rate if peak_rate else None for peak_rate in (rate, rate_16bit))
-    gpu_s = gpus * run_s
-    ends = run_ends(forecasts, gpus, certainty.band) if run_s != compute_s else run_ends(None, gpus, certainty.band)
+    if forecast is not None:
+        run = of_forecast(forecast)
+    elif forecasts is None or math.isnan(pool.run_s[row]):
+        run = of_steps(compute_s, certainty.band)
+    else:
+        run = of_lines(forecasts, gpus, float(pool.run_s[row]), float(pool.cost[row]))
+    run_s, gpu_s = run.run_s, gpus * run.run_s
+    rent, used = rent_of(t.option, gpus, run_s), site.energy(gpus, run_s)
     steps_band = Band(low=1.0, high=1.0) if question.measured_mfu else certainty.band
-    energy = widened(paid.energy_j, ends.wall)
+    energy = None if used is None else widened(used.energy_j, run.wall)
     intervals = with_time(
         steps_band, {"step_s": step_s}, {"tokens_per_s_per_gpu": tokens_per_s, "mfu": mfu, "mfu_16bit": mfu_16bit}
     )
-    intervals |= with_time(ends.wall, {"run_s": run_s, "days": run_s / DAY_S, "gpu_hours": gpu_s / HOUR_S}, {})
-    intervals["goodput"] = ends.goodput
-    cost = widened(paid.cost_usd, ends.wall) if ends.cost is None else scaled(ends.cost, float(pool.cost[row]))
+    intervals |= with_time(run.wall, {"run_s": run_s, "days": run_s / DAY_S, "gpu_hours": gpu_s / HOUR_S}, {})
+    intervals["goodput"] = Range(low=run.goodput.low, high=run.goodput.high)
+    cost = run.cost_usd or widened(charged(t.option, rent, used), run.wall)
     intervals["peak_bytes"] = peak_interval(case, peak, recipe_assumed=question.recipe_assumed)
     if energy is not None:
         intervals["energy_j"] = Range(low=energy.low, high=energy.high)
@@ -98,9 +104,9 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime) ->
             fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)
         ),
         mfu=mfu, mfu_16bit=mfu_16bit, tokens_per_s_per_gpu=tokens_per_s, compute_s=compute_s, run_s=run_s,
-        gpu_s=gpu_s, goodput=ends.median_goodput,
-        price_usd=widened(paid.price_usd, ends.wall), energy_j=None if energy is None else energy.median,
-        energy_usd=widened(paid.energy_usd, ends.wall), cost_usd=cost,
+        gpu_s=gpu_s, goodput=run.goodput.median,
+        price_usd=widened(rent, run.wall), energy_j=None if energy is None else energy.median,
+        energy_usd=None if used is None else widened(used.energy_usd, run.wall), cost_usd=cost,
         certainty=certainty, intervals=intervals,
         power_w=None if site.full_w is None else gpus * site.full_w, binds=largest_cause(time),
         limit=LIMITS[int(pool.limit[row])],

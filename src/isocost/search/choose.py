@@ -63,15 +63,18 @@ def _signature(pool: Pool, row: int) -> tuple[object, ...]:
     return (t.option.label, t.case.precision, *columns)
 
 
-def describe_alternatives(chosen: Candidate, near: list[Candidate], cost: list[float]) -> tuple[Alternative, ...]:
-    """Candidates as alternatives; ``cost`` is the chosen plan's and theirs, in the units of the pool."""
+def near_optimal(pool: Pool, row: int, chosen: Candidate) -> tuple[Alternative, ...]:
+    """Return the plans that cost nearly as little, beside the chosen one as the search compares the two."""
+    rows = alternatives(pool, row)
     return tuple(
         Alternative(
-            candidate=other, cost_frac=value / cost[0] - 1.0, days=other.days - chosen.days,
+            candidate=other,
+            cost_frac=float(pool.cost[k] / pool.cost[row]) - 1.0,
+            days=float(pool.run_s[k] - pool.run_s[row]) / DAY_S,
             differs=differences(chosen, other),
         )
-        for other, value in zip(near, cost[1:], strict=True)
-    )  # fmt: skip
+        for k, other in zip(rows, candidates(pool, rows), strict=True)
+    )
 
 
 def differences(a: Candidate, b: Candidate) -> dict[str, tuple[object, object]]:

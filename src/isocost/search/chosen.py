@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from isocost.catalog.store import Catalog
@@ -11,10 +9,7 @@ from isocost.forecast import Forecast, forecast
 from isocost.search.evaluator import Index
 from isocost.search.forecasts import run_of
 from isocost.search.pool import Pool
-from isocost.search.question import Candidate, Range
 from isocost.stats.distributions import Row, value_of_knowing
-from isocost.stats.quantiles import Interval
-from isocost.units import DAY_S
 
 _LEAST_WORTH_USD = 1.0
 
@@ -38,36 +33,6 @@ def row_forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Forecas
         budget_usd=question.budget_usd,
         worth_usd=worth(pool, best) if question.tornado else {},
         bars=question.tornado,
-    )
-
-
-def as_forecast(plan: Candidate, forecast: Forecast) -> Candidate:
-    """Return a plan with the days, the bill and the goodput of its forecast: those of single runs, with their noise.
-
-    The search compares what can be expected of every layout, and the medians of the two differ a little.
-    """
-    ends = {name: (q["p05"], q["p50"], q["p95"]) for name, q in forecast.quantiles().items()}
-    days, goodput, cost = ends["days"], ends["goodput_frac"], ends.get("cost_usd")
-    longer = days[1] * DAY_S / plan.run_s
-    whole = {
-        "days": Range(low=days[0], high=days[2]),
-        "run_s": Range(low=days[0] * DAY_S, high=days[2] * DAY_S),
-        "gpu_hours": Range(low=ends["gpu_hours"][0], high=ends["gpu_hours"][2]),
-        "goodput": Range(low=goodput[0], high=goodput[2]),
-    }
-    if "energy_j" in plan.intervals:
-        energy = plan.intervals["energy_j"]
-        whole["energy_j"] = Range(low=energy.low * longer, high=energy.high * longer)
-    return replace(
-        plan,
-        run_s=plan.run_s * longer,
-        gpu_s=plan.gpu_s * longer,
-        goodput=goodput[1],
-        price_usd=plan.price_usd and plan.price_usd.times(longer),
-        energy_usd=plan.energy_usd and plan.energy_usd.times(longer),
-        energy_j=None if plan.energy_j is None else plan.energy_j * longer,
-        cost_usd=None if cost is None else Interval(low=cost[0], median=cost[1], high=cost[2]),
-        intervals={**plan.intervals, **whole},
     )
 
 

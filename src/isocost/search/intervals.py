@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from isocost.forecast import Forecast
 from isocost.laws.intervals import combined_ratio
 from isocost.laws.memory import FIT_SIGMA
 from isocost.perf.case import Case
@@ -16,7 +14,7 @@ from isocost.perf.intervals import Band
 from isocost.perf.predict import peak_range
 from isocost.search.forecasts import RunForecasts
 from isocost.search.question import Range
-from isocost.stats.quantiles import Interval, quantiles
+from isocost.stats.quantiles import Interval, interval
 
 NORMAL_90 = 1.6449  # standard deviations to either end of the middle 90 % of a normal error
 
@@ -48,31 +46,37 @@ def peak_interval(case: Case, peak_bytes: float, *, recipe_assumed: bool) -> Ran
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
-    """90 % intervals of a whole run: wall clock and cost over their medians, and goodput."""
+class RunFigures:
+    """What a run comes to: wall clock, bill and goodput, with their 90 % intervals."""
 
-    wall: Band
-    cost: Band | None  # None: that of the rent, from the wall clock
-    goodput: Range
-    median_goodput: float
+    run_s: float
+    wall: Band  # over it
+    cost_usd: Interval | None  # the full bill; None: only the rent is known, by the wall clock
+    goodput: Interval
 
 
-def run_ends(forecasts: RunForecasts | None, gpus: int, band: Band) -> Ends:
-    """Intervals of a run on so many GPUs; without interruptions they are those of the step time."""
-    if forecasts is None:
-        return Ends(wall=band, cost=None, goodput=Range(low=1.0, high=1.0), median_goodput=1.0)
+def of_steps(compute_s: float, band: Band) -> RunFigures:
+    """Return the figures of a run that nothing interrupts: those of its steps."""
+    return RunFigures(run_s=compute_s, wall=band, cost_usd=None, goodput=Interval(low=1.0, median=1.0, high=1.0))
+
+
+def of_lines(forecasts: RunForecasts, gpus: int, run_s: float, cost_usd: float) -> RunFigures:
+    """Return the figures of one layout of many: medians on the straight lines, as wide as the draws of its count."""
     k = int(forecasts.place(float(gpus)))
-    low, median, high = quantiles(forecasts.goodput[k]).tolist()
-    cost = None if forecasts.cost_usd is None else _band(forecasts.cost_usd[k])
-    goodput = Range(low=low, high=high)
-    return Ends(wall=_band(forecasts.wall_s[k]), cost=cost, goodput=goodput, median_goodput=median)
+    cost = None
+    if forecasts.cost_usd is not None:
+        factors = _band(interval(forecasts.cost_usd[k]))
+        cost = Interval(low=cost_usd * factors.low, median=cost_usd, high=cost_usd * factors.high)
+    wall = _band(interval(forecasts.wall_s[k]))
+    return RunFigures(run_s=run_s, wall=wall, cost_usd=cost, goodput=interval(forecasts.goodput[k]))
 
 
-def _band(values: NDArray[np.float64]) -> Band:
-    low, median, high = quantiles(values)
-    return Band(low=float(low / median), high=float(high / median))
+def of_forecast(forecast: Forecast) -> RunFigures:
+    """Return the figures of a forecast: those of single runs, with the noise of their stops."""
+    run = interval(forecast.wall_s)
+    cost = None if forecast.cost_usd is None else interval(forecast.cost_usd)
+    return RunFigures(run_s=run.median, wall=_band(run), cost_usd=cost, goodput=interval(forecast.goodput))
 
 
-def scaled(band: Band, median: float) -> Interval:
-    """Return a figure by its median and its interval as factors."""
-    return Interval(low=median * band.low, median=median, high=median * band.high)
+def _band(known: Interval) -> Band:
+    return Band(low=known.low / known.median, high=known.high / known.median)

@@ -18,7 +18,7 @@ from isocost.perf.layouts import Layouts, default_axes, legal_layouts
 from isocost.search import choose
 from isocost.search.assumptions import assumptions, not_modelled, with_batch
 from isocost.search.candidates import candidates
-from isocost.search.chosen import as_forecast, row_forecast
+from isocost.search.chosen import row_forecast
 from isocost.search.chunks import evaluate
 from isocost.search.evaluator import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables
 from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
@@ -96,11 +96,10 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     forecast: Forecast | None = None
     near: tuple[Alternative, ...] = ()
     if row is not None:
-        chosen, why = choose.binding(everything, row, candidates(everything, [row])[0])
-        rows = choose.alternatives(everything, row)
-        costs = [float(everything.cost[k]) for k in (row, *rows)]
-        near = choose.describe_alternatives(chosen, candidates(everything, rows), costs)
         forecast = row_forecast(everything, row, best, catalog)
+        known = {} if forecast is None else {row: forecast}
+        chosen, why = choose.binding(everything, row, candidates(everything, [row], known)[0])
+        near = choose.near_optimal(everything, row, chosen)
         held = float(everything.sure_run_s[row]), float(everything.sure_cost[row])
     elif not len(everything):
         common = ", ".join(_by_fault(illegal, asked)[:3])
@@ -108,12 +107,10 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
         why = "; ".join(dict.fromkeys(refused.values())) if none_runs else f"no layout is legal: {common}"
     counts = np.bincount(everything.limit, minlength=len(LIMITS))
     edge = choose.frontier(everything, best)
-    shown = {k: choose.binding(everything, k, c)[0] for k, c in zip(edge, candidates(everything, edge), strict=True)}
-    if chosen is not None and forecast is not None:
-        chosen = as_forecast(chosen, forecast)
-        shown = {k: chosen if k == row else c for k, c in shown.items()}
+    points = zip(edge, candidates(everything, edge), strict=True)
+    shown = [chosen if chosen is not None and k == row else choose.binding(everything, k, c)[0] for k, c in points]
     return Answer(
-        question=asked, chosen=chosen, why=why, alternatives=near, frontier=tuple(shown.values()),
+        question=asked, chosen=chosen, why=why, alternatives=near, frontier=tuple(shown),
         others=choose.losers(everything, best, row, refused),
         rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n}, illegal=illegal,
         relaxations=() if row is not None else ways_out(everything, searcher.pool),

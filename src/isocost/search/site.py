@@ -1,13 +1,27 @@
-"""What a run on an option costs and draws."""
+"""Where an option runs: its watts and tariffs, and what a run of given length is charged there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isocost.catalog.store import Catalog
-from isocost.money.rent import accelerator_s, energy_j, energy_usd, facility_power_w, rent_usd, run_s
+from isocost.money.bill import BillInputs, bill
+from isocost.money.rent import energy_j, energy_usd, facility_power_w
+from isocost.money.terms import ON_DEMAND, Terms
+from isocost.num import Num
 from isocost.search.question import OWNED, Option, Question
 from isocost.stats.quantiles import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Energy:
+    """What a run draws at the meter, and its price."""
+
+    energy_j: Interval
+    energy_usd: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +32,22 @@ class Site:
     mean_w: Interval | None  # while training
     electricity_usd_per_j: Interval
 
+    def energy(self, gpus: int, run_s: float) -> Energy | None:
+        """Return the energy of a run; None where the power of the chip is not known."""
+        if self.mean_w is None:
+            return None
+        joules = energy_j(power_w=gpus * _ends(self.mean_w), run_s=run_s)
+        usd = energy_usd(energy_j=joules, electricity_usd_per_j=_ends(self.electricity_usd_per_j))
+        return Energy(energy_j=_interval(joules), energy_usd=_interval(usd))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """What a run of given length costs."""
 
-    price_usd: Interval | None
-    energy_j: Interval | None
-    energy_usd: Interval | None
-    cost_usd: Interval | None
+def _ends(known: Interval) -> NDArray[np.float64]:
+    return np.array([known.low, known.median, known.high])
+
+
+def _interval(ends: Num) -> Interval:
+    low, median, high = np.asarray(ends).tolist()
+    return Interval(low=low, median=median, high=high)
 
 
 def site(question: Question, option: Option, catalog: Catalog) -> Site:
@@ -51,42 +72,28 @@ def site(question: Question, option: Option, catalog: Catalog) -> Site:
     return Site(full_w=watts(pue.median, 1.0), mean_w=mean, electricity_usd_per_j=electricity)
 
 
-def bill(option: Option, place: Site, gpus: int, steps: int, step_s: float) -> Bill:
-    """Price, energy and their sum where both are paid."""
-    seconds = run_s(steps=float(steps), step_s=step_s)
-    held = accelerator_s(gpus=float(gpus), run_s=seconds)
-    price = None
-    if option.median_usd_per_s is not None:
-        median, low, high = option.median_usd_per_s, option.low_usd_per_s, option.high_usd_per_s
-        rates = (median if low is None else low, median, median if high is None else high)
-        price = Interval(
-            **{
-                name: float(rent_usd(accelerator_s=held, price_usd_per_s=rate))
-                for name, rate in zip(("low", "median", "high"), rates, strict=True)
-            }
-        )
-    if place.mean_w is None:
-        return Bill(price_usd=price, energy_j=None, energy_usd=None, cost_usd=None if option.term == OWNED else price)
-    mean, tariff = place.mean_w, place.electricity_usd_per_j
-    joules = {name: energy_j(power_w=gpus * getattr(mean, name), run_s=seconds) for name in ("low", "median", "high")}
-    energy = Interval(
-        **{
-            name: float(energy_usd(energy_j=drawn, electricity_usd_per_j=getattr(tariff, name)))
-            for name, drawn in joules.items()
-        }
+def rent_of(option: Option, gpus: int, run_s: float) -> Interval | None:
+    """Return the rent of a run at the low, the median and the high price: a bill of one line; None: not priced."""
+    if option.median_usd_per_s is None:
+        return None
+    median, low, high = option.median_usd_per_s, option.low_usd_per_s, option.high_usd_per_s
+    prices = np.array([median if low is None else low, median, median if high is None else high])
+    return _interval(
+        bill(BillInputs(terms=Terms(term=ON_DEMAND, price_usd_per_s=prices), gpus=gpus, useful_s=run_s)).total_usd
     )
-    cost = price
-    if price is not None and option.term == OWNED:
-        cost = Interval(low=price.low + energy.low, median=price.median + energy.median, high=price.high + energy.high)
-    return Bill(
-        price_usd=price,
-        energy_j=Interval(**{name: float(drawn) for name, drawn in joules.items()}),
-        energy_usd=energy,
-        cost_usd=cost,
-    )
+
+
+def charged(option: Option, rent: Interval | None, energy: Energy | None) -> Interval | None:
+    """Return what is paid of rent and energy: both where the accelerators are owned; None where it is not known."""
+    if option.term != OWNED or rent is None:
+        return rent
+    if energy is None:
+        return None
+    used = energy.energy_usd
+    return Interval(low=rent.low + used.low, median=rent.median + used.median, high=rent.high + used.high)
 
 
 def cost_usd_per_s(option: Option, place: Site) -> float:
-    """Median cost of an accelerator-second as in ``bill``; nan where it is not known."""
-    cost = bill(option, place, 1, 1, 1.0).cost_usd
+    """Return the median cost of an accelerator-second; nan where it is not known."""
+    cost = charged(option, rent_of(option, 1, 1.0), place.energy(1, 1.0))
     return float("nan") if cost is None else cost.median

@@ -170,7 +170,7 @@ class Plan(Result):
                 text = programme_text(self.programme)
                 sections.append(Section(title="Beside this bill: the whole programme around the run", body=(text,)))
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
-            sections += [needs_section(self.needs(chosen)), how_sure(chosen, answer.question)]
+            sections += [needs_section(self.needs(chosen)), how_sure(chosen, answer)]
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         if self.explained is not None:

@@ -6,16 +6,16 @@ from typing import Any
 
 from isocost.perf.intervals import CALIBRATED, Certainty
 from isocost.render.document import Section
-from isocost.search.question import Candidate, Question
+from isocost.search.question import Answer, Candidate, Question
 from isocost.units import show
 from isocost.verbs.words import between
 
 _KINDS = {"dense": "dense models", "moe": "mixtures of experts"}
 
 
-def how_sure(c: Candidate, question: Question) -> Section:
+def how_sure(c: Candidate, answer: Answer) -> Section:
     """Return the section on the chosen layout."""
-    return Section(title="How sure", body=tuple(_lines(c, question)))
+    return Section(title="How sure", body=(*_lines(c, answer.question), *on_lines_only(answer)))
 
 
 def _lines(c: Candidate, question: Question) -> list[str]:
@@ -63,6 +63,23 @@ def broken_at_the_end(c: Candidate, question: Question) -> list[str]:
     if question.budget_usd is not None and c.cost_usd and c.cost_usd.median <= question.budget_usd < c.cost_usd.high:
         found.append(f"budget: met as predicted, exceeded at the far end ({show(c.cost_usd.high, 'USD')})")
     return found
+
+
+def on_lines_only(answer: Answer) -> list[str]:
+    """Return the limits that the chosen plan keeps where the search compared it, and its own forecast does not."""
+    q, forecast, held = answer.question, answer.forecast, answer.held
+    if held is None or forecast is None:
+        return []
+    limits = (
+        ("deadline", held[0], q.deadline_s, forecast.deadline_chance),
+        ("budget", held[1], q.budget_usd, forecast.budget_chance),
+    )
+    return [
+        f"{name}: kept with a probability of {chance:.1%}, not the {q.confidence:.0%} asked for: the search compared "
+        "straight lines through two evaluations of a whole run, without the noise of single runs"
+        for name, value, most, chance in limits
+        if most is not None and chance is not None and value <= most and chance < q.confidence
+    ]
 
 
 def certainty_dict(c: Candidate, question: Question) -> dict[str, Any]:

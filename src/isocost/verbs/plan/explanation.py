@@ -10,6 +10,7 @@ import numpy as np
 
 from isocost.errors import InputError, Problem, nearest
 from isocost.forecast import evaluate, forecast
+from isocost.money.rent import run_s
 from isocost.perf.block import block_times, kernels
 from isocost.perf.case import coefficients_of
 from isocost.perf.columns import Coefficients, Columns
@@ -24,7 +25,7 @@ from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.search.forecasts import run_at
 from isocost.search.intervals import widened
 from isocost.search.question import Option
-from isocost.search.site import bill, site
+from isocost.search.site import charged, rent_of, site
 from isocost.stats.quantiles import interval
 from isocost.term import Node, bibliography, recording, render, to_dict
 from isocost.units import counted, show, unit_of
@@ -193,8 +194,10 @@ def _of_rent(chosen: Chosen, step_s: float) -> tuple[str, Node]:
     with recording("power at the meter, a GPU") as power:
         place = site(chosen.question, chosen.option, chosen.catalog)
     with recording("bill: low, median and high price") as paid:
-        result = bill(chosen.option, place, chosen.gpus, chosen.steps, step_s)
-    cost = result.cost_usd
+        length = float(run_s(steps=float(chosen.steps), step_s=step_s))
+        rent, energy = rent_of(chosen.option, chosen.gpus, length), place.energy(chosen.gpus, length)
+    paid.children = [child for child in paid.children if _matters(child)]
+    cost = charged(chosen.option, rent, energy)
     root = Node(name="cost_usd", unit="USD", formula="rent, and energy where owned", value=cost and cost.median)
     with recording("interval of the cost: price and step time") as spread:
         ends = widened(cost, certainty_of(chosen.case, chosen.question.calibration).band)
