@@ -9,17 +9,17 @@ import shlex
 from contextlib import chdir, redirect_stdout
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import isocost
 import isocost.laws
 import isocost.money
-from isocost import scaling
+from isocost import scaling, term
 from isocost.cli import run
-from isocost.render.result import render
 from isocost.search import chunks
-from isocost.term import TERMS, recording
+from isocost.term import TERMS, Node
 
 for package in (isocost.laws, isocost.money):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -28,6 +28,7 @@ for package in (isocost.laws, isocost.money):
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SMALL = {"model": "llama-3.1-8b", "tokens": "100 B", "on": "h100-sxm5-80gb", "gpus": 64, "deadline": "60 d"}
+UNPRICED = SMALL | {"on": "v100-sxm2-32gb", "precision": "fp16", "deadline": None}
 SERVING = {"name": "chat", "serve": "4 ktoken/s", "model": "llama-3.1-8b", "efficiency": "15 %", "until": "4 weeks"}
 OFFER = {"name": "on demand", "accelerator": "h100-sxm5-80gb", "price": "3.90 USD/gpu/h", "available": 64}
 
@@ -50,9 +51,10 @@ COMMANDS = (
 
 
 def _in_python() -> None:
-    render(isocost.plan(SMALL, reliability={"age": "10 d"}), "text")
-    render(isocost.compare(SMALL, SMALL | {"fabric": "roce-400"}), "text")
-    render(isocost.fleet({"start": "2027-01-04", "workload": [SERVING], "offer": [OFFER]}), "text")
+    isocost.plan(SMALL, reliability={"age": "10 d"}).explain()
+    isocost.explain(isocost.plan(UNPRICED), "cost")
+    isocost.compare(SMALL, SMALL | {"fabric": "roce-400"}).explain()
+    isocost.fleet({"start": "2027-01-04", "workload": [SERVING], "offer": [OFFER]}).explain()
     scaling.tokens_for_loss(2.2, 7e9)
     for law in ("kaplan", "krajewski"):
         scaling.loss_of(7e9, 1e12, law)
@@ -72,14 +74,24 @@ ELSEWHERE = {
 
 @cache
 def called() -> frozenset[str]:
-    """Return the terms that the examples call. Threads have no recorder, so chunks are evaluated in this one."""
+    """Return the terms that the examples call, also where an explanation records a part of its own.
+
+    Threads have no recorder, so chunks are evaluated in this one.
+    """
+    names = set()
+
+    def noted(**fields: Any) -> Node:
+        names.add(fields["name"])
+        return Node(**fields)
+
     with pytest.MonkeyPatch.context() as patch, chdir(EXAMPLES), open(os.devnull, "w") as nowhere:
+        patch.setattr(term, "Node", noted)
         patch.setattr(chunks, "MOST_THREADS", 1)
-        with recording() as root, redirect_stdout(nowhere):
+        with term.recording(), redirect_stdout(nowhere):
             codes = {command: run(shlex.split(command)) for command in COMMANDS}
             _in_python()
     assert [command for command, code in codes.items() if code] == []
-    return frozenset(node.name for node in root.walk())
+    return frozenset(names)
 
 
 def test_every_term_is_reached() -> None:
