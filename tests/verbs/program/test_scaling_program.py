@@ -114,7 +114,7 @@ def test_mistakes_have_the_name_that_their_writer_used() -> None:
     [("program", {"top"}), ("frontier", {"model", "tokens"})],
 )
 def test_every_flag_of_a_plan(verb: str, without: set[str]) -> None:
-    """What a plan can be asked, a programme and a frontier can, but for gates, sections and what they choose themselves."""
+    """What a plan can be asked, program and frontier can, but for gates, sections and what they choose themselves."""
     commands = {name: typer.main.get_command(app_for([name])).commands[name] for name in (verb, "plan")}  # type: ignore[attr-defined]
     asked, plan = ({each.name for each in commands[name].params} for name in (verb, "plan"))
     assert plan - asked == {"max_cost", "max_days", "fail_if", "show"} | without
