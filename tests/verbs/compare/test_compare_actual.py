@@ -154,6 +154,7 @@ def test_command_line_and_python_agree(plan: Plan, saved: Path, tmp_path: Path, 
     log = _log(tmp_path / "train.log")
     assert run(["compare", str(saved), str(log), "--format", "json"]) == 0
     values = json.loads(capsys.readouterr().out)
+    assert values.pop("document")["lead"]
     assert values == json.loads(json.dumps(_against(saved, log).to_dict()))
     in_hand = _against(plan, log).to_dict()
     assert values["days"]["p50"] == pytest.approx(in_hand["days"]["p50"], rel=1e-9)

@@ -17,7 +17,7 @@ from samples.measure_traces import step_events, write_trace
 from isocost.cli import run
 
 PAGE = Path(__file__).parents[3] / "docs" / "doctor.md"
-KEYS = ["schema_version", "input", "measured", "waterfall", "levers", "best_combination", "unknown"]
+KEYS = ["schema_version", "input", "measured", "waterfall", "levers", "best_combination", "unknown", "document"]
 
 
 def _json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
