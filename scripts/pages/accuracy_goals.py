@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from isocost.calibration.left_out import DENSE, MOE
 from isocost.evidence import score
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.verbs.validate.tables import UNKNOWN, Table
 from pages.accuracy_study import Study, is_moe
@@ -67,12 +67,12 @@ def goals(study: Study) -> Iterator[Goal]:
     yield from _rest(study)
 
 
-def _of(source: str) -> Callable[[Run, Case], bool]:
+def _of(source: str) -> Callable[[MeasuredRun, Case], bool]:
     return lambda run, case: (run.source or "").startswith(source)
 
 
 def _errors(
-    study: Study, what: str, on: str, keep: Callable[[Run, Case], bool], median: float | None, mean: float
+    study: Study, what: str, on: str, keep: Callable[[MeasuredRun, Case], bool], median: float | None, mean: float
 ) -> Iterator[Goal]:
     found = study.summary(keep)
     if median is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from isocost.calibration.left_out import DENSE, MOE, Line
 from isocost.evidence import score
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import SIXTEEN_BIT, Case
 from isocost.render.cells import percent, signed
 from isocost.verbs.validate.tables import UNKNOWN, Table
@@ -88,7 +88,7 @@ def short(study: Study) -> str:
     return "\n".join(lines[2:])  # without a heading
 
 
-def _is_dense(run: Run, case: Case) -> bool:
+def _is_dense(run: MeasuredRun, case: Case) -> bool:
     return not is_moe(run, case)
 
 
@@ -103,9 +103,11 @@ def _pair_of(line: Line | None) -> str:
 def _lead(study: Study) -> str:
     counts = Counter(row.status for row in study.validation.rows)
     return _LEAD.format(
-        rows=len(study.validation.rows), ran=len(study.runs), unsupported=counts[score.UNSUPPORTED],
+        rows=len(study.validation.rows),
+        ran=len(study.runs),
+        unsupported=counts[score.UNSUPPORTED],
         invalid=counts[score.INVALID],
-    )  # fmt: skip
+    )
 
 
 _LEAD = """\
@@ -137,9 +139,12 @@ def _misses(study: Study) -> Table:
     runs = {run.id: run for run in study.runs}
     assumed = {row.id: row.assumed for row in study.validation.rows}
     largest = score.largest_misses(
-        ids=[run.id for run in study.runs], labels=[run.source or "" for run in study.runs], predicted=study.step_s,
-        measured=study.measured_s, count=len(runs),
-    )  # fmt: skip
+        ids=[run.id for run in study.runs],
+        labels=[run.source or "" for run in study.runs],
+        predicted=study.step_s,
+        measured=study.measured_s,
+        count=len(runs),
+    )
     taken: Counter[str] = Counter()
     rows: list[tuple[str, ...]] = []
     for miss in largest:
@@ -208,15 +213,22 @@ _STEP = ("n", "median", "mean", "bias", "p90", "covered", "half-width", "layouts
 def _step_row(summary: Summary) -> tuple[str, ...]:
     a, r = summary.step, summary.regret
     return (
-        summary.label, f"{a.n:,}", percent(a.median_abs_error_frac), percent(a.mean_abs_error_frac),
-        signed(a.bias_frac), percent(a.p90_abs_error_frac), percent(a.coverage_frac), percent(a.half_width_frac),
-        str(r.groups if r else 0), percent(r.within_tolerance_frac if r else None),
+        summary.label,
+        f"{a.n:,}",
+        percent(a.median_abs_error_frac),
+        percent(a.mean_abs_error_frac),
+        signed(a.bias_frac),
+        percent(a.p90_abs_error_frac),
+        percent(a.coverage_frac),
+        percent(a.half_width_frac),
+        str(r.groups if r else 0),
+        percent(r.within_tolerance_frac if r else None),
         percent(r.worst_frac if r else None),
-    )  # fmt: skip
+    )
 
 
 def _in_sample(study: Study) -> Iterable[Table]:
-    views: tuple[tuple[str, str, Callable[[Run, Case], str]], ...] = (
+    views: tuple[tuple[str, str, Callable[[MeasuredRun, Case], str]], ...] = (
         ("By source", "source", lambda run, case: run.source or "no source"),
         ("By kind of model", "kind", lambda run, case: MOE if is_moe(run, case) else DENSE),
         ("By accelerator", "accelerator", lambda run, case: case.accelerator.id),
@@ -229,16 +241,16 @@ def _in_sample(study: Study) -> Iterable[Table]:
         yield Table(title=title, head=(head, *_STEP), rows=tuple(_step_row(s) for s in study.summaries(label)))
 
 
-def _size(run: Run, case: Case) -> str:
+def _size(run: MeasuredRun, case: Case) -> str:
     if case.gpus <= max(case.accelerator.scaleup_domain, 1):
         return "one scale-up domain"
     return "up to 128 accelerators" if case.gpus <= 128 else "more than 128 accelerators"
 
 
-def _stated(study: Study) -> Callable[[Run, Case], str]:
+def _stated(study: Study) -> Callable[[MeasuredRun, Case], str]:
     assumed = {row.id: row.assumed for row in study.validation.rows}
 
-    def label(run: Run, case: Case) -> str:
+    def label(run: MeasuredRun, case: Case) -> str:
         blank = _blank(assumed[run.id])
         return "recompute blank" if "recompute" in blank else "other input blank" if blank else "complete"
 
@@ -275,20 +287,32 @@ def _left_out(lines: Sequence[Line]) -> Iterable[Table]:
 
 def _line(line: Line) -> tuple[str, ...]:
     return (
-        f"{line.n:,}", percent(line.median_frac), percent(line.mean_frac), signed(line.bias_frac),
-        percent(line.p90_frac), percent(line.coverage_frac), percent(line.held_coverage_frac),
-        percent(line.half_width_frac), str(line.layouts), percent(line.layouts_within_frac),
+        f"{line.n:,}",
+        percent(line.median_frac),
+        percent(line.mean_frac),
+        signed(line.bias_frac),
+        percent(line.p90_frac),
+        percent(line.coverage_frac),
+        percent(line.held_coverage_frac),
+        percent(line.half_width_frac),
+        str(line.layouts),
+        percent(line.layouts_within_frac),
         percent(line.worst_regret_frac),
-    )  # fmt: skip
+    )
 
 
 def _memory(study: Study) -> Iterable[Table]:
     scores = study.validation.scores
     rows = tuple(
-        (a.label, str(a.n), *map(percent, (a.median_abs_error_frac, a.mean_abs_error_frac)), signed(a.bias_frac),
-         percent(a.p90_abs_error_frac))
+        (
+            a.label,
+            str(a.n),
+            *map(percent, (a.median_abs_error_frac, a.mean_abs_error_frac)),
+            signed(a.bias_frac),
+            percent(a.p90_abs_error_frac),
+        )
         for a in scores.memory
-    )  # fmt: skip
+    )
     yield Table(title="Peak memory", head=("source", "n", "median", "mean", "bias", "p90"), rows=rows)
     told = sorted(scores.fits, key=lambda f: (f.label != score.TOTAL, -(f.ran + f.oom), f.label))
     cells = tuple(

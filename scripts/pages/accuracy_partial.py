@@ -44,9 +44,12 @@ def partial_table(study: Study) -> Table:
             sources.append(run.source or "no source")
             missing[sources[-1]].update(name for name in NAMED if name in row.assumed)
     found = score.accuracy(
-        predicted=column(chosen, "predicted_step_s"), measured=measured_s, labels=sources,
-        low=column(chosen, "predicted_step_s_low"), high=column(chosen, "predicted_step_s_high"),
-    )  # fmt: skip
+        predicted=column(chosen, "predicted_step_s"),
+        measured=measured_s,
+        labels=sources,
+        low=column(chosen, "predicted_step_s_low"),
+        high=column(chosen, "predicted_step_s_high"),
+    )
     head = ("source", "n", "median", "mean", "bias", "covered", "most rows do not state")
     lines = sorted(found, key=lambda a: (a.label != score.TOTAL, -a.n, a.label))
     return Table(title="By source", head=head, rows=tuple(_line(a, missing[a.label]) for a in lines))
@@ -55,6 +58,11 @@ def partial_table(study: Study) -> Table:
 def _line(a: score.Accuracy, missing: Counter[str]) -> tuple[str, ...]:
     named = ", ".join(name for name, count in missing.most_common(SHOWN) if 2 * count >= a.n)
     return (
-        a.label, str(a.n), percent(a.median_abs_error_frac), percent(a.mean_abs_error_frac), signed(a.bias_frac),
-        percent(a.coverage_frac), named,
-    )  # fmt: skip
+        a.label,
+        str(a.n),
+        percent(a.median_abs_error_frac),
+        percent(a.mean_abs_error_frac),
+        signed(a.bias_frac),
+        percent(a.coverage_frac),
+        named,
+    )

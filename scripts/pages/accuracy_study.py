@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isocost.calibration.left_out import Line, layout_key, shipped_left_out
 from isocost.evidence import score
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.verbs.validate.answer import Row, Validation
 from isocost.verbs.validate.predicted import validated
@@ -55,7 +55,7 @@ class Study:
     """Everything the page shows; arrays have one entry a scored run."""
 
     validation: Validation
-    runs: tuple[Run, ...]
+    runs: tuple[MeasuredRun, ...]
     cases: tuple[Case, ...]
     measured_s: Floats
     step_s: Floats
@@ -68,7 +68,7 @@ class Study:
         """Predicted over measured, minus 1."""
         return self.step_s / self.measured_s - 1
 
-    def summaries(self, label: Callable[[Run, Case], str]) -> list[Summary]:
+    def summaries(self, label: Callable[[MeasuredRun, Case], str]) -> list[Summary]:
         """All rows, then the rows of each label, most first."""
         labels = [label(run, case) for run, case in zip(self.runs, self.cases, strict=True)]
         steps = score.accuracy(
@@ -84,7 +84,7 @@ class Study:
         found = [Summary(label=line.label, step=line, regret=by_label.get(line.label)) for line in steps]
         return [found[0], *sorted(found[1:], key=lambda summary: (-summary.step.n, summary.label))]
 
-    def summary(self, keep: Callable[[Run, Case], bool]) -> score.Accuracy:
+    def summary(self, keep: Callable[[MeasuredRun, Case], bool]) -> score.Accuracy:
         """Errors of the rows that ``keep`` chooses."""
         (found,) = (s for s in self.summaries(lambda r, c: "kept" if keep(r, c) else "left") if s.label == "kept")
         return found.step
@@ -95,7 +95,7 @@ class Study:
         return next(lines, None)
 
 
-def is_moe(run: Run, case: Case) -> bool:
+def is_moe(run: MeasuredRun, case: Case) -> bool:
     """Whether any block has experts."""
     return any(block.experts for block in case.architecture.blocks)
 
@@ -118,10 +118,16 @@ def study(left_out: Sequence[Line] | None = None) -> Study:
         for i, row in enumerate(chosen)
     }
     return Study(
-        validation=validation, runs=tuple(runs), cases=tuple(cases), measured_s=measured_s, step_s=step_s,
-        low_s=column(chosen, "predicted_step_s_low"), high_s=column(chosen, "predicted_step_s_high"),
-        causes=causes_of(runs, predicted), left_out=tuple(shipped_left_out() if left_out is None else left_out),
-    )  # fmt: skip
+        validation=validation,
+        runs=tuple(runs),
+        cases=tuple(cases),
+        measured_s=measured_s,
+        step_s=step_s,
+        low_s=column(chosen, "predicted_step_s_low"),
+        high_s=column(chosen, "predicted_step_s_high"),
+        causes=causes_of(runs, predicted),
+        left_out=tuple(shipped_left_out() if left_out is None else left_out),
+    )
 
 
 def column(rows: Sequence[Row], name: str) -> Floats:

@@ -97,10 +97,15 @@ The evidence keeps what was collected. Where a label cannot be right, what is us
 def _row(name: str, label: str, constant: Constant, carried: Mapping[str, Counter[str]]) -> tuple[str, ...]:
     unit = "" if constant.unit == "1" else f" {constant.unit}"
     return (
-        label, f"{constant.value:.4g}{unit}", f"{constant.prior:.4g}", f"{100 * constant.sd:.0f} %",
-        f"{constant.z_score:+.1f}", f"{100 * constant.posterior_sd:.0f} %", f"{constant.rows:,}",
+        label,
+        f"{constant.value:.4g}{unit}",
+        f"{constant.prior:.4g}",
+        f"{100 * constant.sd:.0f} %",
+        f"{constant.z_score:+.1f}",
+        f"{100 * constant.posterior_sd:.0f} %",
+        f"{constant.rows:,}",
         _sources(carried[name]),
-    )  # fmt: skip
+    )
 
 
 _HEAD = ("value", "prior", "prior spread", "z", "spread", "runs", "carried by")
@@ -132,17 +137,37 @@ def _coefficient(coefficient: str, known: Mapping[str, Constant], carried: Mappi
 def _recipes() -> Table:
     rows = [
         (
-            r.id, r.title, f"{r.since} to {r.until}", r.attention_kernel, r.norm_kernel, f"{r.gradient_bytes:g}",
-            f"{r.gather_bytes:g}", "yes" if r.compiled else "no", "yes" if r.cuda_graphs else "no",
-            "yes" if r.deduplicated_dispatch else "no", "yes" if r.grouped_experts else "no", r.memory,
+            r.id,
+            r.title,
+            f"{r.since} to {r.until}",
+            r.attention_kernel,
+            r.norm_kernel,
+            f"{r.gradient_bytes:g}",
+            f"{r.gather_bytes:g}",
+            "yes" if r.compiled else "no",
+            "yes" if r.cuda_graphs else "no",
+            "yes" if r.deduplicated_dispatch else "no",
+            "yes" if r.grouped_experts else "no",
+            r.memory,
             f"{r.source}, {r.as_of}, {r.grade}",
         )
         for r in recipes().values()
-    ]  # fmt: skip
+    ]
     head = (
-        "id", "stack", "years", "attention", "norm", "gradient bytes", "gather bytes", "compiled", "CUDA graphs",
-        "deduplicated dispatch", "experts in one kernel", "memory", "source",
-    )  # fmt: skip
+        "id",
+        "stack",
+        "years",
+        "attention",
+        "norm",
+        "gradient bytes",
+        "gather bytes",
+        "compiled",
+        "CUDA graphs",
+        "deduplicated dispatch",
+        "experts in one kernel",
+        "memory",
+        "source",
+    )
     return Table(title="Recipes", head=head, rows=tuple(rows))
 
 

@@ -68,9 +68,14 @@ def _judge(row: Mapping[str, str]) -> CaseResult:
     elif predicted is not None and predicted[0] <= high + _rounding(row) and low - _rounding(row) <= predicted[2]:
         verdict = "in sample" if name in IN_SAMPLE else "inside"
     return CaseResult(
-        case_id=name, kind=kind, metric=row["metric"], published=(low, high), predicted=predicted, verdict=verdict,
+        case_id=name,
+        kind=kind,
+        metric=row["metric"],
+        published=(low, high),
+        predicted=predicted,
+        verdict=verdict,
         reason=reason,
-    )  # fmt: skip
+    )
 
 
 TOLERANCE = 0.02  # of a computed figure: the inputs behind it are rounded too
@@ -108,13 +113,23 @@ def _run(
     step_s = 10.0
     steps = float(np.ceil(days * DAY_S / step_s))
     shape = RunShape(
-        chip="any", gpus=gpus, gpus_per_node=8.0, step_s=step_s, steps=steps, tokens=steps, params=params,
+        chip="any",
+        gpus=gpus,
+        gpus_per_node=8.0,
+        step_s=step_s,
+        steps=steps,
+        tokens=steps,
+        params=params,
         param_state_bytes=_PARAM_BYTES,
-    )  # fmt: skip
+    )
     conditions = Conditions(
-        facility=facility, node_rate=rate_prior(load_reliability(), exclude=exclude), given={"bring-up": 0.0},
-        saves=saves, interval_s=interval_s, write_bytes_per_s=None if save_s is None else shape.state_bytes / save_s,
-    )  # fmt: skip
+        facility=facility,
+        node_rate=rate_prior(load_reliability(), exclude=exclude),
+        given={"bring-up": 0.0},
+        saves=saves,
+        interval_s=interval_s,
+        write_bytes_per_s=None if save_s is None else shape.state_bytes / save_s,
+    )
     inputs = inputs_of(shape, conditions, draw(uncertain(shape, conditions), RUNS)).inputs
     return simulate(inputs, RUNS, seed=1), days * DAY_S
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from itertools import pairwise
 
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 
 GROWING_FRAC = 0.05  # repeats of one configuration differ by about that much
 RELEASES_FRAC = 0.10  # twice that
@@ -47,7 +47,7 @@ def causes() -> tuple[Cause, ...]:
     return tuple(Cause(**{**row, "ids": tuple(row.get("ids", ()))}) for row in tomllib.loads(text)["cause"])
 
 
-def causes_of(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> dict[str, Cause]:
+def causes_of(runs: Sequence[MeasuredRun], predicted: Mapping[str, Predicted]) -> dict[str, Cause]:
     """Return the first cause that fits each predicted run, by id; runs without one are absent."""
     checked = {name: frozenset(check(runs, predicted)) for name, check in CHECKS.items()}
     found = {}
@@ -59,7 +59,7 @@ def causes_of(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> dict[s
     return found
 
 
-def _fits(cause: Cause, run: Run, predicted: Predicted, checked: Mapping[str, frozenset[str]]) -> bool:
+def _fits(cause: Cause, run: MeasuredRun, predicted: Predicted, checked: Mapping[str, frozenset[str]]) -> bool:
     return (
         (not cause.ids or run.id in cause.ids)
         and (run.source or "").startswith(cause.source)
@@ -71,23 +71,33 @@ def _fits(cause: Cause, run: Run, predicted: Predicted, checked: Mapping[str, fr
 
 # What a row is besides its configuration: where it stands, what was measured, what was written about it.
 _NOT_CONFIGURATION = (
-    "line", "id", "locator", "outcome", "step_s", "peak_mem_gb", "published_mfu", "published_tflops_per_gpu",
-    "flops_convention", "complete", "notes", "verified",
-)  # fmt: skip
-_CONFIGURATION = tuple(f.name for f in fields(Run) if f.name not in _NOT_CONFIGURATION)
+    "line",
+    "id",
+    "locator",
+    "outcome",
+    "step_s",
+    "peak_mem_gb",
+    "published_mfu",
+    "published_tflops_per_gpu",
+    "flops_convention",
+    "complete",
+    "notes",
+    "verified",
+)
+_CONFIGURATION = tuple(f.name for f in fields(MeasuredRun) if f.name not in _NOT_CONFIGURATION)
 
 
-def _alike(runs: Iterable[Run], but: str) -> Iterator[list[Run]]:
+def _alike(runs: Iterable[MeasuredRun], but: str) -> Iterator[list[MeasuredRun]]:
     """Measured runs of one configuration but for the column ``but``, in groups of two or more."""
     names = [name for name in _CONFIGURATION if name != but]
-    groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
+    groups: defaultdict[Hashable, list[MeasuredRun]] = defaultdict(list)
     for run in runs:
         if run.complete and run.step_s and run.outcome != "oom":
             groups[tuple(getattr(run, name) for name in names)].append(run)
     return (group for group in groups.values() if len(group) > 1)
 
 
-def _micro_batch(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterator[str]:
+def _micro_batch(runs: Sequence[MeasuredRun], predicted: Mapping[str, Predicted]) -> Iterator[str]:
     for group in _alike(runs, "micro_batch"):
         ordered = sorted(group, key=lambda run: run.micro_batch or 0)
         for smaller, larger in pairwise(ordered):
@@ -95,13 +105,13 @@ def _micro_batch(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Ite
                 yield from (smaller.id, larger.id)
 
 
-def _of_one(run: Run) -> float:
+def _of_one(run: MeasuredRun) -> float:
     """Time of one micro-batch: the step holds as many as a rank has, and as many more as the pipeline takes to fill."""
     count = (run.global_batch_seqs or 1) / ((run.dp or 1) * (run.micro_batch or 1))
     return (run.step_s or 0.0) / (count + ((run.pp or 1) - 1) / (run.vpp or 1))
 
 
-def _growing(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterator[str]:
+def _growing(runs: Sequence[MeasuredRun], predicted: Mapping[str, Predicted]) -> Iterator[str]:
     for group in _alike(runs, "micro_batch"):
         for run in group:
             smaller = [o.step_s or 0 for o in group if (o.micro_batch or 0) < (run.micro_batch or 0)]
@@ -109,7 +119,7 @@ def _growing(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterato
                 yield run.id
 
 
-def _releases(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterator[str]:
+def _releases(runs: Sequence[MeasuredRun], predicted: Mapping[str, Predicted]) -> Iterator[str]:
     for group in _alike(runs, "stack_version"):
         steps = [run.step_s or 0 for run in group]
         for run in group:
@@ -118,16 +128,16 @@ def _releases(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterat
                 yield run.id
 
 
-def _near_memory(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterator[str]:
+def _near_memory(runs: Sequence[MeasuredRun], predicted: Mapping[str, Predicted]) -> Iterator[str]:
     return (key for key, p in predicted.items() if p.peak_bytes > NEAR_MEMORY_FRAC * p.memory_bytes)
 
 
-def _misfit(runs: Sequence[Run], predicted: Mapping[str, Predicted]) -> Iterator[str]:
+def _misfit(runs: Sequence[MeasuredRun], predicted: Mapping[str, Predicted]) -> Iterator[str]:
     ran = {run.id for run in runs if run.outcome != "oom"}
     return (key for key, p in predicted.items() if key in ran and not p.fits)
 
 
-CHECKS: dict[str, Callable[[Sequence[Run], Mapping[str, Predicted]], Iterator[str]]] = {
+CHECKS: dict[str, Callable[[Sequence[MeasuredRun], Mapping[str, Predicted]], Iterator[str]]] = {
     "micro-batch": _micro_batch,
     "growing": _growing,
     "releases": _releases,

@@ -29,7 +29,7 @@ from isocost.stats.shapley import Attribution, shapley
 from isocost.verbs.doctor.levers import Doctor
 from isocost.verbs.doctor.neighbourhood import Neighbourhood, neighbourhood
 from isocost.verbs.doctor.pairs import ALL, SEVERAL, Tested, as_toml, study
-from isocost.verbs.doctor.run import MeasuredRun, calibrate, measured_run
+from isocost.verbs.doctor.run import ExaminedRun, calibrate, examined_run
 from isocost.verbs.doctor.trial import NOISE_FRAC
 from isocost.verbs.validate.predicted import shipped_runs
 from isocost.workload.params import parameter_count
@@ -58,11 +58,11 @@ def found() -> Mapping[str, Tested]:
 
 
 @cache
-def baseline() -> tuple[MeasuredRun, Neighbourhood]:
+def baseline() -> tuple[ExaminedRun, Neighbourhood]:
     """Return the published run as the model predicts it, and everything around it."""
     scenario, catalog = read_scenario(load_tables(str(BASELINE)))
     question, _ = question_of(scenario, catalog, datetime.date(2026, 11, 1))
-    run = measured_run(question, catalog, shipped(), 1.0)
+    run = examined_run(question, catalog, shipped(), 1.0)
     run = replace(run, measured_s=run.predicted_s)  # then nothing is calibrated
     return run, neighbourhood(run, calibrate(run), shipped(), scenario.tokens)
 

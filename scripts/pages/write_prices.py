@@ -20,16 +20,33 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "prices.md"
 # Published run -> shipped model, and what was published of how it was trained: software, network, precision.
 RUNS: Mapping[str, dict[str, Any]] = {
-    "GPT-3 175B": {"model": "gpt3-175b", "seq_len": 2048, "global_batch": 1536, "gpus": 8192, "precision": "fp16",
-                   "stack": "megatron-lm-2021"},
+    "GPT-3 175B": {
+        "model": "gpt3-175b",
+        "seq_len": 2048,
+        "global_batch": 1536,
+        "gpus": 8192,
+        "precision": "fp16",
+        "stack": "megatron-lm-2021",
+    },
     "LLaMA-65B": {"model": "llama-65b", "seq_len": 2048, "global_batch": 2048, "gpus": 2048},
     "Llama 2 70B": {"model": "llama-2-70b", "seq_len": 4096, "global_batch": 1024, "gpus": 2048},
     "Llama 3.1 70B": {"model": "llama-3.1-70b", "seq_len": 8192, "global_batch": 2048, "gpus": 8192},
-    "Llama 3.1 405B": {"model": "llama-3.1-405b", "seq_len": 8192, "global_batch": 2048, "gpus": 16384,
-                       "fabric": "roce-400-llama3"},
-    "DeepSeek-V3 (pre-training)": {"model": "deepseek-v3", "seq_len": 4096, "global_batch": 15360, "gpus": 2048,
-                                   "precision": "fp8", "stack": "hai-llm"},
-}  # fmt: skip
+    "Llama 3.1 405B": {
+        "model": "llama-3.1-405b",
+        "seq_len": 8192,
+        "global_batch": 2048,
+        "gpus": 16384,
+        "fabric": "roce-400-llama3",
+    },
+    "DeepSeek-V3 (pre-training)": {
+        "model": "deepseek-v3",
+        "seq_len": 4096,
+        "global_batch": 15360,
+        "gpus": 2048,
+        "precision": "fp8",
+        "stack": "hai-llm",
+    },
+}
 # Layouts as published: the planner's own is forecast above, this one beside it.
 LAYOUTS: Mapping[str, dict[str, int]] = {
     "Llama 3.1 405B": {"tp": 8, "pp": 16},

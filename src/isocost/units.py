@@ -316,8 +316,16 @@ def _figure(size: float, digits: int) -> str:
 
 
 _UNIT_WORDS = {
-    "s": "s", "bytes": "B", "byte": "B", "flop": "flop", "w": "W", "j": "J", "kg": "kg", "usd": "USD", "frac": "1"
-}  # fmt: skip
+    "s": "s",
+    "bytes": "B",
+    "byte": "B",
+    "flop": "flop",
+    "w": "W",
+    "j": "J",
+    "kg": "kg",
+    "usd": "USD",
+    "frac": "1",
+}
 
 
 def unit_of(name: str) -> str:

@@ -17,7 +17,7 @@ from isocost.catalog import load_catalog
 from isocost.evidence.assume import Assumed, Unsupported, assume
 from isocost.evidence.corrections import corrected, corrections
 from isocost.evidence.measured import Evidence, measured, ready
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.evidence.runs import read_runs
 from isocost.perf.columns import Coefficients
 from isocost.perf.constants import names_of, shipped
@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).parents[2] / "evidence" / "training_runs.csv"
 
 
 @cache
-def runs() -> tuple[Run, ...]:
+def runs() -> tuple[MeasuredRun, ...]:
     """The shipped runs."""
     return read_runs(SHIPPED).runs
 

@@ -16,12 +16,12 @@ from pages.constants import carriers, constants_page
 from pages.misses import CHECKS, Predicted, causes, causes_of
 
 from isocost.calibration.priors import PRIORS
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.columns import Coefficients
 from isocost.perf.constants import shipped
 
 ROOT = Path(__file__).parents[2]
-RUN = Run(
+RUN = MeasuredRun(
     line=2, id="a", source="Bang et al.", gpus=8, micro_batch=1, global_batch_seqs=16, dp=2, pp=1, step_s=1.0,
     outcome="ran", complete=True,
 )  # fmt: skip

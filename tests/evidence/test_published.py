@@ -8,10 +8,10 @@ import pytest
 from samples.cases import case
 
 from isocost.evidence.published import published_step_s
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.workload.flops import train_flop_per_token
 
-RUN = Run(line=2, id="a", complete=False, published_mfu=0.4, flops_convention="model FLOPs, MFU on 989.4")
+RUN = MeasuredRun(line=2, id="a", complete=False, published_mfu=0.4, flops_convention="model FLOPs, MFU on 989.4")
 CASE = case()
 FLOP = train_flop_per_token(CASE.architecture, 8192, causal=False) * 8192 * 128
 

@@ -15,7 +15,7 @@ from isocost.catalog import load_catalog
 from isocost.catalog.memory_recipes import memory_recipe
 from isocost.catalog.stacks import recipe
 from isocost.evidence.assume import Assumed, assume_all
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.evidence.runs import read_runs
 from isocost.perf.case import Case
 from isocost.perf.layout import Layout
@@ -206,14 +206,14 @@ def test_range_over_recipes_holds_the_own_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def evidence() -> list[tuple[Run, Case]]:
+def evidence() -> list[tuple[MeasuredRun, Case]]:
     """Published runs whose row is complete: where the micro-batch is a guess, memory proves nothing."""
     runs = [run for run in read_runs(EVIDENCE).runs if run.complete]
     found = assume_all(runs, load_catalog())
     return [(run, x.case) for run, x in zip(runs, found, strict=True) if isinstance(x, Assumed)]
 
 
-def test_published_peaks_are_met(evidence: list[tuple[Run, Case]]) -> None:
+def test_published_peaks_are_met(evidence: list[tuple[MeasuredRun, Case]]) -> None:
     """62 published peaks: median error 3 %, none above 9 %; by the definition of each source."""
     rows = [(run, c) for run, c in evidence if run.peak_mem_gb]
     peaks = memory_of([c for _, c in rows], [run.memory_definition or "" for run, _ in rows]).total
@@ -234,7 +234,7 @@ def test_published_peaks_are_met(evidence: list[tuple[Run, Case]]) -> None:
         assert found[source][2] <= worst
 
 
-def test_out_of_memory_is_told_from_running(evidence: list[tuple[Run, Case]]) -> None:
+def test_out_of_memory_is_told_from_running(evidence: list[tuple[MeasuredRun, Case]]) -> None:
     """Of 601 labelled Hagemann runs at least 94.5 % are right on either side's average."""
     rows = [(run, c) for run, c in evidence if (run.source or "").startswith("Hagemann")]
     fits = fit_probability([c for _, c in rows]) >= 0.5
@@ -243,7 +243,7 @@ def test_out_of_memory_is_told_from_running(evidence: list[tuple[Run, Case]]) ->
     assert (np.mean(fits[ran]) + np.mean(~fits[~ran])) / 2 >= 0.945
 
 
-def test_runs_that_ran_are_predicted_to_fit(evidence: list[tuple[Run, Case]]) -> None:
+def test_runs_that_ran_are_predicted_to_fit(evidence: list[tuple[MeasuredRun, Case]]) -> None:
     """At most 7 % of any large source that ran is predicted not to fit, expert models included.
 
     TPUs are left out: their recipes offload to the host what the memory recipe of MaxText keeps.

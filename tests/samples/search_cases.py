@@ -11,7 +11,7 @@ from isocost.catalog.stacks import recipe
 from isocost.perf.constants import Constant
 from isocost.search import Answer, Candidate, Option, Question, plan
 from isocost.search.plan import Searcher
-from isocost.search.pool import Pool
+from isocost.search.pool import Evaluations
 from isocost.workload.presets import preset
 
 CATALOG = load_catalog()
@@ -41,7 +41,7 @@ QUESTION = Question(
 change = dataclasses.replace
 
 
-def pool_of(question: Question) -> Pool:
+def pool_of(question: Question) -> Evaluations:
     """Return all layouts of a question, evaluated."""
     return Searcher(CATALOG, CONSTANTS).pool(question)
 

@@ -11,7 +11,7 @@ import isocost
 from isocost.perf.constants import shipped
 from isocost.perf.predict import predict
 from isocost.search.plan import case_of
-from isocost.search.requirements import WITHIN, Needs
+from isocost.search.requirements import WITHIN, SiteRequirements
 from isocost.verbs.plan.answer import Plan
 
 LARGE: dict[str, object] = {
@@ -20,7 +20,7 @@ LARGE: dict[str, object] = {
 }  # fmt: skip
 
 
-def needs(**changes: object) -> tuple[Plan, Needs]:
+def needs(**changes: object) -> tuple[Plan, SiteRequirements]:
     """Return an estimate and what it needs."""
     plan = isocost.estimate({**LARGE, **changes})
     assert plan.answer.chosen is not None
@@ -28,7 +28,7 @@ def needs(**changes: object) -> tuple[Plan, Needs]:
 
 
 @pytest.fixture(scope="module")
-def large() -> tuple[Plan, Needs]:
+def large() -> tuple[Plan, SiteRequirements]:
     """Return the needs of 512 B200."""
     return needs()
 
@@ -42,7 +42,7 @@ def _slower(plan: Plan, bytes_per_s: float) -> float:
     return float(step_s[0] / step_s[1] - 1.0)
 
 
-def test_the_bandwidth_is_the_least_that_is_enough(large: tuple[Plan, Needs]) -> None:
+def test_the_bandwidth_is_the_least_that_is_enough(large: tuple[Plan, SiteRequirements]) -> None:
     """At the bandwidth named the step is within 2 % of unlimited; with a thousandth less it is not."""
     plan, found = large
     assert found.fabric_bytes_per_s is not None
@@ -50,7 +50,7 @@ def test_the_bandwidth_is_the_least_that_is_enough(large: tuple[Plan, Needs]) ->
     assert _slower(plan, 0.999 * found.fabric_bytes_per_s) > WITHIN
 
 
-def test_fabrics_are_compared_under_the_same_layout(large: tuple[Plan, Needs]) -> None:
+def test_fabrics_are_compared_under_the_same_layout(large: tuple[Plan, SiteRequirements]) -> None:
     """Each row is the step of the chosen layout at that bandwidth; more bandwidth is never slower; the best has 0."""
     plan, found = large
     rates = [f.bytes_per_s for f in found.fabrics]
@@ -64,7 +64,7 @@ def test_fabrics_are_compared_under_the_same_layout(large: tuple[Plan, Needs]) -
     assert found.planned_slower_frac == pytest.approx(planned.slower_frac, rel=1e-2)
 
 
-def test_the_leanest_fabric_is_as_good_as_the_best_and_the_next_is_not(large: tuple[Plan, Needs]) -> None:
+def test_the_leanest_fabric_is_as_good_as_the_best_and_the_next_is_not(large: tuple[Plan, SiteRequirements]) -> None:
     """The fabric named is within 2 % of the best, and every leaner one is further off."""
     _, found = large
     lean = found.leanest
@@ -73,14 +73,14 @@ def test_the_leanest_fabric_is_as_good_as_the_best_and_the_next_is_not(large: tu
     assert all(f.over_best_frac > WITHIN for f in found.fabrics if f.bytes_per_s < lean.bytes_per_s)
 
 
-def test_a_thin_spine_is_not_recommended(large: tuple[Plan, Needs]) -> None:
+def test_a_thin_spine_is_not_recommended(large: tuple[Plan, SiteRequirements]) -> None:
     """Fabrics whose spine is oversubscribed are not among those compared."""
     names = [name for f in large[1].fabrics for name in f.fabrics]
     assert "roce-400" in names
     assert not [name for name in names if name.endswith(("-os2", "llama3"))]
 
 
-def test_power_is_that_of_the_plan(large: tuple[Plan, Needs]) -> None:
+def test_power_is_that_of_the_plan(large: tuple[Plan, SiteRequirements]) -> None:
     """512 B200 of 1,000 W in servers of 1.79 times that: 916 kW, at a PUE of 1.25 the power of the candidate."""
     plan, found = large
     assert found.power is not None
@@ -91,7 +91,7 @@ def test_power_is_that_of_the_plan(large: tuple[Plan, Needs]) -> None:
     assert found.power.mean_site_w == pytest.approx(0.75 * found.power.site_w)
 
 
-def test_racks_follow_from_what_a_rack_may_draw(large: tuple[Plan, Needs]) -> None:
+def test_racks_follow_from_what_a_rack_may_draw(large: tuple[Plan, SiteRequirements]) -> None:
     """Servers of 14.3 kW: one in an air-cooled rack of 20 kW, three with a rear door of 50 kW, four by their height."""
     power = large[1].power
     assert power is not None
@@ -108,7 +108,7 @@ def test_a_rack_of_72_needs_liquid() -> None:
     assert [(r.cooling, r.racks) for r in found.power.racks if r.servers] == [("liquid", 2)]
 
 
-def test_storage_is_that_of_the_goodput_report(large: tuple[Plan, Needs]) -> None:
+def test_storage_is_that_of_the_goodput_report(large: tuple[Plan, SiteRequirements]) -> None:
     """Writes are those with which a save is safe before the next, reads those of the tokens at 4 bytes each."""
     plan, found = large
     storage, chosen = found.storage, plan.answer.chosen
@@ -131,7 +131,7 @@ def test_a_run_on_one_server_needs_no_fabric() -> None:
     assert "fabric: none, the run stays on one scale-up link" in plan.table(show="site")
 
 
-def test_what_is_printed_is_what_json_has(large: tuple[Plan, Needs]) -> None:
+def test_what_is_printed_is_what_json_has(large: tuple[Plan, SiteRequirements]) -> None:
     """The section names the leanest fabric and the racks of the JSON."""
     plan, found = large
     values: dict[str, Any] = plan.to_dict()["needs"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isocost.calibration.fit import fit, index, weights
 from isocost.evidence.measured import Evidence
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.perf.predict import step_of
 from isocost.perf.sensitivity import Index
@@ -21,27 +21,27 @@ FOLDS = 10
 WARM_STEPS = 8
 
 
-def by_source(run: Run, case: Case) -> str:
+def by_source(run: MeasuredRun, case: Case) -> str:
     """Return the lab: everything one source measured."""
     return run.source or ""
 
 
-def by_stack(run: Run, case: Case) -> str:
+def by_stack(run: MeasuredRun, case: Case) -> str:
     """Return the software recipe."""
     return case.recipe.id
 
 
-def by_chip(run: Run, case: Case) -> str:
+def by_chip(run: MeasuredRun, case: Case) -> str:
     """Return the accelerator."""
     return case.accelerator.id
 
 
-def by_scale(run: Run, case: Case) -> str:
+def by_scale(run: MeasuredRun, case: Case) -> str:
     """One of ten folds of (source, order of magnitude of the GPU count): a cluster size is left out whole."""
     return _fold(f"{run.source}|{int(np.log2(run.gpus or 1))}")
 
 
-def by_shape(run: Run, case: Case) -> str:
+def by_shape(run: MeasuredRun, case: Case) -> str:
     """One of ten folds of (source, model, sequence, GPUs): a layout must not vouch for its neighbour."""
     return _fold(f"{run.source}|{run.model}|{run.hidden}|{run.layers}|{run.seq_len}|{run.gpus}")
 
@@ -52,7 +52,7 @@ def _fold(key: str) -> str:
 
 
 def left_out(
-    evidence: Evidence, group: Callable[[Run, Case], str], start: tuple[Index, Array], only: Iterable[str] = ()
+    evidence: Evidence, group: Callable[[MeasuredRun, Case], str], start: tuple[Index, Array], only: Iterable[str] = ()
 ) -> Array:
     """Log of predicted over measured step time of every row, by a fit without its group; NaN outside ``only``."""
     labels = np.array([group(r, c) for r, c in zip(evidence.runs, evidence.cases, strict=True)])

@@ -20,7 +20,7 @@ from isocost.calibration import holdout
 from isocost.calibration.fit import weights
 from isocost.evidence import score
 from isocost.evidence.measured import Evidence
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.perf.sensitivity import Index
 from isocost.stats.quantiles import QUANTILES
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 # What a plan may be new in, and the groups whose left-out errors stand for it.
-CLASSES: dict[str, Callable[[Run, Case], str]] = {
+CLASSES: dict[str, Callable[[MeasuredRun, Case], str]] = {
     "known": holdout.by_shape,
     "new scale": holdout.by_scale,
     "new chip": holdout.by_chip,
@@ -90,12 +90,18 @@ def quantile(values: Array, weight: Array, share: float) -> float:
     return float(np.interp(share, reached, values[order]))
 
 
-def layout_key(run: Run) -> Hashable:
+def layout_key(run: MeasuredRun) -> Hashable:
     """Return what rows that differ by layout only have in common."""
     return score.comparable(
-        source=run.source, model=run.model, accelerator=run.accelerator, gpus=run.gpus,
-        global_batch_seqs=run.global_batch_seqs, seq_len=run.seq_len, precision=run.precision, release=run.release,
-    )  # fmt: skip
+        source=run.source,
+        model=run.model,
+        accelerator=run.accelerator,
+        gpus=run.gpus,
+        global_batch_seqs=run.global_batch_seqs,
+        seq_len=run.seq_len,
+        precision=run.precision,
+        release=run.release,
+    )
 
 
 def left_out_lines(evidence: Evidence, errors: Mapping[str, Array]) -> list[Line]:
@@ -113,9 +119,14 @@ def left_out_lines(evidence: Evidence, errors: Mapping[str, Array]) -> list[Line
 
 
 def _lines(
-    name: str, kind: str, evidence: Evidence, rows: NDArray[np.intp], labels: NDArray[np.str_], error: Array,
+    name: str,
+    kind: str,
+    evidence: Evidence,
+    rows: NDArray[np.intp],
+    labels: NDArray[np.str_],
+    error: Array,
     weight: Array,
-) -> list[Line]:  # fmt: skip
+) -> list[Line]:
     low, _, high = band(error, weight)
     others = [(label, labels != label) for label in sorted(set(labels))]
     held = {label: band(error[rest], weight[rest]) if rest.any() else (np.nan,) * 3 for label, rest in others}
@@ -124,9 +135,12 @@ def _lines(
 
     def scored(low: Array, high: Array) -> dict[str, score.Accuracy]:
         table = score.accuracy(
-            predicted=predicted, measured=measured, labels=list(labels), low=predicted * np.exp(low),
+            predicted=predicted,
+            measured=measured,
+            labels=list(labels),
+            low=predicted * np.exp(low),
             high=predicted * np.exp(high),
-        )  # fmt: skip
+        )
         return {line.label: line for line in table}
 
     shipped, honest = scored(np.full(error.size, low), np.full(error.size, high)), scored(*ends)
@@ -141,14 +155,22 @@ def _lines(
         a, r = shipped[label], regret.get(label)
         found.append(
             Line(
-                left_out=name, kind=kind, group=str(label), n=a.n, median_frac=a.median_abs_error_frac,
-                mean_frac=a.mean_abs_error_frac, bias_frac=a.bias_frac, p90_frac=a.p90_abs_error_frac,
-                coverage_frac=a.coverage_frac, held_coverage_frac=honest[label].coverage_frac,
-                half_width_frac=a.half_width_frac, layouts=r.groups if r else 0,
+                left_out=name,
+                kind=kind,
+                group=str(label),
+                n=a.n,
+                median_frac=a.median_abs_error_frac,
+                mean_frac=a.mean_abs_error_frac,
+                bias_frac=a.bias_frac,
+                p90_frac=a.p90_abs_error_frac,
+                coverage_frac=a.coverage_frac,
+                held_coverage_frac=honest[label].coverage_frac,
+                half_width_frac=a.half_width_frac,
+                layouts=r.groups if r else 0,
                 layouts_within_frac=r.within_tolerance_frac if r else None,
                 worst_regret_frac=r.worst_frac if r else None,
             )
-        )  # fmt: skip
+        )
     return found
 
 

@@ -87,11 +87,16 @@ def next_runs(
         covariance = covariance - np.outer(gain, gain) / float(runs[k] @ gain + NOISE**2)
         found.append(
             Proposal(
-                case=tried[k], differs=differs(plan, tried[k]), gpus=tried[k].gpus, step_s=float(seconds[k]),
-                gpu_hours=float(gpu_hours[k]), half_width_frac=_half_width(goal, covariance, calibration.spread),
-                tells=told_name, reason=f"{told_name}: {PRIORS[told_name].meaning}",
+                case=tried[k],
+                differs=differs(plan, tried[k]),
+                gpus=tried[k].gpus,
+                step_s=float(seconds[k]),
+                gpu_hours=float(gpu_hours[k]),
+                half_width_frac=_half_width(goal, covariance, calibration.spread),
+                tells=told_name,
+                reason=f"{told_name}: {PRIORS[told_name].meaning}",
             )
-        )  # fmt: skip
+        )
     return now, tuple(found)
 
 
@@ -142,9 +147,7 @@ def _small(plan: Case, model: Architecture, seq_len: int, pp: int, vp: int, dp: 
 
 def cut(model: Architecture, layers: int) -> Architecture:
     """Return the model with so many blocks in all, of each kind in proportion and at least one."""
-    blocks = [
-        replace(block, count=max(round(block.count * layers / model.layers), 1)) for block in model.blocks
-    ]  # fmt: skip
+    blocks = [replace(block, count=max(round(block.count * layers / model.layers), 1)) for block in model.blocks]
     largest = max(range(len(blocks)), key=lambda i: blocks[i].count)
     rest = sum(block.count for i, block in enumerate(blocks) if i != largest)
     blocks[largest] = replace(blocks[largest], count=max(layers - rest, 1))

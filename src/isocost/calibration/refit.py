@@ -18,14 +18,14 @@ from isocost.calibration import holdout
 from isocost.calibration.site import fit_rows
 from isocost.errors import InputError, Problem, nearest
 from isocost.evidence.measured import Evidence
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.perf.constants import Constant
 from isocost.perf.predict import step_times
 
 Array = NDArray[np.float64]
 
-GROUPS: Final[Mapping[str, Callable[[Run, Case], str]]] = {
+GROUPS: Final[Mapping[str, Callable[[MeasuredRun, Case], str]]] = {
     "source": holdout.by_source,
     "stack": holdout.by_stack,
     "chip": holdout.by_chip,
@@ -59,9 +59,14 @@ class LeftOut:
 
 
 def left_out_groups(
-    evidence: Evidence, by: str, shipped: Mapping[str, Constant], *, only: Iterable[str] = (), calibrated: int = 0,
+    evidence: Evidence,
+    by: str,
+    shipped: Mapping[str, Constant],
+    *,
+    only: Iterable[str] = (),
+    calibrated: int = 0,
     say: Callable[[str], None] = lambda text: None,
-) -> Iterator[LeftOut]:  # fmt: skip
+) -> Iterator[LeftOut]:
     """Refit without each group in turn; ``only`` picks groups, ``say`` hears which one is next."""
     labels = np.array([GROUPS[by](run, case) for run, case in zip(evidence.runs, evidence.cases, strict=True)])
     known = sorted(set(labels.tolist()))
@@ -86,10 +91,16 @@ def left_out_groups(
         before, after = np.expm1(holdout.errors(mine, start)), np.expm1(holdout.errors(mine, logs))
         drawn = _calibrated(mine, logs, after, calibrated) if 0 < calibrated < len(mine.runs) else {}
         yield LeftOut(
-            group=label, rows=len(mine.runs), shipped_median_frac=_median(before), shipped_mean_frac=_mean(before),
-            median_frac=_median(after), mean_frac=_mean(after), bias_frac=float(np.median(after)),
-            calibrated_rows=calibrated if drawn else None, **drawn,
-        )  # fmt: skip
+            group=label,
+            rows=len(mine.runs),
+            shipped_median_frac=_median(before),
+            shipped_mean_frac=_mean(before),
+            median_frac=_median(after),
+            mean_frac=_mean(after),
+            bias_frac=float(np.median(after)),
+            calibrated_rows=calibrated if drawn else None,
+            **drawn,
+        )
 
 
 def _median(frac: Array) -> float:
@@ -117,19 +128,27 @@ def _calibrated(mine: Evidence, logs: Mapping[str, float], before: Array, count:
         low, high = own.bands(rest, constants)
         ratio = 1.0 / (1.0 + after)
         found.append(
-            (_median(after), _mean(after), _median(after) - _median(before[~use]), _mean(after) - _mean(before[~use]),
-             float(((low <= ratio) & (ratio <= high)).mean()))
-        )  # fmt: skip
+            (
+                _median(after),
+                _mean(after),
+                _median(after) - _median(before[~use]),
+                _mean(after) - _mean(before[~use]),
+                float(((low <= ratio) & (ratio <= high)).mean()),
+            )
+        )
     draws = np.array(found)
     mean = draws.mean(axis=0)
     return {
-        "calibrated_median_frac": float(mean[0]), "calibrated_mean_frac": float(mean[1]),
-        "median_change_frac": float(mean[2]), "mean_change_frac": float(mean[3]),
-        "worst_change_frac": float(draws[:, 3].max()), "coverage_frac": float(mean[4]),
-    }  # fmt: skip
+        "calibrated_median_frac": float(mean[0]),
+        "calibrated_mean_frac": float(mean[1]),
+        "median_change_frac": float(mean[2]),
+        "mean_change_frac": float(mean[3]),
+        "worst_change_frac": float(draws[:, 3].max()),
+        "coverage_frac": float(mean[4]),
+    }
 
 
-def spread_rows(runs: Sequence[Run], count: int, seed: int) -> list[int]:
+def spread_rows(runs: Sequence[MeasuredRun], count: int, seed: int) -> list[int]:
     """Return a random draw of rows that differ: one of each model, size and layout before a second of any."""
     order = np.random.default_rng(seed).permutation(len(runs))
     seen: dict[tuple[object, ...], int] = {}

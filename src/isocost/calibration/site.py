@@ -20,7 +20,7 @@ from isocost.catalog.store import Catalog
 from isocost.errors import InputError
 from isocost.errors import Problem as Wrong
 from isocost.evidence.assume import Assumed, assume_all
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.perf.constants import Constant
 from isocost.perf.lowering import columns
@@ -50,7 +50,12 @@ MOST_ROWS = 2000
 
 
 def calibrate_site(
-    runs: Sequence[Run], catalog: Catalog, constants: Mapping[str, Constant], *, name: str = "mine", source: str = ""
+    runs: Sequence[MeasuredRun],
+    catalog: Catalog,
+    constants: Mapping[str, Constant],
+    *,
+    name: str = "mine",
+    source: str = "",
 ) -> SiteCalibration:
     """Fit the user's multipliers on measured runs, from one row up; the runs that cannot be used are named.
 
@@ -85,7 +90,7 @@ def _place(row: Unused, source: str) -> str:
     return f"{source or 'runs'}:{row.line}" if row.line else row.id
 
 
-def usable(runs: Sequence[Run], catalog: Catalog) -> tuple[list[Run], list[Case], list[Unused]]:
+def usable(runs: Sequence[MeasuredRun], catalog: Catalog) -> tuple[list[MeasuredRun], list[Case], list[Unused]]:
     """Return runs with a step time and a complete case, their cases, and the runs that are neither."""
     used, cases, unused = [], [], []
     for run, found in zip(runs, assume_all(runs, catalog), strict=True):
@@ -116,9 +121,14 @@ def _problem(
 
 
 def fit_rows(
-    runs: Sequence[Run], cases: Sequence[Case], measured_s: Array, constants: Mapping[str, Constant], *,
-    name: str = "mine", source: str = "",
-) -> SiteCalibration:  # fmt: skip
+    runs: Sequence[MeasuredRun],
+    cases: Sequence[Case],
+    measured_s: Array,
+    constants: Mapping[str, Constant],
+    *,
+    name: str = "mine",
+    source: str = "",
+) -> SiteCalibration:
     """Fit the user's multipliers on runs whose cases are known."""
     cases = [replace(case, user=name) for case in cases]
     layouts = _layouts(cases)
@@ -138,13 +148,25 @@ def fit_rows(
     by_row = sensitivity(held.columns, held.idx, logs)
     usual = float(np.median(np.sqrt(np.einsum("ij,jk,ik->i", by_row, covariance, by_row) + spread**2)))
     return SiteCalibration(
-        name=name, created_from=source, row_count=len(cases), layout_count=count, strength=strength, constants=own,
-        covariance=covariance, spread=spread, band=(math.exp(-NINETY * usual), math.exp(NINETY * usual)),
-        base=fingerprint(constants), stacks=tuple(sorted({case.recipe.id for case in cases})),
-        chips=tuple(sorted({case.accelerator.id for case in cases})), before=_summary(before), after=_summary(after),
-        left_out=None if left_out is None else _summary(left_out), notes=tuple(_notes(count, strength, left_out)),
-        cases=tuple(cases), checks=_checks(runs, cases, before, after, left_out),
-    )  # fmt: skip
+        name=name,
+        created_from=source,
+        row_count=len(cases),
+        layout_count=count,
+        strength=strength,
+        constants=own,
+        covariance=covariance,
+        spread=spread,
+        band=(math.exp(-NINETY * usual), math.exp(NINETY * usual)),
+        base=fingerprint(constants),
+        stacks=tuple(sorted({case.recipe.id for case in cases})),
+        chips=tuple(sorted({case.accelerator.id for case in cases})),
+        before=_summary(before),
+        after=_summary(after),
+        left_out=None if left_out is None else _summary(left_out),
+        notes=tuple(_notes(count, strength, left_out)),
+        cases=tuple(cases),
+        checks=_checks(runs, cases, before, after, left_out),
+    )
 
 
 def _summary(errors: Array) -> Errors:
@@ -153,15 +175,19 @@ def _summary(errors: Array) -> Errors:
 
 
 def _checks(
-    runs: Sequence[Run], cases: Sequence[Case], before: Array, after: Array, left_out: Array | None
+    runs: Sequence[MeasuredRun], cases: Sequence[Case], before: Array, after: Array, left_out: Array | None
 ) -> tuple[Check, ...]:
     return tuple(
         Check(
-            id=run.id, gpus=case.gpus, measured_s=run.step_s or math.nan, before_frac=math.expm1(before[i]),
-            after_frac=math.expm1(after[i]), left_out_frac=None if left_out is None else math.expm1(left_out[i]),
+            id=run.id,
+            gpus=case.gpus,
+            measured_s=run.step_s or math.nan,
+            before_frac=math.expm1(before[i]),
+            after_frac=math.expm1(after[i]),
+            left_out_frac=None if left_out is None else math.expm1(left_out[i]),
         )
         for i, (run, case) in enumerate(zip(runs, cases, strict=True))
-    )  # fmt: skip
+    )
 
 
 def _constants(problem: Problem, logs: Array, covariance: Array) -> dict[str, Constant]:

@@ -136,9 +136,14 @@ def distribution_of(rate: Rate, scale: float = 1.0) -> Distribution:
 
 
 def owned_facts(
-    catalog: Catalog, accelerator: str, *, site: str = COLOCATION, interest: str = "gpu-debt", electricity: str = "us",
+    catalog: Catalog,
+    accelerator: str,
+    *,
+    site: str = COLOCATION,
+    interest: str = "gpu-debt",
+    electricity: str = "us",
     server: bool = True,
-) -> dict[str, Rate]:  # fmt: skip
+) -> dict[str, Rate]:
     """Return the fact behind each field of ``OwnedInputs``, where there is one; ``server`` False: not its price."""
     if site not in _SITES:
         raise InputError([Problem("owned.site", "is not a site", site, ", ".join(_SITES), nearest(site, _SITES))])

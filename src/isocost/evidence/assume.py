@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from isocost.catalog import Accelerator, Catalog
 from isocost.catalog.stacks import ATTENTION_KERNELS, Recipe, recipe, recipe_of, recipes, switched
 from isocost.evidence.corrections import corrected
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.perf.layout import Layout
 from isocost.perf.predict import resolve_recompute
@@ -50,7 +50,7 @@ REQUIRED = (
 )
 
 
-def architecture_of(run: Run) -> Architecture:
+def architecture_of(run: MeasuredRun) -> Architecture:
     """Return the architecture a row describes; MLA ranks, which have no columns, are those of DeepSeek-V3."""
     heads, width, ffn_hidden, layers = run.heads or 1, run.head_dim or 1, run.ffn_hidden or 1, run.layers or 1
     attention = run.attention or "full"
@@ -103,12 +103,12 @@ def architecture_of(run: Run) -> Architecture:
     )
 
 
-def _site(run: Run) -> str:
+def _site(run: MeasuredRun) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", (run.source or "").lower()).strip("-")
     return f"{words[:24].strip('-')}@{run.accelerator}"
 
 
-def assume_all(runs: Sequence[Run], catalog: Catalog) -> list[Assumed | Unsupported]:
+def assume_all(runs: Sequence[MeasuredRun], catalog: Catalog) -> list[Assumed | Unsupported]:
     """Return the complete case of every run, or why there is none."""
     found = [_assume(run, catalog) for run in runs]
     blank = {
@@ -124,12 +124,12 @@ def assume_all(runs: Sequence[Run], catalog: Catalog) -> list[Assumed | Unsuppor
     return found
 
 
-def assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
+def assume(run: MeasuredRun, catalog: Catalog) -> Assumed | Unsupported:
     """Return the complete case of a run, or why there is none; for many runs ``assume_all`` is faster."""
     return assume_all([run], catalog)[0]
 
 
-def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
+def _assume(run: MeasuredRun, catalog: Catalog) -> Assumed | Unsupported:
     """Return the case with every blank filled but the recompute policy."""
     reason = _why_not(run, catalog)
     if reason:
@@ -184,7 +184,7 @@ def _assume(run: Run, catalog: Catalog) -> Assumed | Unsupported:
     return Assumed(case=case, assumed=assumed)
 
 
-def _why_not(run: Run, catalog: Catalog) -> str:
+def _why_not(run: MeasuredRun, catalog: Catalog) -> str:
     """Why a run cannot be predicted; empty where it can."""
     missing = [name for name in REQUIRED if getattr(run, name) is None]
     if missing:
@@ -198,7 +198,7 @@ def _why_not(run: Run, catalog: Catalog) -> str:
     return ""
 
 
-def _fill(run: Run, assumed: dict[str, str], column: str, value: object, rule: str) -> object:
+def _fill(run: MeasuredRun, assumed: dict[str, str], column: str, value: object, rule: str) -> object:
     """Return what the run says, or the value by a rule, which is noted."""
     given = getattr(run, column)
     if given is not None:
@@ -207,7 +207,7 @@ def _fill(run: Run, assumed: dict[str, str], column: str, value: object, rule: s
     return value
 
 
-def _stack(run: Run, acc: Accelerator, assumed: dict[str, str]) -> tuple[Recipe, bool]:
+def _stack(run: MeasuredRun, acc: Accelerator, assumed: dict[str, str]) -> tuple[Recipe, bool]:
     """Return the stack with its switches as the run had them, and whether its tensor parallelism is asynchronous."""
     stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, acc.kind)
     if stack is None:
@@ -233,7 +233,7 @@ def _virtual_stages(layers: int, pp: int, assumed: dict[str, str]) -> int:
     return vp
 
 
-def _nic_bytes_per_s(run: Run, acc: Accelerator, assumed: dict[str, str]) -> float:
+def _nic_bytes_per_s(run: MeasuredRun, acc: Accelerator, assumed: dict[str, str]) -> float:
     """Return the network of a GPU: the run's, or what is usual for its chip."""
     if run.scale_out_gbit_per_gpu:
         return run.scale_out_gbit_per_gpu * 1e9 / 8.0

@@ -211,9 +211,19 @@ REQUIRED: tuple[str, ...] = tuple(column.name for column in COLUMNS if column.re
 
 # Cells that must be known before a row counts as complete (dp follows from the others; a dense model has no experts).
 COMPLETE_NEEDS: tuple[str, ...] = (
-    "accelerator", "gpus", "layers", "hidden", "heads", "vocab", "seq_len", "global_batch_seqs", "micro_batch",
-    "tp", "pp", "precision",
-)  # fmt: skip
+    "accelerator",
+    "gpus",
+    "layers",
+    "hidden",
+    "heads",
+    "vocab",
+    "seq_len",
+    "global_batch_seqs",
+    "micro_batch",
+    "tp",
+    "pp",
+    "precision",
+)
 
 
 def format_page() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from isocost.errors import shorten
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 
 # Accelerator -> precision -> dense peak, FLOP/s.
 Peaks = Mapping[str, Mapping[str, float]]
@@ -32,12 +32,12 @@ class Contradiction(NamedTuple):
     reason: str
 
 
-def contradictions(run: Run, peaks: Peaks | None = None) -> list[Contradiction]:
+def contradictions(run: MeasuredRun, peaks: Peaks | None = None) -> list[Contradiction]:
     """Everything in the row that cannot be true at once."""
     return [*_layout(run), *_groups(run), *_batch(run), *_shape(run), *_outcome(run, peaks)]
 
 
-def _layout(run: Run) -> Iterator[Contradiction]:
+def _layout(run: MeasuredRun) -> Iterator[Contradiction]:
     degrees = {"tp": run.tp, "pp": run.pp, "cp": run.cp, "dp": run.dp}
     known = {name: value for name, value in degrees.items() if value is not None}
     if run.gpus is not None and known:
@@ -53,7 +53,7 @@ def _layout(run: Run) -> Iterator[Contradiction]:
             yield Contradiction("pp", f"x vpp makes {chunks} chunks of {run.layers} layers: some would be empty")
 
 
-def _groups(run: Run) -> Iterator[Contradiction]:
+def _groups(run: MeasuredRun) -> Iterator[Contradiction]:
     """Return the groups of ranks: experts and shards."""
     if run.ep is not None and run.ep > 1 and run.tp is not None and run.dp is not None:
         ranks = run.tp * (run.cp or 1) * run.dp
@@ -68,7 +68,7 @@ def _groups(run: Run) -> Iterator[Contradiction]:
             yield Contradiction("shard_group", f"is {shorten(run.shard_group)}, not from 1 to the {run.gpus} gpus")
 
 
-def _batch(run: Run) -> Iterator[Contradiction]:
+def _batch(run: MeasuredRun) -> Iterator[Contradiction]:
     if run.global_batch_seqs is not None and run.micro_batch is not None:
         dp = _data_parallel(run)
         if dp and run.global_batch_seqs % (dp * run.micro_batch):
@@ -80,7 +80,7 @@ def _batch(run: Run) -> Iterator[Contradiction]:
         yield Contradiction("seq_len", f"is {run.seq_len}, not a multiple of cp {run.cp}")
 
 
-def _data_parallel(run: Run) -> int:
+def _data_parallel(run: MeasuredRun) -> int:
     """Return the data-parallel degree, given or left over by the others; 0 where it cannot be known."""
     if run.dp is not None:
         return run.dp
@@ -89,7 +89,7 @@ def _data_parallel(run: Run) -> int:
     return run.gpus // (run.tp * run.pp * (run.cp or 1))
 
 
-def _shape(run: Run) -> Iterator[Contradiction]:
+def _shape(run: MeasuredRun) -> Iterator[Contradiction]:
     if run.heads is not None:
         if run.tp is not None and run.heads % run.tp:
             yield Contradiction("heads", f"is {run.heads}, not a multiple of tp {run.tp}")
@@ -103,7 +103,7 @@ def _shape(run: Run) -> Iterator[Contradiction]:
         yield Contradiction("dense_layers", f"is {run.dense_layers}, more than the {run.layers} layers")
 
 
-def _outcome(run: Run, peaks: Peaks | None) -> Iterator[Contradiction]:
+def _outcome(run: MeasuredRun, peaks: Peaks | None) -> Iterator[Contradiction]:
     if run.outcome == "oom" and run.step_s is not None:
         yield Contradiction("step_s", f"is {run.step_s:g}, but the outcome is oom")
     peak = _peak_flop_per_s(run, peaks)
@@ -117,7 +117,7 @@ def _outcome(run: Run, peaks: Peaks | None) -> Iterator[Contradiction]:
             )
 
 
-def _peak_flop_per_s(run: Run, peaks: Peaks | None) -> float:
+def _peak_flop_per_s(run: MeasuredRun, peaks: Peaks | None) -> float:
     """Peak of the row's chip at its precision, its fastest where the precision is not listed, 0 if unknown."""
     by_precision = (peaks or {}).get(run.accelerator or "", {})
     if not by_precision:
@@ -125,7 +125,7 @@ def _peak_flop_per_s(run: Run, peaks: Peaks | None) -> float:
     return by_precision.get(run.precision or "", max(by_precision.values()))
 
 
-def least_step_flop(run: Run) -> float:
+def least_step_flop(run: MeasuredRun) -> float:
     """FLOPs no framework can avoid: the known weight matrices, once forward and backward, without attention scores.
 
     Unknown parts count as nothing, so a row is refused only where no reading of its blanks could save it.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Correction:
     as_of: str
     grade: str
 
-    def fits(self, run: Run) -> bool:
+    def fits(self, run: MeasuredRun) -> bool:
         """Whether the correction concerns this run."""
         here = (run.source or "").startswith(self.source) and (run.fabric or "") == self.fabric
         return here and getattr(run, self.column) == self.stated
@@ -37,7 +37,7 @@ def corrections() -> tuple[Correction, ...]:
     return tuple(Correction(**row) for row in tomllib.loads(text)["correction"])
 
 
-def corrected(run: Run) -> tuple[Run, dict[str, str]]:
+def corrected(run: MeasuredRun) -> tuple[MeasuredRun, dict[str, str]]:
     """Return the run with wrong labels replaced, and for each what was replaced and where the reason stands."""
     notes: dict[str, str] = {}
     for c in corrections():

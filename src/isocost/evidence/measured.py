@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isocost.catalog.store import Catalog
 from isocost.evidence.assume import Assumed, assume_all
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.perf.columns import Columns
 from isocost.perf.lowering import columns
@@ -20,7 +20,7 @@ from isocost.perf.lowering import columns
 class Evidence:
     """Runs with a measured step, one row each in every field."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[MeasuredRun, ...]
     cases: tuple[Case, ...]
     columns: Columns
     measured_s: NDArray[np.float64]
@@ -38,13 +38,13 @@ class Evidence:
         )
 
 
-def ready(runs: Sequence[Run], cases: Sequence[Case]) -> Evidence:
+def ready(runs: Sequence[MeasuredRun], cases: Sequence[Case]) -> Evidence:
     """Evidence of runs whose cases are known."""
     measured = np.array([run.step_s or np.nan for run in runs])
     return Evidence(runs=tuple(runs), cases=tuple(cases), columns=columns(cases), measured_s=measured)
 
 
-def measured(runs: Sequence[Run], catalog: Catalog) -> Evidence:
+def measured(runs: Sequence[MeasuredRun], catalog: Catalog) -> Evidence:
     """Evidence of all complete runs that ran and can be predicted."""
     ran = [run for run in runs if run.complete and run.outcome != "oom" and run.step_s]
     pairs = [(run, a) for run, a in zip(ran, assume_all(ran, catalog), strict=True) if isinstance(a, Assumed)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isocost.catalog.records import rates_by_precision
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.workload.flops import train_flop_per_token
 
@@ -13,7 +13,7 @@ HARDWARE = ("hardware", "counts recompute")
 NOT_STATED = ("none", "unclear")
 
 
-def published_step_s(run: Run, case: Case) -> float | None:
+def published_step_s(run: MeasuredRun, case: Case) -> float | None:
     """Seconds of a step: as measured, or from the printed rate where its count of FLOPs is stated; None otherwise.
 
     A rate is taken to count 6 FLOPs a token and parameter without the input embedding and attention over the full

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class MeasuredRun:
     """One row of the evidence format. Names are those of the columns; None is a blank, which means unknown.
 
     Units are those of the format (``peak_mem_gb`` in units of 1e9 bytes), because the record mirrors the file.

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from isocost.errors import InputError, Problem, nearest, shorten
 from isocost.evidence.columns import BY_NAME, COMPLETE_NEEDS, REQUIRED, Column
 from isocost.evidence.contradictions import Peaks, contradictions
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 
 MAX_FILE_BYTES = 500_000_000  # a larger file is a log or a mistake, not a table of runs
 MAX_LINE_BYTES = 1_000_000  # a row is well under 2 kB; a line this long has no line ends where rows end
@@ -29,7 +29,7 @@ _MEMO_ENTRIES = 4096  # distinct texts remembered per column: cells repeat, and 
 _MEMO_TEXT = 256
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-__all__ = ["InvalidRow", "Peaks", "Run", "RunTable", "read_runs"]
+__all__ = ["InvalidRow", "MeasuredRun", "Peaks", "RunTable", "read_runs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class RunTable:
     """The rows of a file: those to use, those refused, and what was ignored."""
 
     path: str
-    runs: tuple[Run, ...]
+    runs: tuple[MeasuredRun, ...]
     invalid: tuple[InvalidRow, ...]
     columns: tuple[str, ...]
     ignored_columns: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ def read_runs(path: str | os.PathLike[str], *, peaks: Peaks | None = None) -> Ru
         lines = _Lines(stream)
         header, warnings = _header(place, lines)
         memos = [_Memo(BY_NAME[name]) if name in BY_NAME else None for name in header]
-        runs: list[Run] = []
+        runs: list[MeasuredRun] = []
         invalid: list[InvalidRow] = []
         first_line: dict[str, int] = {}
         downgraded: list[int] = []
@@ -128,7 +128,7 @@ def read_runs(path: str | os.PathLike[str], *, peaks: Peaks | None = None) -> Ru
             if len(runs) + len(invalid) >= MAX_ROWS:
                 raise _refuse(place, f"more than {MAX_ROWS:,} rows", fix="split the file")
             row = _broken(line, header, cells, fault) if fault else _run(line, header, memos, cells)
-            if isinstance(row, Run):
+            if isinstance(row, MeasuredRun):
                 row = _checked(row, first_line, peaks)
             if isinstance(row, InvalidRow):
                 invalid.append(row)
@@ -264,7 +264,7 @@ def _salvage(pending: list[tuple[int, str]], width: int) -> Iterator[tuple[int, 
         yield line, cells, wrong
 
 
-def _run(line: int, header: list[str], memos: list[_Memo | None], cells: list[str]) -> Run | InvalidRow:
+def _run(line: int, header: list[str], memos: list[_Memo | None], cells: list[str]) -> MeasuredRun | InvalidRow:
     """One row, typed; or every cell of it that cannot be read."""
     values = {name: memo[cell] for name, memo, cell in zip(header, memos, cells, strict=True) if memo is not None}
     bad = [(name, value.reason) for name, value in values.items() if type(value) is _Bad]
@@ -275,7 +275,7 @@ def _run(line: int, header: list[str], memos: list[_Memo | None], cells: list[st
     known = all(values.get(name) is not None for name in COMPLETE_NEEDS)
     width = values.get("ffn_hidden") or values.get("moe_ffn_hidden")
     values["complete"] = values.get("complete") is not False and known and width is not None
-    return Run(line=line, **values)
+    return MeasuredRun(line=line, **values)
 
 
 def _broken(line: int, header: list[str], cells: list[str], fault: str) -> InvalidRow:
@@ -291,7 +291,7 @@ def _invalid(line: int, name: str, bad: list[tuple[str, str]]) -> InvalidRow:
     )
 
 
-def _checked(run: Run, first_line: Mapping[str, int], peaks: Peaks | None) -> Run | InvalidRow:
+def _checked(run: MeasuredRun, first_line: Mapping[str, int], peaks: Peaks | None) -> MeasuredRun | InvalidRow:
     """Return the run, or why it contradicts itself or another row."""
     bad = [(c.column, c.reason) for c in contradictions(run, peaks)]
     if run.id in first_line:

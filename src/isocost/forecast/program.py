@@ -67,7 +67,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Programme:
+class ProgramBill:
     """The whole bill. Intervals do not add up; means do."""
 
     lines: tuple[Line, ...]
@@ -95,14 +95,14 @@ def shipped_items(known: Mapping[str, float] | None = None) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def programme(
+def program_bill(
     main: MainRun,
     items: Sequence[Item],
     staff: Staff | None = None,
     raised_usd: float | None = None,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Programme:
+) -> ProgramBill:
     """Return the bill of a programme with its interval.
 
     The price of the final run moves all that is priced by it (shares, GPU-hours, FLOP) with it; amounts are
@@ -136,7 +136,7 @@ def programme(
         for name, (cost, begins, source) in costs.items()
     )
     share = None if raised_usd is None else interval(share_of_capital(bill_usd=total, raised_usd=raised_usd))
-    return Programme(lines=lines, total_usd=interval(total), mean_usd=mean, share_of_capital=share)
+    return ProgramBill(lines=lines, total_usd=interval(total), mean_usd=mean, share_of_capital=share)
 
 
 def _check(main: MainRun, items: Sequence[Item], staff: Staff | None, raised_usd: float | None) -> None:

@@ -87,10 +87,15 @@ def ettr_renewal_frac(*, mttf_s: Num, recovery_s: Num, interval_s: Num, save_s: 
     unit="ratio",
     source="derived, daly2006",
     domain={
-        "lost_stops_per_s": _RATE, "memory_stops_per_s": _RATE, "interval_s": (600.0, 4000.0), "save_s": (0.0, 60.0),
-        "persist_s": (0.0, 600.0), "memory_interval_s": (10.0, 100.0), "memory_save_s": (0.0, 1.0),
+        "lost_stops_per_s": _RATE,
+        "memory_stops_per_s": _RATE,
+        "interval_s": (600.0, 4000.0),
+        "save_s": (0.0, 60.0),
+        "persist_s": (0.0, 600.0),
+        "memory_interval_s": (10.0, 100.0),
+        "memory_save_s": (0.0, 1.0),
     },
-)  # fmt: skip
+)
 def running_kept_frac(
     *,
     lost_stops_per_s: Num,

@@ -53,29 +53,29 @@ def step_time(block: BlockTimes, x: Columns, c: Coefficients) -> StepTime:
     middle_s = stage.blocks_fullest * layer_s
     last_s = stage.blocks_with_head * layer_s + block.head_s
     head_paces = np.where(last_s > middle_s, 1.0, 0.0)
-    paced = np.where(last_s > middle_s, stage.blocks_with_head, stage.blocks_fullest) / model.layers
+    slowest_frac = np.where(last_s > middle_s, stage.blocks_with_head, stage.blocks_fullest) / model.layers
     stage_s = np.maximum(middle_s, last_s)
 
     bubble = pipeline_bubble_s(
         micro_batches=m,
         pp=stage.pp,
         vp=stage.vp,
-        slowest_forward_s=paced * forward_s,
-        slowest_backward_weight_s=paced * block.weight_s,
-        slowest_backward_input_s=stage_s - paced * (forward_s + block.weight_s),
+        slowest_forward_s=slowest_frac * forward_s,
+        slowest_backward_weight_s=slowest_frac * block.weight_s,
+        slowest_backward_input_s=stage_s - slowest_frac * (forward_s + block.weight_s),
         sum_forward_s=forward_s,
         sum_backward_weight_s=block.weight_s,
         sum_backward_input_s=blocks_s + block.head_s - forward_s - block.weight_s,
         **coefficients(stage.schedule, of=pipeline_bubble_s),
     )
 
-    dense = block.dense_params * paced + block.end_params
-    experts = block.expert_params * paced
+    dense = block.dense_params * slowest_frac + block.end_params
+    experts = block.expert_params * slowest_frac
     sharded = np.where(stage.sharding.optimizer > 0, stage.shard_group, 1.0)
     trained = model.trainable_frac
     optimizer_s = c.optimizer_bytes * trained * (dense + experts) / sharded / machine.hbm_bytes_per_s + c.host_step_s
     domains = np.maximum(stage.dp * split.tp * split.cp * stage.pp / machine.domain, 1.0)
-    work = m * paced
+    work = m * slowest_frac
     sums = {
         "gemm_s": work * (f.gemm_s + b.gemm_s),
         "expert_s": work * (f.expert_s + b.expert_s),
@@ -89,7 +89,7 @@ def step_time(block: BlockTimes, x: Columns, c: Coefficients) -> StepTime:
         "ep_s": work * (f.ep_s + b.ep_s),
         "pp_s": _pipeline_s(x, c),
         "bubble_s": bubble,
-        "dp_s": _data_parallel_s(block, paced, dense, experts, x, c),
+        "dp_s": _data_parallel_s(block, slowest_frac, dense, experts, x, c),
         "optimizer_s": optimizer_s,
     }
     before: Num = sum(sums.values(), 0.0)
@@ -137,10 +137,12 @@ def _nic(x: Columns, c: Coefficients) -> Num:
     return x.machine.nic_bytes_per_s * c.fabric
 
 
-def _data_parallel_s(block: BlockTimes, paced: Num, dense: Num, experts: Num, x: Columns, c: Coefficients) -> Num:
+def _data_parallel_s(
+    block: BlockTimes, slowest_frac: Num, dense: Num, experts: Num, x: Columns, c: Coefficients
+) -> Num:
     """Return what a step waits for gradients and sharded weights.
 
-    ``paced`` is the share of the model's blocks on the rank, ``dense`` and ``experts`` the parameters that it holds.
+    ``slowest_frac`` is the share of the model's blocks on the rank, ``dense`` and ``experts`` its parameters.
     """
     model, split, stage, machine, nic = x.model, x.split, x.stage, x.machine, _nic(x, c)
     trained = model.trainable_frac
@@ -149,11 +151,11 @@ def _data_parallel_s(block: BlockTimes, paced: Num, dense: Num, experts: Num, x:
     ranks = stage.dp * split.cp * split.tp / lanes
     reduce_s = gather_s(trained * dense * reduced_bytes, stage.dp * split.cp, split.tp, machine, nic)
     reduce_s = reduce_s + gather_s(trained * experts * reduced_bytes, ranks, lanes, machine, nic)
-    hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * paced
+    hidden_s = HIDEABLE_FRAC * block.layer_backward_s * model.layers * slowest_frac
     behind_s = _behind_s(reduce_s, hidden_s, c)
     # Between pipeline stages FSDP keeps what it gathered until the step ends; alone it gathers for every micro-batch.
     rounds = np.where(stage.pp > 1, 1.0, stage.micro_batches)
-    gathered_s = rounds * paced * _gather_exposed_s(block, x, c)
+    gathered_s = rounds * slowest_frac * _gather_exposed_s(block, x, c)
     if np.any(stage.shard_group < stage.dp * split.cp):
         gathered_s = gathered_s + rounds * _replicas_exposed_s(dense + experts, hidden_s, x, c)
     return np.where(stage.sharding.weights > 0, gathered_s, behind_s)

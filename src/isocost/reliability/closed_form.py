@@ -96,9 +96,14 @@ def goodput(run: GoodputInputs) -> GoodputBreakdown:
     memory_interval_s = np.where(has_memory, run.memory_interval_s, run.interval_s)[()]
     memory_save_s = np.where(has_memory, run.memory_save_s, 0.0)[()]
     kept = failures.running_kept_frac(
-        lost_stops_per_s=stop.lost_per_s, interval_s=run.interval_s, save_s=save_s, persist_s=run.persist_s,
-        memory_stops_per_s=stop.memory_per_s, memory_interval_s=memory_interval_s, memory_save_s=memory_save_s,
-    )  # fmt: skip
+        lost_stops_per_s=stop.lost_per_s,
+        interval_s=run.interval_s,
+        save_s=save_s,
+        persist_s=run.persist_s,
+        memory_stops_per_s=stop.memory_per_s,
+        memory_interval_s=memory_interval_s,
+        memory_save_s=memory_save_s,
+    )
     exposed_s = run.restart_s + run.reload_s + run.warm_up_s
     stretch = failures.wall_per_running(failures_per_s=stop.per_s, handled_s=stop.handled_s, exposed_s=exposed_s)
     steps_s = running_s(run)

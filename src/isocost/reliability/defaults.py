@@ -174,9 +174,13 @@ def _too_large(c: Conditions, state_bytes: float) -> list[Problem]:
     """Return the complaint of ``GoodputInputs`` about storage, for the report that lists everything."""
     try:
         GoodputInputs(
-            compute_s=1.0, nodes=1.0, interval_s=1.0, state_bytes=state_bytes, storage_bytes=c.storage_bytes,
+            compute_s=1.0,
+            nodes=1.0,
+            interval_s=1.0,
+            state_bytes=state_bytes,
+            storage_bytes=c.storage_bytes,
             checkpoints_kept=c.checkpoints_kept,
-        )  # fmt: skip
+        )
     except InputError as error:
         return list(error.problems)
     return []

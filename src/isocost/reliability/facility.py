@@ -41,8 +41,11 @@ class Facility:
         facts = load_reliability()
         found = []
         for name, allowed in (
-            ("tier", tuple(facts.tiers)), ("cooling", COOLING), ("support", tuple(facts.support)), ("standby", STANDBY),
-        ):  # fmt: skip
+            ("tier", tuple(facts.tiers)),
+            ("cooling", COOLING),
+            ("support", tuple(facts.support)),
+            ("standby", STANDBY),
+        ):
             value = getattr(self, name)
             if value not in allowed:
                 close = nearest(str(value), allowed)

@@ -20,9 +20,16 @@ from isocost.stats.gamma import Gamma
 FAILURES = "failures per node-day"
 # Facts that are taken at their median always, and those whose spread is that of single stops.
 _NOT_DRAWN = (
-    "checkpoint-param", "power-exponent", "token-bytes", "node-write", "node-read", "file-system-write",
-    "file-system-read", "diagnose", "manual",
-)  # fmt: skip
+    "checkpoint-param",
+    "power-exponent",
+    "token-bytes",
+    "node-write",
+    "node-read",
+    "file-system-write",
+    "file-system-read",
+    "diagnose",
+    "manual",
+)
 _BY_SAVES = {"memory-save": "in-memory"}
 _LEVEL = {"by-hand": "by_hand", "response": "response", "bring-up": "bring_up"}  # of the support level
 

@@ -227,9 +227,16 @@ def _advance_tiered(shape: _Cycle, stop: engine.Stops, rng: np.random.Generator)
     safe_rate = np.maximum(stop.per_s, 1e-300)
     alive = np.arange(runs)
     columns = [
-        shape.cycle_s, shape.memory_cycle_s, shape.persist_s, shape.total_s, 1.0 / safe_rate,
-        stop.lost_per_s / safe_rate, (stop.lost_per_s + stop.memory_per_s) / safe_rate, np.zeros(runs), np.zeros(runs),
-    ]  # fmt: skip
+        shape.cycle_s,
+        shape.memory_cycle_s,
+        shape.persist_s,
+        shape.total_s,
+        1.0 / safe_rate,
+        stop.lost_per_s / safe_rate,
+        (stop.lost_per_s + stop.memory_per_s) / safe_rate,
+        np.zeros(runs),
+        np.zeros(runs),
+    ]
     while alive.size:
         cycle, memory, persist, total, mean, lost_to, memory_to, done, ahead = columns
         ran = rng.standard_exponential(alive.size) * mean
@@ -260,9 +267,13 @@ def _failed_starts(
 
 
 def _time_of_starts(
-    halted: NDArray[np.int64], failed: NDArray[np.int64], per_s: Row, begun_s: Row, exposed_s: Row,
+    halted: NDArray[np.int64],
+    failed: NDArray[np.int64],
+    per_s: Row,
+    begun_s: Row,
+    exposed_s: Row,
     rng: np.random.Generator,
-) -> tuple[Row, Row]:  # fmt: skip
+) -> tuple[Row, Row]:
     """Return time in restart and reload, and time in warm-up: whole for starts that succeed, cut for others."""
     owner = np.repeat(np.arange(halted.size), failed)
     rate, limit = per_s[owner], exposed_s[owner]

@@ -71,9 +71,15 @@ def read_events(path: str | Path) -> tuple[Event, ...]:
         cause = (row.get("cause") or "").strip() or UNKNOWN
         if cause not in known:
             problems.append(
-                Problem(f"{where}: cause", "is unknown", cause, ", ".join(known), nearest(cause, known),
-                        "leave it blank where nobody knows")
-            )  # fmt: skip
+                Problem(
+                    f"{where}: cause",
+                    "is unknown",
+                    cause,
+                    ", ".join(known),
+                    nearest(cause, known),
+                    "leave it blank where nobody knows",
+                )
+            )
         if start is None or end is None:
             continue
         if (start.tzinfo is None) != (end.tzinfo is None):
@@ -127,9 +133,13 @@ def narrow(
         for fact in facts.causes
     }
     return Posterior(
-        prior=start, total=start.after(len(stops), watched), by_cause=by_cause, events=len(stops), node_days=watched,
+        prior=start,
+        total=start.after(len(stops), watched),
+        by_cause=by_cause,
+        events=len(stops),
+        node_days=watched,
         mean_recovery_s=math.fsum(down_s) / len(down_s) if down_s else math.nan,
-    )  # fmt: skip
+    )
 
 
 def _rows(path: Path, shown: str) -> Iterator[tuple[int, Mapping[str, str]]]:

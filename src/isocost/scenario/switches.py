@@ -34,9 +34,11 @@ class Switched:
 def switched(stack: Recipe, scenario: Scenario) -> Switched:
     """Return the stack as the scenario runs it."""
     run = recipes.switched(
-        stack, compiled=scenario.compiled, cuda_graphs=scenario.cuda_graphs,
+        stack,
+        compiled=scenario.compiled,
+        cuda_graphs=scenario.cuda_graphs,
         gradient_precision=scenario.gradient_precision,
-    )  # fmt: skip
+    )
     norm = run.norm_kernel
     if norm == "compiled" and not run.compiled:
         norm = "eager"  # nothing else compiles it
@@ -45,10 +47,8 @@ def switched(stack: Recipe, scenario: Scenario) -> Switched:
         attention_kernel=scenario.attention_kernel or run.attention_kernel,
         norm_kernel=scenario.norm_kernel or norm,
         tp_overlap=bool(scenario.tp_overlap),
-        changed=tuple(
-            f"{key} {_word(value)}" for key in SWITCHES if (value := getattr(scenario, key)) is not None
-        ),
-    )  # fmt: skip
+        changed=tuple(f"{key} {_word(value)}" for key in SWITCHES if (value := getattr(scenario, key)) is not None),
+    )
 
 
 def _word(value: object) -> str:

@@ -7,9 +7,9 @@ from isocost.search.question import (
     Answer,
     Assumption,
     Candidate,
-    Loser,
     Option,
     Question,
+    RejectedOption,
 )
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "Answer",
     "Assumption",
     "Candidate",
-    "Loser",
     "Option",
     "Question",
+    "RejectedOption",
     "case_of",
     "estimate",
     "plan",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from isocost.catalog.store import Catalog
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
 from isocost.laws.memory import FIT_SIGMA
-from isocost.search.pool import Pool
+from isocost.search.pool import Evaluations
 from isocost.search.question import MFU_DEFINITION, OWNED, Assumption, Question
 from isocost.units import show
 from isocost.workload.params import parameter_count
@@ -58,7 +58,9 @@ def with_batch(question: Question) -> tuple[Question, Assumption | None]:
     )
 
 
-def assumptions(question: Question, catalog: Catalog, pool: Pool, batch: Assumption | None) -> tuple[Assumption, ...]:
+def assumptions(
+    question: Question, catalog: Catalog, pool: Evaluations, batch: Assumption | None
+) -> tuple[Assumption, ...]:
     """All that the question left open, with sources and dates."""
     notes = [batch] if batch else []
     recipe = question.recipe

@@ -16,7 +16,7 @@ from isocost.perf.intervals import Band, certainty_of
 from isocost.perf.peak import MemoryBreakdown
 from isocost.perf.step import StepTime
 from isocost.search.intervals import of_forecast, of_lines, of_steps, peak_interval, widened, with_time
-from isocost.search.pool import LIMITS, Pool, ceiling
+from isocost.search.pool import LIMITS, Evaluations, ceiling
 from isocost.search.question import Candidate, Range
 from isocost.search.site import charged, rent_of
 from isocost.units import DAY_S, HOUR_S
@@ -26,16 +26,16 @@ T = TypeVar("T")
 
 # Parts of a step by what would shorten them: faster chips, faster links, more micro-batches, a leaner host.
 CAUSES = {
-    "compute": (
-        "gemm_s", "expert_s", "attention_s", "pointwise_s", "recompute_s", "head_s", "optimizer_s", "other_s"
-    ),
+    "compute": ("gemm_s", "expert_s", "attention_s", "pointwise_s", "recompute_s", "head_s", "optimizer_s", "other_s"),
     "network": ("tp_s", "cp_s", "ep_s", "pp_s", "dp_s"),
     "batch": ("bubble_s",),
     "host": ("host_s",),
-}  # fmt: skip
+}
 
 
-def candidates(pool: Pool, rows: Sequence[int], forecasts: Mapping[int, Forecast] | None = None) -> list[Candidate]:
+def candidates(
+    pool: Evaluations, rows: Sequence[int], forecasts: Mapping[int, Forecast] | None = None
+) -> list[Candidate]:
     """Evaluate these rows once more, by part; those that have a forecast are as it says, the others as they compare."""
     found: dict[int, Candidate] = {}
     places = [(row, *pool.place(row)) for row in rows]
@@ -59,7 +59,9 @@ def _one(record: T, k: int, size: int) -> T:
     return type(record)(**values)
 
 
-def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime, forecast: Forecast | None) -> Candidate:
+def _candidate(
+    pool: Evaluations, row: int, memory: MemoryBreakdown, time: StepTime, forecast: Forecast | None
+) -> Candidate:
     number, layout = pool.place(row)
     t, site, question = pool.results[number].tables, pool.sites[number], pool.question
     case = replace(t.case, layout=t.layouts.row(layout))
@@ -67,7 +69,7 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime, fo
     forecasts = pool.forecasts[number]
     peak = float(memory.total)
     if forecasts is not None and float(gpus) in forecasts.gpus:
-        time = paced(time, float(forecasts.pace[forecasts.place(float(gpus))]))
+        time = at_measured_speed(time, float(forecasts.measured_over_predicted[forecasts.place(float(gpus))]))
     step_s = float(time.total_s)
     compute_s = pool.steps * step_s
     rates = rates_by_precision(t.option.accelerator)
@@ -97,25 +99,41 @@ def _candidate(pool: Pool, row: int, memory: MemoryBreakdown, time: StepTime, fo
     if energy is not None:
         intervals["energy_j"] = Range(low=energy.low, high=energy.high)
     return Candidate(
-        option=t.option, precision=t.case.precision, layout=case.layout, global_batch_seqs=batch,
-        micro_batches=batch // (case.layout.dp * case.layout.micro_batch), steps=pool.steps, step_s=step_s, time=time,
-        memory=memory, peak_bytes=peak, capacity_bytes=t.capacity_bytes, fits=fits,
-        fits_probability=float(
-            fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)
-        ),
-        mfu=mfu, mfu_16bit=mfu_16bit, tokens_per_s_per_gpu=tokens_per_s, compute_s=compute_s, run_s=run_s,
-        gpu_s=gpu_s, goodput=run.goodput.median,
-        price_usd=widened(rent, run.wall), energy_j=None if energy is None else energy.median,
-        energy_usd=None if used is None else widened(used.energy_usd, run.wall), cost_usd=cost,
-        certainty=certainty, intervals=intervals,
-        power_w=None if site.full_w is None else gpus * site.full_w, binds=largest_cause(time),
+        option=t.option,
+        precision=t.case.precision,
+        layout=case.layout,
+        global_batch_seqs=batch,
+        micro_batches=batch // (case.layout.dp * case.layout.micro_batch),
+        steps=pool.steps,
+        step_s=step_s,
+        time=time,
+        memory=memory,
+        peak_bytes=peak,
+        capacity_bytes=t.capacity_bytes,
+        fits=fits,
+        fits_probability=float(fits_probability(total_bytes=peak, capacity_bytes=t.capacity_bytes, sigma=FIT_SIGMA)),
+        mfu=mfu,
+        mfu_16bit=mfu_16bit,
+        tokens_per_s_per_gpu=tokens_per_s,
+        compute_s=compute_s,
+        run_s=run_s,
+        gpu_s=gpu_s,
+        goodput=run.goodput.median,
+        price_usd=widened(rent, run.wall),
+        energy_j=None if energy is None else energy.median,
+        energy_usd=None if used is None else widened(used.energy_usd, run.wall),
+        cost_usd=cost,
+        certainty=certainty,
+        intervals=intervals,
+        power_w=None if site.full_w is None else gpus * site.full_w,
+        binds=largest_cause(time),
         limit=LIMITS[int(pool.limit[row])],
-    )  # fmt: skip
+    )
 
 
-def paced(time: StepTime, pace: float) -> StepTime:
+def at_measured_speed(time: StepTime, measured_over_predicted: float) -> StepTime:
     """Return a step with every part longer by a factor."""
-    return StepTime(**{f.name: getattr(time, f.name) * pace for f in fields(time)})
+    return StepTime(**{f.name: getattr(time, f.name) * measured_over_predicted for f in fields(time)})
 
 
 def shares(time: StepTime) -> dict[str, float]:

@@ -9,8 +9,8 @@ import numpy as np
 from isocost.perf.layout import AXES, MATERIAL
 from isocost.search.candidates import candidates, shares
 from isocost.search.evaluator import Index
-from isocost.search.pool import Pool, ceiling, ordered
-from isocost.search.question import Alternative, Candidate, Loser
+from isocost.search.pool import Evaluations, ceiling, ordered
+from isocost.search.question import Alternative, Candidate, RejectedOption
 from isocost.units import DAY_S, GIB
 
 # Memory binds when a layout that needs at most half as much again would be faster by more than the model can be wrong
@@ -21,13 +21,13 @@ FASTER_FRAC = 0.01
 MOST_NEAR = 20_000
 
 
-def choose(pool: Pool, best: Index) -> int | None:
+def choose(pool: Evaluations, best: Index) -> int | None:
     """Return the cheapest of the champions that meets every limit; of equals the faster."""
     meeting = best[pool.limit[best] == 0]
     return int(ordered(pool, meeting)[0]) if len(meeting) else None
 
 
-def frontier(pool: Pool, best: Index) -> list[int]:
+def frontier(pool: Evaluations, best: Index) -> list[int]:
     """Champions that no other beats in both days and cost, fastest first; over all that fits, within limits or not."""
     rows = ordered(pool, best[~np.isnan(pool.cost[best])])
     rows = rows[np.argsort(pool.run_s[rows], kind="stable")]
@@ -38,7 +38,7 @@ def frontier(pool: Pool, best: Index) -> list[int]:
     return kept
 
 
-def alternatives(pool: Pool, chosen: int) -> list[int]:
+def alternatives(pool: Evaluations, chosen: int) -> list[int]:
     """Rows that meet every limit and cost nearly as little, one for each materially different plan."""
     most = pool.cost[chosen] * (1.0 + pool.question.near_frac)
     near = np.flatnonzero((pool.limit == 0) & (pool.cost <= most))
@@ -55,7 +55,7 @@ def alternatives(pool: Pool, chosen: int) -> list[int]:
     return found
 
 
-def _signature(pool: Pool, row: int) -> tuple[object, ...]:
+def _signature(pool: Evaluations, row: int) -> tuple[object, ...]:
     number, layout = pool.place(row)
     t = pool.results[number].tables
     # Layouts that differ in nothing of this are the same plan to a reader; each is shown once, at its best.
@@ -63,7 +63,7 @@ def _signature(pool: Pool, row: int) -> tuple[object, ...]:
     return (t.option.label, t.case.precision, *columns)
 
 
-def near_optimal(pool: Pool, row: int, chosen: Candidate) -> tuple[Alternative, ...]:
+def near_optimal(pool: Evaluations, row: int, chosen: Candidate) -> tuple[Alternative, ...]:
     """Return the plans that cost nearly as little, beside the chosen one as the search compares the two."""
     rows = alternatives(pool, row)
     return tuple(
@@ -85,7 +85,7 @@ def differences(a: Candidate, b: Candidate) -> dict[str, tuple[object, object]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def binding(pool: Pool, row: int, chosen: Candidate) -> tuple[Candidate, str]:
+def binding(pool: Evaluations, row: int, chosen: Candidate) -> tuple[Candidate, str]:
     """Return the chosen plan with what binds it, and the sentence that says why."""
     result = pool.results[pool.place(row)[0]]
     t = result.tables
@@ -107,11 +107,13 @@ def binding(pool: Pool, row: int, chosen: Candidate) -> tuple[Candidate, str]:
     return chosen, f"{chosen.binds}: {shares(chosen.time)[chosen.binds]:.0%} of the step"
 
 
-def losers(pool: Pool, best: Index, chosen: int | None, refused: dict[str, str]) -> tuple[Loser, ...]:
+def rejected_options(
+    pool: Evaluations, best: Index, chosen: int | None, refused: dict[str, str]
+) -> tuple[RejectedOption, ...]:
     """Why each option other than the chosen one lost; ``refused`` are options that were not evaluated, with reasons."""
     won = None if chosen is None else pool.results[pool.place(chosen)[0]].tables.option.label
     labels = list(dict.fromkeys(r.tables.option.label for r in pool.results))
-    lost = [Loser(label=k, reason=reason, candidate=None) for k, reason in refused.items() if k not in labels]
+    lost = [RejectedOption(label=k, reason=reason, candidate=None) for k, reason in refused.items() if k not in labels]
     for label in labels:
         if label == won:
             continue
@@ -119,14 +121,14 @@ def losers(pool: Pool, best: Index, chosen: int | None, refused: dict[str, str])
             k for k, row in enumerate(best.tolist()) if pool.results[pool.place(row)[0]].tables.option.label == label
         ]
         if not own:
-            lost.append(Loser(label=label, reason=_too_large(pool, label), candidate=None))
+            lost.append(RejectedOption(label=label, reason=_too_large(pool, label), candidate=None))
             continue
         row, reason = _nearest(pool, best[own], chosen)
-        lost.append(Loser(label=label, reason=reason, candidate=candidates(pool, [row])[0]))
+        lost.append(RejectedOption(label=label, reason=reason, candidate=candidates(pool, [row])[0]))
     return tuple(lost)
 
 
-def _nearest(pool: Pool, rows: Index, chosen: int | None) -> tuple[int, str]:
+def _nearest(pool: Evaluations, rows: Index, chosen: int | None) -> tuple[int, str]:
     """Return the best plan of an option that lost, and why it lost: the one limit that keeps it out, or its cost."""
     q = pool.question
     if np.isnan(pool.cost[rows]).all():
@@ -149,7 +151,7 @@ def _nearest(pool: Pool, rows: Index, chosen: int | None) -> tuple[int, str]:
     return int(ordered(pool, rows[~np.isnan(pool.cost[rows])])[0]), "no plan of it meets all but one limit"
 
 
-def _too_large(pool: Pool, label: str) -> str:
+def _too_large(pool: Evaluations, label: str) -> str:
     peaks = [
         (float(r.peak_bytes.min()), r.tables)
         for r in pool.results

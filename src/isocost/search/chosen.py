@@ -8,13 +8,13 @@ from isocost.catalog.store import Catalog
 from isocost.forecast import Forecast, forecast
 from isocost.search.evaluator import Index
 from isocost.search.forecasts import run_of
-from isocost.search.pool import Pool
+from isocost.search.pool import Evaluations
 from isocost.stats.distributions import Row, value_of_knowing
 
 _LEAST_WORTH_USD = 1.0
 
 
-def row_forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Forecast | None:
+def row_forecast(pool: Evaluations, row: int, best: Index, catalog: Catalog) -> Forecast | None:
     """Return the forecast of a row; None where the question has no conditions."""
     question = pool.question
     number, layout = pool.place(row)
@@ -22,8 +22,8 @@ def row_forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Forecas
     if question.conditions is None or forecasts is None:
         return None
     result = pool.results[number]
-    pace = float(forecasts.pace[forecasts.place(float(pool.gpus[row]))])
-    step_s = float(result.step_s[layout]) * pace
+    measured_over_predicted = float(forecasts.measured_over_predicted[forecasts.place(float(pool.gpus[row]))])
+    step_s = float(result.step_s[layout]) * measured_over_predicted
     run = run_of(question, result.tables, layout, catalog, step_s)
     return forecast(
         run,
@@ -36,7 +36,7 @@ def row_forecast(pool: Pool, row: int, best: Index, catalog: Catalog) -> Forecas
     )
 
 
-def worth(pool: Pool, best: Index) -> dict[str, float]:
+def worth(pool: Evaluations, best: Index) -> dict[str, float]:
     """Return what knowing each input before choosing would save, over the best plans that meet every limit."""
     rows = best[pool.limit[best] == 0]
     columns: list[Row] = []

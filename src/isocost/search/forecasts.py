@@ -41,7 +41,7 @@ class RunForecasts:
 
     gpus: Floats  # (k,)
     step_s: Floats  # (k,): of the fastest layout that fits
-    pace: Floats  # (k,): measured over predicted step time, where a measured MFU was given; else 1
+    measured_over_predicted: Floats  # (k,): measured over predicted step time, where a measured MFU was given; else 1
     wall_s: NDArray[np.float64]  # (k, n)
     goodput: NDArray[np.float64]  # (k, n)
     cost_usd: NDArray[np.float64] | None  # (k, n); None: not priced
@@ -113,7 +113,7 @@ def _saved_bytes(recipe: MemoryRecipe) -> float:
     return recipe.weight + min(recipe.optimizer, _MASTER_AND_MOMENTS_BYTES)
 
 
-def pace_of(question: Question, tables: Tables, gpus: float, step_s: float) -> float:
+def measured_over_predicted_of(question: Question, tables: Tables, gpus: float, step_s: float) -> float:
     """Return measured over predicted step time where the question states the MFU that was measured."""
     if question.measured_mfu is None:
         return 1.0
@@ -146,22 +146,26 @@ def _of_option(
     t = result.tables
     gpus = np.asarray(t.layouts.gpus[best], float)
     step = result.step_s[best]
-    pace = np.array([pace_of(question, t, g, s) for g, s in zip(gpus.tolist(), step.tolist(), strict=True)])
+    measured_over_predicted = np.array(
+        [measured_over_predicted_of(question, t, g, s) for g, s in zip(gpus.tolist(), step.tolist(), strict=True)]
+    )
     few = best.size > _MANY_COUNTS
     n = _FEW_DRAWS if few else conditions.draws
     drawn: dict[str, NDArray[np.float64]] = {}
     # Counts with one interval of the step time share a call.
-    steps = (step * pace).tolist()
+    steps = (step * measured_over_predicted).tolist()
     runs = [run_of(question, t, int(row), catalog, s) for row, s in zip(best, steps, strict=True)]
     wall, good = np.empty((best.size, n)), np.empty((best.size, n))
     cost = None if runs[0].price_usd_per_s is None else np.empty((best.size, n))
     wall_slope, cost_slope = np.zeros(best.size), np.zeros(best.size)
     for band in dict.fromkeys(run.band for run in runs):
         rows = np.array([k for k, run in enumerate(runs) if run.band == band], np.intp)
-        run = _many(runs[rows[0]], gpus[rows], (step * pace)[rows])
+        run = _many(runs[rows[0]], gpus[rows], (step * measured_over_predicted)[rows])
         drawn = draw(uncertain(run, conditions, catalog), n, conditions.seed)
         at = evaluate(run, conditions, catalog, drawn)
-        later = evaluate(_many(run, gpus[rows], (step * pace * _LONGER)[rows]), conditions, catalog, drawn)
+        later = evaluate(
+            _many(run, gpus[rows], (step * measured_over_predicted * _LONGER)[rows]), conditions, catalog, drawn
+        )
         wall[rows] = np.asarray(at.time.wall_s)
         good[rows] = np.asarray(at.time.goodput)
         wall_slope[rows] = _slope(wall[rows], np.asarray(later.time.wall_s))
@@ -169,9 +173,16 @@ def _of_option(
             cost[rows] = np.asarray(at.total_usd)
             cost_slope[rows] = _slope(cost[rows], np.asarray(later.total_usd))
     return RunForecasts(
-        gpus=gpus, step_s=step, pace=pace, wall_s=wall, goodput=good, cost_usd=cost, wall_slope_s=wall_slope,
-        cost_slope_usd=cost_slope, inputs=drawn,
-    )  # fmt: skip
+        gpus=gpus,
+        step_s=step,
+        measured_over_predicted=measured_over_predicted,
+        wall_s=wall,
+        goodput=good,
+        cost_usd=cost,
+        wall_slope_s=wall_slope,
+        cost_slope_usd=cost_slope,
+        inputs=drawn,
+    )
 
 
 def _many(run: RunShape, gpus: Floats, step_s: Floats) -> RunShape:

@@ -21,9 +21,9 @@ from isocost.search.candidates import candidates
 from isocost.search.chosen import row_forecast
 from isocost.search.chunks import evaluate
 from isocost.search.evaluator import SmallAxes, Tables, base_case, nic_bytes_per_s, small_axes, tables
-from isocost.search.pool import LIMITS, Pool, champions, fit_ceiling_bytes, ordered, pool
+from isocost.search.pool import LIMITS, Evaluations, best_of_sizes, fit_ceiling_bytes, ordered, pool
 from isocost.search.question import Alternative, Answer, Candidate, Question
-from isocost.search.relaxations import ways_out
+from isocost.search.relaxations import relaxations
 from isocost.search.site import Site, site
 
 
@@ -36,7 +36,7 @@ class Searcher:
         self.illegal: dict[str, int] = {}
         self.refused: dict[str, str] = {}
 
-    def pool(self, question: Question) -> Pool:
+    def pool(self, question: Question) -> Evaluations:
         """All layouts of a question, evaluated: memory of each, step time of those that fit."""
         prepared: list[Tables] = []
         sites: list[Site] = []
@@ -69,9 +69,12 @@ def _layouts(question: Question, counts: tuple[int, ...], domain: int) -> Layout
     fixed = dict.fromkeys(question.recipe.without, 1) | dict(question.fixed)
     axes = default_axes(question.architecture, counts, fixed, schedules=schedules)
     return legal_layouts(
-        question.architecture, axes, seq_len=question.seq_len, global_batch_seqs=question.global_batch_seqs or 1,
+        question.architecture,
+        axes,
+        seq_len=question.seq_len,
+        global_batch_seqs=question.global_batch_seqs or 1,
         domain=domain,
-    )  # fmt: skip
+    )
 
 
 def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]) -> Answer:
@@ -81,7 +84,7 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     searcher = Searcher(catalog, constants)
     everything = searcher.pool(asked)
     illegal, refused = dict(searcher.illegal), dict(searcher.refused)
-    best = champions(everything)
+    best = best_of_sizes(everything)
     row = choose.choose(everything, best)
     chosen, why = None, "no layout meets every limit"
     held: tuple[float, float] | None = None
@@ -102,14 +105,23 @@ def plan(question: Question, catalog: Catalog, constants: Mapping[str, Constant]
     points = zip(edge, candidates(everything, edge), strict=True)
     shown = [chosen if chosen is not None and k == row else choose.binding(everything, k, c)[0] for k, c in points]
     return Answer(
-        question=asked, chosen=chosen, why=why, alternatives=near, frontier=tuple(shown),
-        others=choose.losers(everything, best, row, refused),
-        rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n}, illegal=illegal,
-        relaxations=() if row is not None else ways_out(everything, searcher.pool),
-        layouts_considered=len(everything), layouts_evaluated=sum(r.timed for r in everything.results),
-        assumptions=assumptions(asked, catalog, everything, batch_note), not_modelled=not_modelled(asked),
-        forecast=forecast, held=held, seconds=time.perf_counter() - started,
-    )  # fmt: skip
+        question=asked,
+        chosen=chosen,
+        why=why,
+        alternatives=near,
+        frontier=tuple(shown),
+        others=choose.rejected_options(everything, best, row, refused),
+        rejected={name: int(n) for name, n in zip(LIMITS[1:], counts[1:], strict=True) if n},
+        illegal=illegal,
+        relaxations=() if row is not None else relaxations(everything, searcher.pool),
+        layouts_considered=len(everything),
+        layouts_evaluated=sum(r.timed for r in everything.results),
+        assumptions=assumptions(asked, catalog, everything, batch_note),
+        not_modelled=not_modelled(asked),
+        forecast=forecast,
+        held=held,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def estimate(question: Question, catalog: Catalog, constants: Mapping[str, Constant]) -> Candidate:
@@ -119,9 +131,9 @@ def estimate(question: Question, catalog: Catalog, constants: Mapping[str, Const
     everything = searcher.pool(asked)
     if not len(everything):
         reasons = "; ".join(searcher.refused.values()) or ", ".join(_by_fault(searcher.illegal, asked))
-        ways = ways_out(everything, searcher.pool) if not searcher.refused else ()
+        ways = relaxations(everything, searcher.pool) if not searcher.refused else ()
         raise InputError([Problem("layout", "is not legal: " + reasons, dict(asked.fixed), fix=", or ".join(ways))])
-    best = champions(everything)
+    best = best_of_sizes(everything)
     row = int(ordered(everything, best)[0]) if best.size else int(np.argmin(everything.peak_bytes))
     candidate = candidates(everything, [row])[0]
     return choose.binding(everything, row, candidate)[0] if candidate.fits else replace(candidate, binds="memory")

@@ -24,7 +24,7 @@ LIMITS = ("", "memory", "power", "not priced", "deadline", "budget")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pool:
+class Evaluations:
     """Columns over all layouts of all options; ``cost`` is USD, or accelerator-seconds where nothing is priced."""
 
     question: Question
@@ -90,7 +90,7 @@ def ceiling(question: Question, tables: Tables) -> float:
     return fit_ceiling_bytes(tables.capacity_bytes, question.fit_probability)
 
 
-def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site], catalog: Catalog) -> Pool:
+def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site], catalog: Catalog) -> Evaluations:
     """Join the results of all options and find the first limit that each layout breaks."""
     steps = question.steps
     rates = [cost_usd_per_s(r.tables.option, s) for r, s in zip(results, sites, strict=True)]
@@ -127,12 +127,23 @@ def pool(question: Question, results: Sequence[Evaluated], sites: Sequence[Site]
     ]
     limit = np.select([~fits, *broken], range(1, len(LIMITS)), 0).astype(np.int8)
     start = np.cumsum([0, *lengths[:-1]]) if lengths else np.zeros(0)
-    return Pool(
-        question=question, results=results, sites=sites, steps=steps, priced=priced, start=start.astype(np.intp),
-        gpus=gpus, peak_bytes=peak, forecasts=forecasts, run_s=run, cost=cost, run_quantile_ratio=run_ratio,
+    return Evaluations(
+        question=question,
+        results=results,
+        sites=sites,
+        steps=steps,
+        priced=priced,
+        start=start.astype(np.intp),
+        gpus=gpus,
+        peak_bytes=peak,
+        forecasts=forecasts,
+        run_s=run,
+        cost=cost,
+        run_quantile_ratio=run_ratio,
         cost_quantile_ratio=cost_ratio,
-        power_w=power, limit=limit,
-    )  # fmt: skip
+        power_w=power,
+        limit=limit,
+    )
 
 
 def _run_columns(
@@ -150,7 +161,7 @@ def _run_columns(
     return run, cost, run_ratio, cost_ratio
 
 
-def champions(p: Pool) -> Index:
+def best_of_sizes(p: Evaluations) -> Index:
     """Return the fastest layout that fits, of each option, precision and GPU count: at one count, the cheapest too."""
     best = []
     for result, start in zip(p.results, p.start.tolist(), strict=True):
@@ -163,7 +174,7 @@ def champions(p: Pool) -> Index:
     return np.array(best, np.intp)
 
 
-def ordered(p: Pool, rows: Index) -> Index:
+def ordered(p: Evaluations, rows: Index) -> Index:
     """Rows by cost, then time, then size, then name: the same whatever the order of the options."""
     names = [r.tables.option.label + r.tables.case.precision for r in p.results]
     place = np.array([sorted(names).index(name) for name in names] or [0])

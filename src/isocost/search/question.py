@@ -162,7 +162,7 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loser:
+class RejectedOption:
     """An option that was not chosen: its best plan, if it has one, and why it lost."""
 
     label: str
@@ -188,7 +188,7 @@ class Answer:
     why: str  # what binds the chosen plan, or what keeps every layout out
     frontier: tuple[Candidate, ...]  # days against cost, over all that fits; fastest first
     alternatives: tuple[Alternative, ...]
-    others: tuple[Loser, ...]
+    others: tuple[RejectedOption, ...]
     rejected: Mapping[str, int]  # legal layouts by the first limit they break
     illegal: Mapping[str, int]  # combinations by the first rule they break
     relaxations: tuple[str, ...]  # nearest ways out when nothing is chosen

@@ -10,22 +10,25 @@ import numpy as np
 from isocost.perf.layouts import Layouts
 from isocost.search.candidates import candidates
 from isocost.search.evaluator import Floats, Index
-from isocost.search.pool import Pool, champions
+from isocost.search.pool import Evaluations, best_of_sizes
 from isocost.search.question import Question
 from isocost.units import DAY_S, GIB, counted
 
-Search = Callable[[Question], Pool]
+Search = Callable[[Question], Evaluations]
 
 # Larger jobs to try, as multiples of the largest asked for.
 MOST_GROWTH = 4
 MOST_COUNTS = 128
 ADVICE = {
-    "recompute": "{} recompute", "sequence_parallel": "sequence parallelism {}", "micro_batch": "micro-batch {}",
-    "sharding": "sharding {}", "schedule": "schedule {}",
-}  # fmt: skip
+    "recompute": "{} recompute",
+    "sequence_parallel": "sequence parallelism {}",
+    "micro_batch": "micro-batch {}",
+    "sharding": "sharding {}",
+    "schedule": "schedule {}",
+}
 
 
-def ways_out(pool: Pool, search: Search) -> tuple[str, ...]:
+def relaxations(pool: Evaluations, search: Search) -> tuple[str, ...]:
     """Return the nearest relaxations, most useful first; ``search`` evaluates another question."""
     if not len(pool):
         return _legal_counts(pool, search)
@@ -34,7 +37,7 @@ def ways_out(pool: Pool, search: Search) -> tuple[str, ...]:
     return _looser(pool, search)
 
 
-def _legal_counts(pool: Pool, search: Search) -> tuple[str, ...]:
+def _legal_counts(pool: Evaluations, search: Search) -> tuple[str, ...]:
     """No layout is legal: the nearest GPU counts that have one, and fixed values to drop."""
     q = pool.question
     low, high = min(q.gpu_counts), max(q.gpu_counts)
@@ -51,7 +54,7 @@ def _legal_counts(pool: Pool, search: Search) -> tuple[str, ...]:
     return tuple(ways)
 
 
-def _counts(pool: Pool) -> list[int]:
+def _counts(pool: Evaluations) -> list[int]:
     return sorted({int(n) for n in pool.gpus})
 
 
@@ -59,7 +62,7 @@ def _released(question: Question, name: str) -> Question:
     return replace(question, fixed={key: value for key, value in question.fixed.items() if key != name})
 
 
-def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
+def _smaller(pool: Evaluations, search: Search) -> tuple[str, ...]:
     """Nothing fits: the least that is missing, what to change in the layout, and how many GPUs would do."""
     share = [pool.results[k].peak_bytes / pool.results[k].tables.capacity_bytes for k in range(len(pool.results))]
     row = int(np.argmin(np.concatenate(share)))
@@ -73,11 +76,11 @@ def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
     hints = []
     for name in pool.question.fixed:
         other = search(_released(pool.question, name))
-        if (rows := champions(other)).size:
+        if (rows := best_of_sizes(other)).size:
             hints.append(_advice(name, other, int(rows[np.argmin(other.run_s[rows])])))
     if hints:
         ways.append("use " + ", or ".join(hints))
-    found = champions(larger := search(_grown(pool.question)))
+    found = best_of_sizes(larger := search(_grown(pool.question)))
     if found.size:
         count = int(larger.gpus[found].min())
         ways.append(f"use {counted(count - max(pool.question.gpu_counts), 'more GPU')} ({count:,})")
@@ -86,7 +89,7 @@ def _smaller(pool: Pool, search: Search) -> tuple[str, ...]:
     return tuple(ways)
 
 
-def _advice(name: str, pool: Pool, row: int) -> str:
+def _advice(name: str, pool: Evaluations, row: int) -> str:
     number, layout = pool.place(row)
     layouts: Layouts = pool.results[number].tables.layouts
     return ADVICE.get(name, name + " {}").format(getattr(layouts.row(layout), name))
@@ -100,9 +103,9 @@ def _grown(question: Question) -> Question:
     return replace(question, gpu_counts=tuple(range(first, max(MOST_GROWTH * most, first) + 1, step)))
 
 
-def _looser(pool: Pool, search: Search) -> tuple[str, ...]:
+def _looser(pool: Evaluations, search: Search) -> tuple[str, ...]:
     """Layouts fit, but limits exclude each other: by how much one of them, alone, would have to give."""
-    q, best = pool.question, champions(pool)
+    q, best = pool.question, best_of_sizes(pool)
     ways = []
     if q.deadline_s is not None and (days := _least(pool, "deadline", pool.sure_run_s, best)) is not None:
         ways.append(f"deadline + {(days - q.deadline_s) / DAY_S:.1f} d ({days / DAY_S:.1f} d)")
@@ -119,13 +122,13 @@ def _looser(pool: Pool, search: Search) -> tuple[str, ...]:
     return tuple(ways) or tuple(_both(pool, best))
 
 
-def _least(pool: Pool, limit: str, values: Floats, best: Index) -> float | None:
+def _least(pool: Evaluations, limit: str, values: Floats, best: Index) -> float | None:
     """Return the least value of a limited quantity among rows that meet every other limit."""
     rows = best[pool.meets(without=limit)[best]]
     return float(values[rows].min()) if rows.size and np.isfinite(values[rows].min()) else None
 
 
-def _both(pool: Pool, best: Index) -> Iterable[str]:
+def _both(pool: Evaluations, best: Index) -> Iterable[str]:
     """No single limit is enough: the row whose worst excess is smallest."""
     q = pool.question
     rows = best[~np.isnan(pool.cost[best])]

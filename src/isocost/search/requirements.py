@@ -81,7 +81,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
+class SiteRequirements:
     """What a plan needs; what is not known is None."""
 
     fabric_bytes_per_s: float | None  # of one accelerator; None: the run stays on the scale-up link
@@ -96,13 +96,13 @@ class Needs:
         return next((f for f in self.fabrics if f.over_best_frac <= WITHIN), None)
 
 
-def needs_of(
+def site_requirements(
     question: Question,
     chosen: Candidate,
     forecast: Forecast | None,
     catalog: Catalog,
     constants: Mapping[str, Constant],
-) -> Needs:
+) -> SiteRequirements:
     """Return what the chosen layout of a question needs."""
     case = case_of(question, chosen)
     bytes_per_s: float | None = None
@@ -111,7 +111,7 @@ def needs_of(
     if chosen.gpus > max(chosen.option.accelerator.scaleup_domain, 1):
         bytes_per_s = _enough_bytes_per_s(case, constants)
         fabrics, planned = _fabrics(case, chosen, catalog, constants)
-    return Needs(
+    return SiteRequirements(
         fabric_bytes_per_s=bytes_per_s,
         fabrics=fabrics,
         planned_slower_frac=planned,

@@ -61,9 +61,19 @@ CONFIDENCE: Final = _keys("confidence")
 TOP: Final = _keys("top")
 WHERE: Final = _keys("on", "gpus", "fabric", "term", "catalog")
 LAYOUT: Final = _keys(
-    "stack", "calibration", "precision", "tp", "pp", "vp", "cp", "ep", "micro_batch", "recompute", "sharding",
+    "stack",
+    "calibration",
+    "precision",
+    "tp",
+    "pp",
+    "vp",
+    "cp",
+    "ep",
+    "micro_batch",
+    "recompute",
+    "sharding",
     "schedule",
-)  # fmt: skip
+)
 SWITCHES: Final = _keys(
     "attention_kernel", "norm_kernel", "gradient_precision", "compiled", "cuda_graphs", "tp_overlap"
 )
@@ -71,10 +81,12 @@ GATES: Final[Group] = {
     "max_cost": _flag("MONEY", "Leave with 1 if the bill is more: '2 MUSD'.", _GATES),
     "max_days": _flag("DAYS", "Leave with 1 if the run takes longer.", _GATES),
     "fail_if": Option(
-        metavar="CONDITION", about="Leave with 1 if it holds: 'cost_usd.p90 > 2e6'.", panel=_GATES,
+        metavar="CONDITION",
+        about="Leave with 1 if it holds: 'cost_usd.p90 > 2e6'.",
+        panel=_GATES,
         kind=list[str] | None,
     ),
-}  # fmt: skip
+}
 EXPLAIN: Final = Option(about="Add the terms of the step time and their constants.", panel=_OUT, kind=bool)
 # What the command line adds to verbs whose answer has more sections than a screen, and to every verb.
 SECTIONS: Final[Group] = {

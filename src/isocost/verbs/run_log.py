@@ -15,7 +15,7 @@ from isocost.errors import InputError, Problem
 from isocost.evidence.assume import Assumed, assume
 from isocost.evidence.contradictions import Peaks, contradictions
 from isocost.evidence.rows import run_of
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.measure.logs.detect import KINETO, detect
 from isocost.measure.logs.log import read_log
 from isocost.measure.logs.records import Reading
@@ -27,7 +27,7 @@ from isocost.perf.predict import step_times
 from isocost.scenario import Scenario, load_tables, read_scenario
 from isocost.scenario.question import question_of
 from isocost.stats.quantiles import Interval
-from isocost.verbs.doctor.run import measured_run
+from isocost.verbs.doctor.run import examined_run
 from isocost.workload.params import parameter_count
 
 TOKENS_FRAC: Final = 0.02  # tokens a step of log and run that differ by more are of two runs
@@ -35,17 +35,28 @@ PARAMETERS_FRAC: Final = 0.05  # of what frameworks count: some leave out embedd
 LOST_FRAC: Final = 0.005  # of the predicted step: what the evidence format may lose without a word
 # What a run must say of itself to be evidence: key of a scenario -> example. Others are asked of some layouts only.
 _NEEDED: Final[Mapping[str, str]] = {
-    "on": 'on = "h100-sxm5-80gb"', "gpus": "gpus = 64", "stack": 'stack = "megatron-core"',
-    "precision": 'precision = "bf16"', "seq_len": "seq_len = 8192", "global_batch": "global_batch = 512",
-    "tp": "tp = 8", "pp": "pp = 1", "cp": "cp = 1", "micro_batch": "micro_batch = 1",
-    "recompute": 'recompute = "none"', "sharding": 'sharding = "zero1"',
-}  # fmt: skip
+    "on": 'on = "h100-sxm5-80gb"',
+    "gpus": "gpus = 64",
+    "stack": 'stack = "megatron-core"',
+    "precision": 'precision = "bf16"',
+    "seq_len": "seq_len = 8192",
+    "global_batch": "global_batch = 512",
+    "tp": "tp = 8",
+    "pp": "pp = 1",
+    "cp": "cp = 1",
+    "micro_batch": "micro_batch = 1",
+    "recompute": 'recompute = "none"',
+    "sharding": 'sharding = "zero1"',
+}
 _OF_PIPELINES: Final[Mapping[str, str]] = {"vp": "vp = 1", "schedule": 'schedule = "1f1b"'}
 _OF_EXPERTS: Final[Mapping[str, str]] = {"ep": "ep = 8"}
 # What the memory that a log prints counts: torchtitan and Megatron the most reserved, DeepSpeed the most allocated.
 _MEMORY: Final[Mapping[str, str]] = {
-    "torchtitan": "reserved", "megatron": "reserved", "megatron_bridge": "reserved", "deepspeed": "allocated",
-}  # fmt: skip
+    "torchtitan": "reserved",
+    "megatron": "reserved",
+    "megatron_bridge": "reserved",
+    "deepspeed": "allocated",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,10 +87,17 @@ def disagreements(log: Timed, case: Case, of: str) -> list[Problem]:
     """Return what the log says of its run and ``of`` says otherwise: then it is a log of another run."""
     facts, model = log.reading.facts, case.architecture
     said: dict[str, float] = {
-        "gpus": case.gpus, "tp": case.layout.tp, "pp": case.layout.pp, "cp": case.layout.cp, "ep": case.layout.ep,
-        "global_batch": case.global_batch_seqs, "micro_batch": case.layout.micro_batch, "seq_len": case.seq_len,
-        "layers": model.layers, "hidden": model.hidden,
-    }  # fmt: skip
+        "gpus": case.gpus,
+        "tp": case.layout.tp,
+        "pp": case.layout.pp,
+        "cp": case.layout.cp,
+        "ep": case.layout.ep,
+        "global_batch": case.global_batch_seqs,
+        "micro_batch": case.layout.micro_batch,
+        "seq_len": case.seq_len,
+        "layers": model.layers,
+        "hidden": model.hidden,
+    }
     found = [(name, facts[name], value) for name, value in said.items() if facts.get(name, value) != value]
     params = float(parameter_count(model).total)
     if abs(facts.get("parameters", params) / params - 1.0) > PARAMETERS_FRAC:
@@ -100,13 +118,13 @@ Given = str | Path | Mapping[str, object]
 
 def rows_of_logs(
     logs: Sequence[tuple[str | Path, Given]], catalog: Catalog, peaks: Peaks
-) -> tuple[list[Run], list[str]]:
+) -> tuple[list[MeasuredRun], list[str]]:
     """Return the rows of logs with the scenarios of their runs, and what to know about them.
 
     Raises:
         InputError: everything that keeps any of them from being evidence.
     """
-    rows: list[Run] = []
+    rows: list[MeasuredRun] = []
     warnings: list[str] = []
     problems: list[Problem] = []
     for path, scenario in logs:
@@ -123,7 +141,7 @@ def rows_of_logs(
     return rows, warnings
 
 
-def row_of_log(path: str, scenario: Given, catalog: Catalog) -> tuple[Run, list[str]]:
+def row_of_log(path: str, scenario: Given, catalog: Catalog) -> tuple[MeasuredRun, list[str]]:
     """Return the row of evidence of a log and the scenario of its run, and what to know about it.
 
     Raises:
@@ -139,7 +157,7 @@ def row_of_log(path: str, scenario: Given, catalog: Catalog) -> tuple[Run, list[
     if missing := list(_missing(checked, place)):
         raise InputError(missing)
     question, _ = question_of(checked, known, today)
-    case = measured_run(question, known, shipped(), log.step_s.median).case
+    case = examined_run(question, known, shipped(), log.step_s.median).case
     if problems := disagreements(log, case, place):
         raise InputError(problems)
     run = run_of(case, id=Path(path).stem, source=Path(path).name, **_measured(log))
@@ -154,9 +172,11 @@ def _missing(scenario: Scenario, place: str) -> Iterator[Problem]:
     if any(block.experts for block in scenario.shape.blocks):
         asked |= _OF_EXPERTS
     given: dict[str, Any] = {
-        **{key: getattr(scenario, key, None) for key in asked}, "gpus": scenario.gpu_counts,
-        "precision": scenario.precisions, "global_batch": scenario.global_batch_seqs,
-    }  # fmt: skip
+        **{key: getattr(scenario, key, None) for key in asked},
+        "gpus": scenario.gpu_counts,
+        "precision": scenario.precisions,
+        "global_batch": scenario.global_batch_seqs,
+    }
     for key, example in asked.items():
         if given[key] is None or given[key] == ():
             yield Problem(f"{place}: {key}", "is missing: evidence is of one run, whole", fix=f"add {example}")
@@ -185,7 +205,7 @@ def _printed(found: Interval | None) -> float | None:
     return None if found is None else float(f"{found.median:.7g}")
 
 
-def _lost(run: Run, case: Case, catalog: Catalog) -> list[str]:
+def _lost(run: MeasuredRun, case: Case, catalog: Catalog) -> list[str]:
     """Say what of the run has no column: then its row is not quite the run."""
     row = assume(run, catalog)
     if not isinstance(row, Assumed):

@@ -15,7 +15,7 @@ from isocost.cli import run
 from isocost.perf.constants import shipped
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.verbs.doctor.run import MeasuredRun, measured_run
+from isocost.verbs.doctor.run import ExaminedRun, examined_run
 
 SMALL: Mapping[str, object] = {
     "model": "llama-3.2-1b", "tokens": "1 T", "on": "h100-sxm5-80gb", "gpus": 8, "seq_len": 2048, "global_batch": 64,
@@ -31,14 +31,14 @@ STEPS = 40
 
 
 @cache
-def _small() -> MeasuredRun:
+def _small() -> ExaminedRun:
     return _predicted(SMALL)
 
 
-def _predicted(keys: Mapping[str, object]) -> MeasuredRun:
+def _predicted(keys: Mapping[str, object]) -> ExaminedRun:
     scenario, catalog = read_scenario(keys)
     question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
-    return measured_run(question, catalog, shipped(), 1.0)
+    return examined_run(question, catalog, shipped(), 1.0)
 
 
 def _flags(keys: Mapping[str, object]) -> list[str]:

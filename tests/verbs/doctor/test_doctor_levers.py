@@ -24,7 +24,7 @@ from isocost.scenario.question import question_of
 from isocost.verbs.doctor.levers import Doctor, Findings
 from isocost.verbs.doctor.neighbourhood import Neighbourhood, neighbourhood
 from isocost.verbs.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, pair_figures, pairs, widening
-from isocost.verbs.doctor.run import PARTS, MeasuredRun, Wait, calibrate, measured_run
+from isocost.verbs.doctor.run import PARTS, ExaminedRun, Wait, calibrate, examined_run
 from isocost.verbs.doctor.switches import MOVES, Option, held, left_open, options
 from isocost.verbs.doctor.tables import days, dollars, words
 from isocost.verbs.doctor.trial import NOISE_FRAC, outcome, timed_steps, trial_of
@@ -39,11 +39,11 @@ MANY: Mapping[str, object] = {**SMALL, "model": "llama-3.1-8b", "gpus": 32, "seq
 
 
 @cache
-def _run(name: str) -> MeasuredRun:
+def _run(name: str) -> ExaminedRun:
     keys = {"small": SMALL, "many": MANY}[name]
     scenario, catalog = read_scenario(keys)
     question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
-    found = measured_run(question, catalog, shipped(), 1.0)
+    found = examined_run(question, catalog, shipped(), 1.0)
     return replace(found, measured_s=found.predicted_s)
 
 
@@ -53,7 +53,7 @@ def _near(name: str) -> Neighbourhood:
     return neighbourhood(run, calibrate(run), shipped(), 1e12)
 
 
-def _findings(run: MeasuredRun) -> Findings:
+def _findings(run: ExaminedRun) -> Findings:
     fitted = calibrate(run)
     return Doctor(run, fitted, neighbourhood(run, fitted, shipped(), 1e12), 1e12).findings()
 
@@ -110,7 +110,7 @@ def test_a_stack_without_tensor_parallelism_is_not_told_to_use_it() -> None:
     keys = {**SMALL, "stack": "nanogpt", "sharding": "none"}
     scenario, catalog = read_scenario(keys)
     question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
-    run = measured_run(question, catalog, shipped(), 1.0)
+    run = examined_run(question, catalog, shipped(), 1.0)
     near = neighbourhood(run, calibrate(run), shipped(), 1e12)
     assert set(near.layouts.tp.tolist()) == set(near.layouts.cp.tolist()) == {1}
     assert "tp_overlap" not in {option.lever for option in options(run, 1e12)}

@@ -35,7 +35,7 @@ from isocost.verbs.doctor.measured_parts import (
     predicted_parts,
     replayed,
 )
-from isocost.verbs.doctor.run import MeasuredRun, measured_run, waterfall
+from isocost.verbs.doctor.run import ExaminedRun, examined_run, waterfall
 from isocost.verbs.doctor.traffic import CP, DP, EP, PP, TP, parallelism
 
 KEYS: Mapping[str, object] = {
@@ -55,10 +55,10 @@ def _flags(keys: Mapping[str, object]) -> list[str]:
 
 
 @cache
-def _run() -> MeasuredRun:
+def _run() -> ExaminedRun:
     scenario, catalog = read_scenario(KEYS)
     question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
-    found = measured_run(question, catalog, shipped(), 1.0)
+    found = examined_run(question, catalog, shipped(), 1.0)
     return replace(found, measured_s=found.predicted_s)
 
 
@@ -67,7 +67,7 @@ def _predicted() -> Mapping[str, float]:
     return predicted_parts(_run(), replayed(_run(), shipped()))
 
 
-def _traced(folder: Path, *ranks: Mapping[str, float], steps: int = 2) -> tuple[MeasuredRun, list[Path]]:
+def _traced(folder: Path, *ranks: Mapping[str, float], steps: int = 2) -> tuple[ExaminedRun, list[Path]]:
     """Write a trace a rank, each step of the parts given, and return the run that took as long, and the files."""
     paths = []
     for rank, parts in enumerate(ranks):

@@ -24,7 +24,7 @@ from isocost.scenario.question import question_of
 from isocost.verbs.doctor.describe import WORTH_FRAC
 from isocost.verbs.doctor.levers import Doctor, Findings
 from isocost.verbs.doctor.neighbourhood import LAYOUT, Neighbourhood, neighbourhood
-from isocost.verbs.doctor.run import PARTS, MeasuredRun, calibrate, measured_run, waterfall
+from isocost.verbs.doctor.run import PARTS, ExaminedRun, calibrate, examined_run, waterfall
 from isocost.verbs.doctor.switches import BEYOND
 from isocost.verbs.doctor.trial import NOISE_FRAC
 
@@ -49,20 +49,20 @@ RUNS: Mapping[str, Mapping[str, object]] = {"before": BEFORE, "healthy": HEALTHY
 
 
 @cache
-def _measured(name: str, factor: float = 1.0) -> MeasuredRun:
+def _measured(name: str, factor: float = 1.0) -> ExaminedRun:
     """A run that takes what the model says, times a factor."""
     return _run(RUNS[name], factor)
 
 
-def _run(keys: Mapping[str, object], factor: float = 1.0) -> MeasuredRun:
+def _run(keys: Mapping[str, object], factor: float = 1.0) -> ExaminedRun:
     scenario, catalog = read_scenario(keys)
     question, _ = question_of(scenario, catalog, datetime.date(2026, 1, 1))
-    found = measured_run(question, catalog, shipped(), 1.0)
+    found = examined_run(question, catalog, shipped(), 1.0)
     return replace(found, measured_s=factor * found.predicted_s)
 
 
 @cache
-def _doctor(name: str, factor: float = 1.0) -> tuple[MeasuredRun, Neighbourhood, Findings, Doctor]:
+def _doctor(name: str, factor: float = 1.0) -> tuple[ExaminedRun, Neighbourhood, Findings, Doctor]:
     found = _measured(name, factor)
     fitted = calibrate(found)
     near = neighbourhood(found, fitted, shipped(), 1e12)

@@ -16,7 +16,7 @@ from isocost.verbs.fleet.bound import bound_usd
 from isocost.verbs.fleet.contracts import contracts, cost_usd, levels
 from isocost.verbs.fleet.pack import pack, pack_all
 from isocost.verbs.fleet.records import Demand, Packing, Shape, Supply
-from isocost.verbs.fleet.relaxations import bindings, ways_out
+from isocost.verbs.fleet.relaxations import bindings, relaxations
 from isocost.verbs.fleet.size import Service, nodes_for, not_dominated, service_gpus
 from isocost.verbs.fleet.slots import has_room
 from isocost.workload.presets import preset
@@ -174,7 +174,7 @@ def test_ways_out_make_room_and_less_does_not() -> None:
     urgent, other = demand("urgent", [(0, 100, 10)], 0, 16, 1), demand("other", [(0, 60, 5)], 0, 16, 2)
     found = pack(offers, [urgent, other])
     assert [d.name for d in found.left_out] == ["other"]
-    ways = {way.name: way.instead for way in ways_out(offers, found, other, lambda _: [urgent, other])}
+    ways = {way.name: way.instead for way in relaxations(offers, found, other, lambda _: [urgent, other])}
     assert ways == {
         "other: due after 16 d": "3 d later",
         "urgent: due after 16 d": "3 d later",

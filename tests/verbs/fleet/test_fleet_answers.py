@@ -100,7 +100,7 @@ def test_a_way_out_is_one(year: FleetResult) -> None:
     """What the short example cannot do it says, leaves with 4, and its first way out makes room when it is taken."""
     short = isocost.fleet(EXAMPLES / "short.toml")
     assert [d.name for d in short.answered.packing.left_out] == ["large run"]
-    way = next(w for w in short.answered.ways_out if w.name == "large run: due after 224 d")
+    way = next(w for w in short.answered.relaxations if w.name == "large run: due after 224 d")
     assert way.instead.endswith(" d later")
     days = int(way.instead.split()[0])
     text = (EXAMPLES / "short.toml").read_text(encoding="utf-8").replace("../", f"{EXAMPLES.parent}/")

@@ -14,7 +14,7 @@ import isocost
 from isocost.cli import run
 from isocost.errors import InputError
 from isocost.verbs.tco.answer import Tco
-from isocost.verbs.tco.payment import Way
+from isocost.verbs.tco.payment import PaymentOption
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LLAMA = EXAMPLES / "llama-3.1-405b.toml"
@@ -36,7 +36,7 @@ def small() -> Tco:
     return isocost.tco(SMALL, years=(3,), wait="6 months", region=["us-tx", "no"])
 
 
-def _way(answer: Tco, name: str) -> Way:
+def _way(answer: Tco, name: str) -> PaymentOption:
     return next(way for way in answer.ways if way.name == name)
 
 

@@ -11,13 +11,13 @@ from isocost.catalog import load_catalog
 from isocost.cli import run
 from isocost.errors import InputError
 from isocost.units import YEAR_S
-from isocost.verbs.tco.wait import Waiting
+from isocost.verbs.tco.wait import BuyOrWait
 
 CATALOG = load_catalog()
 RUN = {"model": "llama-3.1-8b", "tokens": "200 B", "seq_len": 8192, "global_batch": 512, "gpus": 128}
 
 
-def _waiting(on: str, **asked: str) -> Waiting:
+def _waiting(on: str, **asked: str) -> BuyOrWait:
     found = isocost.tco({**RUN, "on": on}, years=(3,), **asked).wait
     assert found is not None
     return found

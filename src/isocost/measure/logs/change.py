@@ -27,9 +27,27 @@ _NINETY: Final = 1.6449  # half a 90 % interval of a normal, in standard deviati
 _MOST_EXACT: Final = 1000  # events whose interval is exact; more are as good as normal
 # 95th percentile of Student's t (1908) for 1, 2, ... degrees of freedom.
 _STUDENT: Final = (
-    6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753, 1.746,
-    1.740, 1.734, 1.729, 1.725,
-)  # fmt: skip
+    6.314,
+    2.920,
+    2.353,
+    2.132,
+    2.015,
+    1.943,
+    1.895,
+    1.860,
+    1.833,
+    1.812,
+    1.796,
+    1.782,
+    1.771,
+    1.761,
+    1.753,
+    1.746,
+    1.740,
+    1.734,
+    1.729,
+    1.725,
+)
 NOISE_FRAC: Final = 0.02  # two runs of the same configuration differ by as much
 
 
@@ -68,9 +86,13 @@ def compare_values(
     blocks = min(BLOCKS, len(old), len(new))
     half, middle = _student(blocks - 1) * math.sqrt(math.fsum(squares)), math.log1p(change)
     found = Change(
-        name=name, old=before, new=after, change_frac=change, low_frac=math.expm1(middle - half),
+        name=name,
+        old=before,
+        new=after,
+        change_frac=change,
+        low_frac=math.expm1(middle - half),
         high_frac=math.expm1(middle + half),
-    )  # fmt: skip
+    )
     return _judged(found, noise_frac)
 
 
@@ -104,9 +126,13 @@ def compare_counts(name: str, old: int, new: int, old_exposure: float, new_expos
     scale = (1.0 - share) / share
     bounds = [scale * p / (1.0 - p) - 1.0 if p < 1.0 else math.inf for p in (low, high)]
     found = Change(
-        name=name, old=before, new=after, change_frac=after / before - 1.0 if before else None, low_frac=bounds[0],
+        name=name,
+        old=before,
+        new=after,
+        change_frac=after / before - 1.0 if before else None,
+        low_frac=bounds[0],
         high_frac=bounds[1],
-    )  # fmt: skip
+    )
     return _judged(found, 0.0)
 
 
@@ -118,9 +144,14 @@ def _judged(found: Change, noise_frac: float) -> Change:
     else:
         verdict = "more" if found.change_frac is None or found.change_frac > 0.0 else "less"
     return Change(
-        name=found.name, old=found.old, new=found.new, change_frac=found.change_frac, low_frac=found.low_frac,
-        high_frac=found.high_frac, verdict=verdict,
-    )  # fmt: skip
+        name=found.name,
+        old=found.old,
+        new=found.new,
+        change_frac=found.change_frac,
+        low_frac=found.low_frac,
+        high_frac=found.high_frac,
+        verdict=verdict,
+    )
 
 
 def _student(freedom: int) -> float:
@@ -154,10 +185,13 @@ def _binomial_interval(count: int, total: int) -> tuple[float, float]:
         if p >= 1.0:
             return float(least <= total)
         logs = [
-            math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) + k * math.log(p)
+            math.lgamma(total + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(total - k + 1)
+            + k * math.log(p)
             + (total - k) * math.log1p(-p)
             for k in range(least, total + 1)
-        ]  # fmt: skip
+        ]
         return math.fsum(math.exp(value) for value in logs)
 
     low = 0.0 if count == 0 else _bisect(lambda p: above(p, count) - _TAIL)

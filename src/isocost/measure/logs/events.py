@@ -121,10 +121,14 @@ def _stretches_of(rows: Sorted, stamps: Column, times: Column, excess: Column, h
         (first, "start_up_s", "first steps and compilation", excess),
         (rows.because(steady.AFTER_RESTART), "warm_up_s", "first steps after a restart", excess),
         (rows.because(steady.SLOW), "straggler_s", "slow period: straggler or throttling", excess),
-        (rows.because(steady.THROWN_AWAY), "lost_work_s", "steps run again after a restart",
-         np.nan_to_num(times) * rows.span),
+        (
+            rows.because(steady.THROWN_AWAY),
+            "lost_work_s",
+            "steps run again after a restart",
+            np.nan_to_num(times) * rows.span,
+        ),
         (rows.because(steady.SKIPPED), SKIPPED_S, "skipped iterations", skipped),
-    )  # fmt: skip
+    )
     for where, bucket, cause, seconds in groups:
         for start, end in _stretches(where):
             lasting = float(seconds[start:end].sum())
@@ -172,9 +176,13 @@ def _marked(marks: tuple[Mark, ...], rows: Sorted) -> Iterator[Event]:
         if mark.duration_s is not None and not told:
             step = mark.step if mark.step is not None else int(rows.steps.columns["step"][max(near - 1, 0)])
             yield Event(
-                bucket=_BUCKET_OF_MARK[mark.kind], cause=mark.kind, step=step, duration_s=mark.duration_s,
-                line=mark.line, time_stamp=mark.time_stamp,
-            )  # fmt: skip
+                bucket=_BUCKET_OF_MARK[mark.kind],
+                cause=mark.kind,
+                step=step,
+                duration_s=mark.duration_s,
+                line=mark.line,
+                time_stamp=mark.time_stamp,
+            )
 
 
 def _event(
@@ -184,9 +192,13 @@ def _event(
     record = rows.steps[row]
     stamp = float(stamps[row]) - before_s
     return Event(
-        bucket=bucket, cause=cause, step=record.step, duration_s=duration_s, line=record.line,
+        bucket=bucket,
+        cause=cause,
+        step=record.step,
+        duration_s=duration_s,
+        line=record.line,
         time_stamp=stamp if np.isfinite(stamp) else None,
-    )  # fmt: skip
+    )
 
 
 def _stretches(where: Column) -> Iterator[tuple[int, int]]:

@@ -42,9 +42,20 @@ AFTER_RESTART: Final = "warm-up after a restart"
 PAUSE: Final = "pause in the step"
 SLOW: Final = "slow period"
 REASONS: Final = (
-    OTHER_RANK, REPEATED, THROWN_AWAY, NO_TIME, TOO_LONG, IMPOSSIBLE, NAN, SKIPPED, RAMP_UP, WARM_UP, AFTER_RESTART,
-    PAUSE, SLOW,
-)  # fmt: skip
+    OTHER_RANK,
+    REPEATED,
+    THROWN_AWAY,
+    NO_TIME,
+    TOO_LONG,
+    IMPOSSIBLE,
+    NAN,
+    SKIPPED,
+    RAMP_UP,
+    WARM_UP,
+    AFTER_RESTART,
+    PAUSE,
+    SLOW,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,9 +109,16 @@ def sort_steps(reading: Reading, known: Known) -> Sorted:
     mark(_paused(step_s, span, usual, reason < 0) & ~slow, PAUSE)
     mark(slow, SLOW)
     return Sorted(
-        steps=steps, span=span, step_s=step_s, pause_s=pause_s, segment=segment, reason=reason, dropped=dropped,
-        timed_by=timed_by, derived=derived,
-    )  # fmt: skip
+        steps=steps,
+        span=span,
+        step_s=step_s,
+        pause_s=pause_s,
+        segment=segment,
+        reason=reason,
+        dropped=dropped,
+        timed_by=timed_by,
+        derived=derived,
+    )
 
 
 def _one_rank(steps: Steps) -> tuple[Steps, dict[str, int]]:

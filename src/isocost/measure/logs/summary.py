@@ -75,9 +75,11 @@ def summarise(
     """
     peak = definition.peak_flop_per_s if definition is not None and peak_flop_per_s is None else peak_flop_per_s
     known = Known(
-        tokens_per_step=tokens_per_step, gpus=gpus, peak_flop_per_s=peak,
+        tokens_per_step=tokens_per_step,
+        gpus=gpus,
+        peak_flop_per_s=peak,
         flop_per_token=definition.model_flop_per_token if definition else None,
-    )  # fmt: skip
+    )
     rows = sort_steps(reading, known)
     usual = _interval(rows, rows.step_s)
     timed_by, derived, notes = rows.timed_by, rows.derived, [DERIVED] if rows.derived else []

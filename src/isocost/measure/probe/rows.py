@@ -20,13 +20,57 @@ SIDE_FORMAT = 1
 
 # Columns of docs/evidence-format.md that a run on one device can fill.
 COLUMNS = (
-    "id", "source", "locator", "year", "stack", "stack_version", "kind", "accelerator", "gpus", "model", "params_b",
-    "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn_hidden", "ffn_gated", "vocab", "tied_embeddings",
-    "experts", "experts_topk", "shared_experts", "moe_ffn_hidden", "dense_layers", "attention", "seq_len",
-    "global_batch_seqs", "micro_batch", "tp", "pp", "vpp", "cp", "ep", "dp", "sharding", "sequence_parallel",
-    "schedule", "recompute", "precision", "fp8_recipe", "attention_kernel", "norm_kernel", "memory_definition",
-    "outcome", "step_s", "peak_mem_gb", "complete", "notes", "verified",
-)  # fmt: skip
+    "id",
+    "source",
+    "locator",
+    "year",
+    "stack",
+    "stack_version",
+    "kind",
+    "accelerator",
+    "gpus",
+    "model",
+    "params_b",
+    "layers",
+    "hidden",
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "ffn_hidden",
+    "ffn_gated",
+    "vocab",
+    "tied_embeddings",
+    "experts",
+    "experts_topk",
+    "shared_experts",
+    "moe_ffn_hidden",
+    "dense_layers",
+    "attention",
+    "seq_len",
+    "global_batch_seqs",
+    "micro_batch",
+    "tp",
+    "pp",
+    "vpp",
+    "cp",
+    "ep",
+    "dp",
+    "sharding",
+    "sequence_parallel",
+    "schedule",
+    "recompute",
+    "precision",
+    "fp8_recipe",
+    "attention_kernel",
+    "norm_kernel",
+    "memory_definition",
+    "outcome",
+    "step_s",
+    "peak_mem_gb",
+    "complete",
+    "notes",
+    "verified",
+)
 
 # Device name, as the driver prints it, to catalogue name; the first match counts.
 ACCELERATORS: tuple[tuple[str, str], ...] = (
@@ -242,8 +286,12 @@ class Recorder:
         self.side = out.with_suffix(".json")
         self.done: set[str] = set()
         self._side: dict[str, Any] = {
-            "format": SIDE_FORMAT, "environment": environment, "cases": {}, "failed": {}, "skipped": {},
-        }  # fmt: skip
+            "format": SIDE_FORMAT,
+            "environment": environment,
+            "cases": {},
+            "failed": {},
+            "skipped": {},
+        }
         if resume and out.exists():
             self._take_up(environment)
         else:

@@ -84,11 +84,19 @@ def parse(argv: list[str] | None) -> Options:
     if not out.parent.is_dir() or out.is_dir():
         raise ProbeError(f"--out is {out}; its folder must exist and it must be a file")
     return Options(
-        out=out, models=models, device=given.device, quick=given.quick, resume=given.resume,
-        accelerator=given.accelerator.strip(), source=given.source, attention=given.attention,
-        budget_s=given.budget_seconds, steps=given.steps or (QUICK_STEPS if given.quick else STEPS),
-        listed=given.list, list_memory_bytes=given.memory_gb * 1e9,
-    )  # fmt: skip
+        out=out,
+        models=models,
+        device=given.device,
+        quick=given.quick,
+        resume=given.resume,
+        accelerator=given.accelerator.strip(),
+        source=given.source,
+        attention=given.attention,
+        budget_s=given.budget_seconds,
+        steps=given.steps or (QUICK_STEPS if given.quick else STEPS),
+        listed=given.list,
+        list_memory_bytes=given.memory_gb * 1e9,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,9 +162,11 @@ def _run(options: Options) -> int:
     environment = timing.environment(device)
     site = _site(options, device, environment, timing.attention_kernel(device, options.attention))
     cases, skipped = plan(
-        models_for(options, device), timing.memory_bytes(device) or CPU_MEMORY_BYTES, quick=options.quick,
+        models_for(options, device),
+        timing.memory_bytes(device) or CPU_MEMORY_BYTES,
+        quick=options.quick,
         no_fp8=timing.no_fp8_reason(device),
-    )  # fmt: skip
+    )
     recorder = Recorder(options.out, environment | {"accelerator": site.accelerator}, resume=options.resume)
     recorder.skipped({skip.name: skip.reason for skip in skipped})
     for skip in skipped:
@@ -177,9 +187,13 @@ def _site(options: Options, device: str, environment: dict[str, Any], kernel: st
         hint = f" (nearest: {guess.hint})" if guess.hint else ""
         print(f"the catalogue has no {guess.name}{hint}: pass --accelerator, or add it to a catalogue of your own")
     return Site(
-        accelerator=options.accelerator or guess.name, source=options.source, year=datetime.now(UTC).year,
-        torch_version=environment["torch"], device_type=device, attention_kernel=kernel,
-    )  # fmt: skip
+        accelerator=options.accelerator or guess.name,
+        source=options.source,
+        year=datetime.now(UTC).year,
+        torch_version=environment["torch"],
+        device_type=device,
+        attention_kernel=kernel,
+    )
 
 
 def _measure_all(

@@ -120,9 +120,14 @@ def measure(
     if not all(math.isfinite(loss) for loss in losses):
         raise NotTrainedError(f"the losses are {losses}")
     return Measurement(
-        steps_s=tuple(times_s), warmup_s=tuple(warm_s), step_s=statistics.median(times_s),
-        peak_allocated_bytes=allocated, peak_reserved_bytes=reserved, losses=losses, clocks=clocks,
-    )  # fmt: skip
+        steps_s=tuple(times_s),
+        warmup_s=tuple(warm_s),
+        step_s=statistics.median(times_s),
+        peak_allocated_bytes=allocated,
+        peak_reserved_bytes=reserved,
+        losses=losses,
+        clocks=clocks,
+    )
 
 
 class Trainer:

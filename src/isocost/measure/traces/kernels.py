@@ -53,10 +53,26 @@ def collective(name: str) -> str:
 
 
 _ELEMENT_BYTES: Final = {
-    "float": 4, "float32": 4, "double": 8, "half": 2, "float16": 2, "bfloat16": 2, "byte": 1, "char": 1, "bool": 1,
-    "int": 4, "long": 8, "long int": 8, "signed char": 1, "unsigned char": 1, "int8": 1, "uint8": 1, "short": 2,
-    "float8_e4m3fn": 1, "float8_e5m2": 1,
-}  # fmt: skip
+    "float": 4,
+    "float32": 4,
+    "double": 8,
+    "half": 2,
+    "float16": 2,
+    "bfloat16": 2,
+    "byte": 1,
+    "char": 1,
+    "bool": 1,
+    "int": 4,
+    "long": 8,
+    "long int": 8,
+    "signed char": 1,
+    "unsigned char": 1,
+    "int8": 1,
+    "uint8": 1,
+    "short": 2,
+    "float8_e4m3fn": 1,
+    "float8_e5m2": 1,
+}
 
 
 def element_bytes(dtype: str) -> float | None:

@@ -132,11 +132,16 @@ def read_ranks(path: Path) -> list[RankTrace]:
         return [_analyse(path, found, info, device, notes, cut=source.cut)]
     return [
         _analyse(
-            path, replace(found, kernels=[kernel for kernel in found.kernels if kernel.device == gpu], shapes=False),
-            info, device, notes if gpu == gpus[0] else [], cut=source.cut, gpu=gpu,
+            path,
+            replace(found, kernels=[kernel for kernel in found.kernels if kernel.device == gpu], shapes=False),
+            info,
+            device,
+            notes if gpu == gpus[0] else [],
+            cut=source.cut,
+            gpu=gpu,
         )
         for gpu in gpus
-    ]  # fmt: skip
+    ]
 
 
 def _window(found: Collected, starts: Column, ends: Column) -> tuple[float, float]:
@@ -149,9 +154,15 @@ def _window(found: Collected, starts: Column, ends: Column) -> tuple[float, floa
 
 
 def _analyse(
-    path: Path, found: Collected, info: Mapping[str, Any], device: str | None, notes: list[str], *,
-    cut: bool, gpu: int | None = None,
-) -> RankTrace:  # fmt: skip
+    path: Path,
+    found: Collected,
+    info: Mapping[str, Any],
+    device: str | None,
+    notes: list[str],
+    *,
+    cut: bool,
+    gpu: int | None = None,
+) -> RankTrace:
     starts = np.array([kernel.start for kernel in found.kernels])
     ends = np.array([kernel.end for kernel in found.kernels])
     classes = np.array([kernel_class(kernel.name) for kernel in found.kernels], dtype=object)
@@ -195,9 +206,15 @@ def _analyse(
 
 
 def _busy_and_idle(
-    layers: Mapping[str, Column], found: Collected, inside: Column, starts: Column, begin: float, end: float, *,
+    layers: Mapping[str, Column],
+    found: Collected,
+    inside: Column,
+    starts: Column,
+    begin: float,
+    end: float,
+    *,
     cut: bool,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Return the parts of the window: what runs, and what the GPU waits for when nothing does."""
     compute, active, busy = layers[ORDER[-1]], layers[EXPOSED], layers[COPIES]
     host, kernel, unknown = _waits(found, inside, starts, busy, begin, end)

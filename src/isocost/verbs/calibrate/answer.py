@@ -14,7 +14,7 @@ from isocost.catalog.records import PRECISIONS, rates_by_precision
 from isocost.catalog.store import Catalog
 from isocost.errors import InputError, Problem
 from isocost.evidence.rows import runs_csv
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.evidence.runs import read_runs
 from isocost.perf.case import Case
 from isocost.perf.constants import shipped
@@ -67,7 +67,7 @@ class Calibration(Result):
     """What ``calibrate`` returns."""
 
     calibration: SiteCalibration
-    runs: tuple[Run, ...]  # rows that could be read, used or not
+    runs: tuple[MeasuredRun, ...]  # rows that could be read, used or not
     warnings: tuple[str, ...]
     plan: str  # which plan the proposals are for
     half_width_frac: float  # of that plan's step time, now
@@ -162,7 +162,7 @@ class Own:
     """The user's runs, and the calibration on them."""
 
     site: SiteCalibration
-    runs: tuple[Run, ...]
+    runs: tuple[MeasuredRun, ...]
     warnings: tuple[str, ...]
 
 
@@ -192,10 +192,10 @@ def own_runs(runs: str | Path | None, logs: Sequence[tuple[str | Path, Given]], 
     return Own(site=replace(own, unused=unused), runs=tuple(rows), warnings=warnings)
 
 
-def _distinct(rows: Sequence[Run]) -> list[Run]:
+def _distinct(rows: Sequence[MeasuredRun]) -> list[MeasuredRun]:
     """Return the rows, each with an id of its own: two logs may have one name."""
     taken: set[str] = set()
-    found: list[Run] = []
+    found: list[MeasuredRun] = []
     for row in rows:
         names = itertools.chain([row.id], (f"{row.id}-{k}" for k in itertools.count(2)))
         name = next(name for name in names if name not in taken)
@@ -213,4 +213,4 @@ def proposed(own: Own, plan: tuple[str, Case] | None) -> Calibration:
     now, proposals = next_runs(site, plan[1], shipped())
     return Calibration(
         calibration=site, runs=own.runs, warnings=own.warnings, plan=plan[0], half_width_frac=now, proposals=proposals
-    )  # fmt: skip
+    )

@@ -23,9 +23,10 @@ RunScenario = str | Path | Mapping[str, object]
 _RUNS = Argument(metavar="RUNS.csv", about="Your runs: see docs/evidence-format.md.")
 _LOG = Option(metavar="FILE", about="The log of a run; may be repeated.", kind=list[str] | None)
 _SCENARIO = Option(
-    metavar="RUN.toml", about="What the log's run was, whole: one for each log in their order, or one for all.",
+    metavar="RUN.toml",
+    about="What the log's run was, whole: one for each log in their order, or one for all.",
     kind=list[str] | None,
-)  # fmt: skip
+)
 _OUTPUT = Option(metavar="FILE.toml", about="Write the calibration here.", flags=("-o", "--output"))
 _ROWS_OUT = Option(metavar="FILE.csv", about="Write all runs here, as a RUNS.csv; a new file.")
 _PLAN = Option(metavar="FILE", about="What to narrow: a scenario, or a plan in JSON.")
@@ -34,8 +35,9 @@ _NAME = Option(metavar="NAME", about="Left out: that of the file.")
 
 @command(
     "Fit your own stack and site on a handful of your runs: error before and after, and what to measure next.",
-    doing="calibrating", hint="nothing was written; add -o my_site.toml to keep it",
-)  # fmt: skip
+    doing="calibrating",
+    hint="nothing was written; add -o my_site.toml to keep it",
+)
 def calibrate(
     runs: Annotated[str | Path | None, _RUNS] = None,
     /,

@@ -254,8 +254,16 @@ def _tier(tier: Tier) -> str:
 
 # Words for a kind in front of a name, as in "recipe torchtitan".
 _FAMILY_SHOWN = 4  # names of a family that a message suggests
-_KIND_WORDS = {"recipe": "stack", "stack": "stack", "accelerator": "accelerator", "node": "node", "fabric": "fabric",
-               "offer": "offer", "rate": "rate", "model": "model"}  # fmt: skip
+_KIND_WORDS = {
+    "recipe": "stack",
+    "stack": "stack",
+    "accelerator": "accelerator",
+    "node": "node",
+    "fabric": "fabric",
+    "offer": "offer",
+    "rate": "rate",
+    "model": "model",
+}
 
 
 def entry(catalog: Catalog, name: str) -> Entry | StackEntry:

@@ -129,12 +129,14 @@ class StackEntry(Result):
                 Section(
                     title="Where it is from",
                     body=(
-                        f"as of {r.as_of}, {r.grade}", *self.citations, f"memory: as of {m.as_of}, {m.grade}",
+                        f"as of {r.as_of}, {r.grade}",
+                        *self.citations,
+                        f"memory: as of {m.as_of}, {m.grade}",
                         *self.memory_citations,
                     ),
                 ),
             ),
-        )  # fmt: skip
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field of both recipes, and the keys of a scenario that change them."""
@@ -146,10 +148,12 @@ class StackEntry(Result):
             "memory_switches": dict(self._memory()),
             "scenario_keys": {switch.name: switch.key for switch in switches(self.recipe) if switch.key},
             "fact": {
-                "sources": (self.recipe.source,), "as_of": self.recipe.as_of, "grade": self.recipe.grade,
+                "sources": (self.recipe.source,),
+                "as_of": self.recipe.as_of,
+                "grade": self.recipe.grade,
             },
             "offers": (),
-        }  # fmt: skip
+        }
 
 
 def stack_entry(catalog: Catalog, recipe: Recipe) -> StackEntry:

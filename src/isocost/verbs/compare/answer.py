@@ -29,12 +29,29 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "facility tier": ("facility",),
     "cluster design": ("fabric", "on", "gpus", "storage", "checkpoint", "reliability"),
     "tuning and support": (
-        "support", "tuning", "stack", "calibration", "precision", "tp", "pp", "vp", "cp", "ep", "micro_batch",
-        "recompute", "sharding", "schedule", "attention_kernel", "norm_kernel", "gradient_precision", "compiled",
-        "cuda_graphs", "tp_overlap",
+        "support",
+        "tuning",
+        "stack",
+        "calibration",
+        "precision",
+        "tp",
+        "pp",
+        "vp",
+        "cp",
+        "ep",
+        "micro_batch",
+        "recompute",
+        "sharding",
+        "schedule",
+        "attention_kernel",
+        "norm_kernel",
+        "gradient_precision",
+        "compiled",
+        "cuda_graphs",
+        "tp_overlap",
     ),
     "price and terms": ("purchase", "term", "owned", "programme", "catalog"),
-}  # fmt: skip
+}
 _FREE: Final = ("title", "top", "deadline", "budget", "power_cap", "confidence")
 _GROUPED: Final = tuple(key for keys in GROUPS.values() for key in keys)
 SAME: Final = tuple(key for key in KEYS if key not in (*_FREE, *_GROUPED))
@@ -219,9 +236,16 @@ def _signed(x: float) -> str:
 def _figures(side: Side) -> tuple[str, ...]:
     chance = ("chance of the deadline",) if side.deadline_chance is not None else ()
     return (
-        "days (p05 to p95)", "full bill (p05 to p95)", "goodput", "step time", "interruptions",
-        "useful GPU-hours per dollar", "price of a GPU-hour", "price of a useful GPU-hour", *chance,
-    )  # fmt: skip
+        "days (p05 to p95)",
+        "full bill (p05 to p95)",
+        "goodput",
+        "step time",
+        "interruptions",
+        "useful GPU-hours per dollar",
+        "price of a GPU-hour",
+        "price of a useful GPU-hour",
+        *chance,
+    )
 
 
 def _values(side: Side) -> tuple[str, ...]:
@@ -252,9 +276,7 @@ def comparison(a: Mapping[str, object], b: Mapping[str, object], wrote: Mapping[
     ]
     if problems:
         raise InputError(problems)
-    differs = {
-        group: tuple(key for key in keys if a.get(key) != b.get(key)) for group, keys in GROUPS.items()
-    }  # fmt: skip
+    differs = {group: tuple(key for key in keys if a.get(key) != b.get(key)) for group, keys in GROUPS.items()}
     differs = {group: keys for group, keys in differs.items() if keys}
     plans: dict[frozenset[str], Plan] = {}
 

@@ -29,7 +29,7 @@ _CHIP: Final = re.compile(r"\b(?:[A-Z]{1,2}\d{2,4}|MI\d{3}[A-Z]?)(?=\b|[A-Z_-])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ScenarioFacts:
     """What the scenario says of the run, as far as a log can be held against it."""
 
     parameters: float
@@ -44,7 +44,7 @@ class Said:
     layout: Mapping[str, object]  # as far as it is fixed
 
     @classmethod
-    def of(cls, question: Question) -> Said:
+    def of(cls, question: Question) -> ScenarioFacts:
         """Return what a question says; what it leaves open, or gives many values of, is None."""
         tokens = question.global_batch_seqs * question.seq_len if question.global_batch_seqs else None
         chip, definition = question.options[0].accelerator, None
@@ -66,7 +66,7 @@ class Said:
         )
 
 
-def told_by_log(examined: Examination | None, given: Mapping[str, object]) -> dict[str, float]:
+def inferred_from_log(examined: Examination | None, given: Mapping[str, object]) -> dict[str, float]:
     """Return keys of a scenario that nobody gave and the header of the log tells."""
     if not isinstance(examined, LogExamination):
         return {}
@@ -76,12 +76,12 @@ def told_by_log(examined: Examination | None, given: Mapping[str, object]) -> di
     return {key: int(facts[key]) for key in TOLD if key in facts and given.get(key) is None}
 
 
-def informed(examined: Examination, question: Question) -> Examination:
+def checked_against(examined: Examination, question: Question) -> Examination:
     """Return an examination that knows the scenario, or says why the scenario is of another run."""
-    said = Said.of(question)
+    said = ScenarioFacts.of(question)
     if isinstance(examined, TraceExamination):
         against = _against_trace(examined.summary, said)
-        return TraceExamination(examined.summary, against, informed=not against)
+        return TraceExamination(examined.summary, against, checked_against=not against)
     if not isinstance(examined, LogExamination):
         return examined
     reading = examined.reading
@@ -95,7 +95,7 @@ def informed(examined: Examination, question: Question) -> Examination:
     return RunExamination(log, examined.trace, against) if isinstance(examined, RunExamination) else log
 
 
-def _against_trace(trace: TraceSummary, said: Said) -> tuple[str, ...]:
+def _against_trace(trace: TraceSummary, said: ScenarioFacts) -> tuple[str, ...]:
     found = []
     if trace.world_size is not None and said.gpus is not None and trace.world_size != said.gpus:
         found.append(f"the trace is of {trace.world_size:,} GPUs, the scenario of {said.gpus:,.0f}")
@@ -106,7 +106,7 @@ def _against_trace(trace: TraceSummary, said: Said) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _against_log(reading: Reading, summary: RunSummary, said: Said) -> tuple[str, ...]:
+def _against_log(reading: Reading, summary: RunSummary, said: ScenarioFacts) -> tuple[str, ...]:
     found = []
     parameters = reading.facts.get("parameters")
     if parameters and _differs(parameters, said.parameters, OTHER_PARAMETERS_FRAC):
@@ -133,7 +133,7 @@ def _against_log(reading: Reading, summary: RunSummary, said: Said) -> tuple[str
     return tuple(found)
 
 
-def _tokens_per_step(reading: Reading, summary: RunSummary, said: Said) -> float | None:
+def _tokens_per_step(reading: Reading, summary: RunSummary, said: ScenarioFacts) -> float | None:
     """Return the tokens of a step that the log tells: by batch and length, or by rate and time that are its own."""
     batch = summary.global_batch or reading.facts.get("global_batch")
     if batch:

@@ -28,10 +28,10 @@ from isocost.verbs.doctor.run import (
     SLOW_RANK,
     Calibrated,
     Drop,
-    MeasuredRun,
+    ExaminedRun,
     Wait,
     calibrate,
-    measured_run,
+    examined_run,
     waterfall,
 )
 from isocost.verbs.doctor.tables import (
@@ -50,9 +50,16 @@ from isocost.verbs.doctor.trial import NOISE_FRAC
 
 # Of a prescription in the list of what to try first.
 TRY_FIRST = (
-    "levers", "changes", "gain_probability", "fits_probability", "expected_days_saved", "expected_usd_saved", "trial",
-    "value_days", "value_usd",
-)  # fmt: skip
+    "levers",
+    "changes",
+    "gain_probability",
+    "fits_probability",
+    "expected_days_saved",
+    "expected_usd_saved",
+    "trial",
+    "value_days",
+    "value_usd",
+)
 SURE = 0.9  # a gain of less probability says so in the sentence
 DIFFERS_FRAC = 0.02  # a log whose tokens differ from the scenario's by more is of another run
 
@@ -78,7 +85,7 @@ def prescribe(
     left = checked.tokens if tokens_left is None else float(parse(tokens_left, "token", "tokens_left"))
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     step_s = _step_s(examined) if step_time is None else _given_s(step_time)
-    found = measured_run(question, catalog, constants, step_s)
+    found = examined_run(question, catalog, constants, step_s)
     found = replace(found, waits=_waits(examined, found))
     if (mfu := found.mfu_at(step_s)) > 1.0:
         message = f"of {step_s:,.4g} s would be {mfu:.0%} MFU, more than the chip can do"
@@ -86,9 +93,7 @@ def prescribe(
         raise InputError([Problem("step time", message, fix=fix)])
     fitted = calibrate(found)
     findings = Doctor(found, fitted, neighbourhood(found, fitted, constants, left), left, _noise(examined)).findings()
-    return PrescribedRun(
-        examined=examined, run=found, calibrated=fitted, drops=waterfall(found), findings=findings
-    )  # fmt: skip
+    return PrescribedRun(examined=examined, run=found, calibrated=fitted, drops=waterfall(found), findings=findings)
 
 
 def _given_s(text: str) -> float:
@@ -108,7 +113,7 @@ def _step_s(examined: Examination | None) -> float:
     raise InputError([Problem("step_time", "is missing, and no file says it", fix="give --step-time '11.2 s'")])
 
 
-def _waits(examined: Examination | None, run: MeasuredRun) -> dict[str, Wait]:
+def _waits(examined: Examination | None, run: ExaminedRun) -> dict[str, Wait]:
     """Return waits for data, as a log or a trace shows them, and for slower ranks, of which only traces tell."""
     found = {}
     trace = examined.trace if isinstance(examined, RunExamination) else examined
@@ -138,7 +143,7 @@ class PrescribedRun(Result):
     """The answer of ``isocost doctor`` with a scenario."""
 
     examined: Examination | None
-    run: MeasuredRun
+    run: ExaminedRun
     calibrated: Calibrated
     drops: tuple[Drop, ...]
     findings: Findings
@@ -275,7 +280,7 @@ class PrescribedRun(Result):
         unknown = tuple(self._unknown(self.examined.to_dict()["unknown"] if self.examined else []))
         return Document(
             lead=self.lead(), sections=(*sections, Section(title="Not known from this input", body=unknown))
-        )  # fmt: skip
+        )
 
     def _waterfall(self) -> Section:
         off = self.calibrated.off_frac

@@ -30,9 +30,12 @@ _TOKENS_LEFT = Option(metavar="AMOUNT", about="To train on; left out: all of the
 
 @command(
     "Read a log or a trace: step time, where the time went; with the run's scenario: MFU, and what would raise it.",
-    options.WHAT, options.WHERE, options.LAYOUT, options.SWITCHES,
+    options.WHAT,
+    options.WHERE,
+    options.LAYOUT,
+    options.SWITCHES,
     doing="reading",
-)  # fmt: skip
+)
 def doctor(
     *files: Annotated[str | Path, _FILES],
     against: Annotated[str | Path | Sequence[str | Path] | None, _AGAINST] = None,
@@ -73,10 +76,15 @@ def doctor(
     if isinstance(columns, Mapping):
         columns = ",".join(f"{key}={name}" for key, name in columns.items())
     found = diagnose(
-        [str(file) for file in files], against=[str(file) for file in others], format_of=format_of, columns=columns,
-        scenario=path, step_time=None if step_time is None else str(step_time), tokens_left=tokens_left,
+        [str(file) for file in files],
+        against=[str(file) for file in others],
+        format_of=format_of,
+        columns=columns,
+        scenario=path,
+        step_time=None if step_time is None else str(step_time),
+        tokens_left=tokens_left,
         changes=inline | {key: value for key, value in changes.items() if value is not None},
-    )  # fmt: skip
+    )
     if events_out is not None:
         write_whole(events_out, found.events_csv(), "events_out")
     return found

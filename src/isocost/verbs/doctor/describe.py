@@ -13,7 +13,7 @@ from isocost.perf.site import NINETY
 from isocost.units import DAY_S
 from isocost.verbs.doctor.neighbourhood import LAYOUT, Neighbourhood
 from isocost.verbs.doctor.pairs import SEVERAL, pair_figures, tested_as, widening
-from isocost.verbs.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, MeasuredRun
+from isocost.verbs.doctor.run import CLIFF_FRAC, DATA_PATH, SLOW_RANK, Calibrated, ExaminedRun
 from isocost.verbs.doctor.switches import left_open
 from isocost.verbs.doctor.trial import NOISE_FRAC, Trial, outcome, trial_of
 
@@ -22,17 +22,26 @@ WORTH_FRAC: Final = 0.005
 
 LOW, MEDIUM, HIGH = "low", "medium", "high"
 EFFORT: Final[Mapping[str, str]] = {
-    "fabric": HIGH, SLOW_RANK: MEDIUM, DATA_PATH: MEDIUM, "precision": MEDIUM, "tp_overlap": MEDIUM,
-    "attention_kernel": MEDIUM, "norm_kernel": MEDIUM, "pp": MEDIUM, "schedule": MEDIUM,
-}  # fmt: skip
+    "fabric": HIGH,
+    SLOW_RANK: MEDIUM,
+    DATA_PATH: MEDIUM,
+    "precision": MEDIUM,
+    "tp_overlap": MEDIUM,
+    "attention_kernel": MEDIUM,
+    "norm_kernel": MEDIUM,
+    "pp": MEDIUM,
+    "schedule": MEDIUM,
+}
 # Risk of a change, from the worst: what the run learns, how it counts, or nothing but the order of sums.
 SEMANTICS, NUMERICS, NONE = "semantics", "numerics", "none"
 RISK: Final[Mapping[str, tuple[str, str]]] = {
-    "global_batch": (SEMANTICS, "fewer and larger steps: set the learning rate again; more tokens for the same loss "
-                     "are counted in"),
+    "global_batch": (
+        SEMANTICS,
+        "fewer and larger steps: set the learning rate again; more tokens for the same loss are counted in",
+    ),
     "precision": (NUMERICS, "matrix products in fewer bits: compare losses first"),
     "gradient_precision": (NUMERICS, "gradients are summed in 16 bit"),
-}  # fmt: skip
+}
 SAME: Final = (NONE, "the same up to the order of sums")
 
 
@@ -81,9 +90,13 @@ class Describer:
     """Describes combinations of a neighbourhood."""
 
     def __init__(
-        self, run: MeasuredRun, calibrated: Calibrated, near: Neighbourhood, tokens_left: float,
+        self,
+        run: ExaminedRun,
+        calibrated: Calibrated,
+        near: Neighbourhood,
+        tokens_left: float,
         step_noise_frac: float | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.run, self.calibrated, self.near, self.step_noise_frac = run, calibrated, near, step_noise_frac
         self.before = near.time(0, near.own)
         steps = tokens_left / (run.case.global_batch_seqs * run.case.seq_len)
@@ -109,17 +122,32 @@ class Describer:
         same_batch = ratio * run.measured_s / self._more_tokens(variant)
         risk, note = _risk(levers)
         return Prescription(
-            levers=levers, changes=changes, step_s=step_s, mfu=run.mfu_at(same_batch),
+            levers=levers,
+            changes=changes,
+            step_s=step_s,
+            mfu=run.mfu_at(same_batch),
             mfu_low=run.mfu_at(same_batch * math.exp(NINETY * sd)),
             mfu_high=run.mfu_at(same_batch * math.exp(-NINETY * sd)),
-            gain_frac=1.0 / ratio - 1.0, gain_probability=found.gain_probability, peak_bytes=peak_bytes,
-            memory_frac=peak_bytes / run.capacity_bytes, fits_probability=fits, fits=peak_bytes <= run.ceiling_bytes,
-            cliff=peak_bytes > CLIFF_FRAC * run.capacity_bytes, days_saved=saved, usd_saved=_times(saved, usd_per_day),
-            expected_days_saved=expected, expected_usd_saved=_times(expected, usd_per_day), trial=trial,
-            value_days=value, value_usd=_times(value, usd_per_day), effort=effort, risk=risk, risk_note=note,
+            gain_frac=1.0 / ratio - 1.0,
+            gain_probability=found.gain_probability,
+            peak_bytes=peak_bytes,
+            memory_frac=peak_bytes / run.capacity_bytes,
+            fits_probability=fits,
+            fits=peak_bytes <= run.ceiling_bytes,
+            cliff=peak_bytes > CLIFF_FRAC * run.capacity_bytes,
+            days_saved=saved,
+            usd_saved=_times(saved, usd_per_day),
+            expected_days_saved=expected,
+            expected_usd_saved=_times(expected, usd_per_day),
+            trial=trial,
+            value_days=value,
+            value_usd=_times(value, usd_per_day),
+            effort=effort,
+            risk=risk,
+            risk_note=note,
             evidence=_evidence(tuple(names.values()), generation(run.case.accelerator)),
             pairs={lever: pair_figures()[name].pairs if name in pair_figures() else 0 for lever, name in names.items()},
-        )  # fmt: skip
+        )
 
     def changes(self, variant: int, layout: int) -> dict[str, tuple[str, str]]:
         """Return what differs from the run, by key of a scenario: as run, here."""

@@ -19,7 +19,7 @@ from isocost.scenario import load_tables, read_scenario
 from isocost.scenario.question import question_of
 from isocost.search.question import Question
 from isocost.units import parse
-from isocost.verbs.doctor.against_scenario import informed, told_by_log
+from isocost.verbs.doctor.against_scenario import checked_against, inferred_from_log
 from isocost.verbs.doctor.answer import PrescribedRun, prescribe
 from isocost.verbs.doctor.measured_answer import ReadRun, with_measured
 from isocost.verbs.doctor.of_traces import Examination, LogExamination, RunExamination, TraceExamination
@@ -64,7 +64,7 @@ def _compared(
     tokens = None if known is None else known[1]
     if tokens_left is not None:
         tokens = float(parse(tokens_left, "token", "tokens_left"))
-    old, new = (run if known is None else informed(run, known[0]) for run in runs)
+    old, new = (run if known is None else checked_against(run, known[0]) for run in runs)
     return compare_runs(old, new, tokens)
 
 
@@ -80,10 +80,10 @@ def _with_scenario(
     told: dict[str, float] = {}
     if examined is not None:
         given = (load_tables(scenario) if scenario else {}) | dict(changes)
-        told = told_by_log(examined, given)
+        told = inferred_from_log(examined, given)
         changes = {**changes, **told}
         places |= {key: f"the log: {key}" for key in told}
-        examined = informed(examined, _question(scenario, changes, tokens_left)[0])
+        examined = checked_against(examined, _question(scenario, changes, tokens_left)[0])
         if examined.against:
             return examined
     found = prescribe(examined, step_time, scenario, changes, places, tokens_left)

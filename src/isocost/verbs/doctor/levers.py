@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isocost.stats.shapley import MAX_GROUPS, shapley
 from isocost.verbs.doctor.describe import Describer, Prescription, worth_frac
 from isocost.verbs.doctor.neighbourhood import LAYOUT, Neighbourhood
-from isocost.verbs.doctor.run import CLIFF_FRAC, Calibrated, MeasuredRun
+from isocost.verbs.doctor.run import CLIFF_FRAC, Calibrated, ExaminedRun
 from isocost.verbs.doctor.switches import BEYOND
 from isocost.verbs.doctor.trial import NOISE_FRAC
 from isocost.verbs.doctor.unpriced import Unpriced, unpriced
@@ -52,7 +52,7 @@ class Doctor:
 
     def __init__(
         self,
-        run: MeasuredRun,
+        run: ExaminedRun,
         calibrated: Calibrated,
         near: Neighbourhood,
         tokens_left: float,
@@ -76,13 +76,19 @@ class Doctor:
             chosen = None
         shares = {} if chosen is None or best is None else self._shares(*best)
         return Findings(
-            singles=singles, best=chosen, beyond=tuple(beyond), shares=shares,
-            worthless_alone=self._worthless_alone(singles, shares), no_effect=no_effect,
+            singles=singles,
+            best=chosen,
+            beyond=tuple(beyond),
+            shares=shares,
+            worthless_alone=self._worthless_alone(singles, shares),
+            no_effect=no_effect,
             try_first=_worth_trying(chosen, singles),
             unpriced=unpriced(self.run, self.calibrated, self.near.variants[0].constants, self.tokens_left),
-            cliffs=self._cliffs(), verdict=self._verdict(chosen), evaluated=self.near.size,
+            cliffs=self._cliffs(),
+            verdict=self._verdict(chosen),
+            evaluated=self.near.size,
             tokens_left=self.tokens_left,
-        )  # fmt: skip
+        )
 
     def _worthless_alone(self, singles: tuple[Prescription, ...], shares: Mapping[str, float]) -> tuple[str, ...]:
         """Return the changes with a share of the gain above the noise that alone do not fit or gain nothing."""

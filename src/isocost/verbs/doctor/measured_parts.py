@@ -19,7 +19,7 @@ from isocost.perf.block import Phase, block_times
 from isocost.perf.constants import Constant
 from isocost.perf.lowering import columns
 from isocost.perf.predict import coefficient_columns
-from isocost.verbs.doctor.run import Drop, MeasuredRun
+from isocost.verbs.doctor.run import Drop, ExaminedRun
 from isocost.verbs.doctor.traffic import CP, DP, EP, PP, TP, parallelism
 
 MATRIX, ATTENTION, POINTWISE = "matrix products", "attention", "norms and elementwise"
@@ -93,7 +93,7 @@ class TermDifference:
         return self.measured_s / self.predicted_s - 1.0 if self.predicted_s > 0.0 else None
 
 
-def measured_parts(run: MeasuredRun, trace: TraceSummary) -> dict[str, float]:
+def measured_parts(run: ExaminedRun, trace: TraceSummary) -> dict[str, float]:
     """Return the seconds of a step by part; they add up to the step. Empty where not all kernels were traced."""
     if any(rank.cut for rank in trace.ranks):
         return {}
@@ -113,7 +113,7 @@ def measured_parts(run: MeasuredRun, trace: TraceSummary) -> dict[str, float]:
     return parts | {HOST: run.measured_s - math.fsum(parts.values())}
 
 
-def _of_rank(rank: RankTrace, run: MeasuredRun) -> dict[str, float]:
+def _of_rank(rank: RankTrace, run: ExaminedRun) -> dict[str, float]:
     """Return the seconds of a rank's window, without its idle time but with what of it waits for data."""
     found = {name: math.fsum(rank.alone_s.get(kind, 0.0) for kind in kinds) for name, kinds in _CLASSES.items()}
     for part in rank.collectives:
@@ -123,7 +123,7 @@ def _of_rank(rank: RankTrace, run: MeasuredRun) -> dict[str, float]:
     return found | {COPIES: rank.exposed_copy_s, DATA: rank.data_wait_s}
 
 
-def replayed(run: MeasuredRun, constants: Mapping[str, Constant]) -> dict[str, float]:
+def replayed(run: ExaminedRun, constants: Mapping[str, Constant]) -> dict[str, float]:
     """Return the recompute of the model's step by cause: gemm_s, attention_s, ..."""
     replay = block_times(columns([run.case]), coefficient_columns([run.case], constants)).replay
     seconds = {field.name: float(np.ravel(getattr(replay, field.name))[0]) for field in fields(Phase)}
@@ -133,7 +133,7 @@ def replayed(run: MeasuredRun, constants: Mapping[str, Constant]) -> dict[str, f
     return {name: value / total * float(run.time.recompute_s) for name, value in seconds.items()}
 
 
-def predicted_parts(run: MeasuredRun, again: Mapping[str, float]) -> dict[str, float]:
+def predicted_parts(run: ExaminedRun, again: Mapping[str, float]) -> dict[str, float]:
     """Return the model's step by the parts of a trace, what is recomputed in the part that runs it."""
     return {
         name: math.fsum(float(getattr(run.time, part)) + again.get(part, 0.0) for part in parts)
@@ -142,7 +142,7 @@ def predicted_parts(run: MeasuredRun, again: Mapping[str, float]) -> dict[str, f
 
 
 def compare_terms(
-    run: MeasuredRun, parts: Mapping[str, float], again: Mapping[str, float]
+    run: ExaminedRun, parts: Mapping[str, float], again: Mapping[str, float]
 ) -> tuple[TermDifference, ...]:
     """Return measured beside predicted, part by part; the differences add up to measured less predicted step."""
     predicted = predicted_parts(run, again)
@@ -157,7 +157,7 @@ def compare_terms(
     return tuple(rows)
 
 
-def measured_waterfall(run: MeasuredRun, parts: Mapping[str, float], again: Mapping[str, float]) -> tuple[Drop, ...]:
+def measured_waterfall(run: ExaminedRun, parts: Mapping[str, float], again: Mapping[str, float]) -> tuple[Drop, ...]:
     """From peak to achieved MFU with the parts of a trace; what is recomputed is the predicted share of its part."""
     step, mfu = run.measured_s, run.mfu_at(run.measured_s)
     predicted = predicted_parts(run, again)

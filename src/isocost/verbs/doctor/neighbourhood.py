@@ -17,7 +17,7 @@ from isocost.perf.layout import AXES, CHOICES, COUNTS
 from isocost.perf.layouts import Axes, Layouts, default_axes, legal_layouts
 from isocost.perf.step import StepTime
 from isocost.search.evaluator import SmallAxes, Tables, small_axes, tables
-from isocost.verbs.doctor.run import Calibrated, MeasuredRun
+from isocost.verbs.doctor.run import Calibrated, ExaminedRun
 from isocost.verbs.doctor.switches import BEYOND, Option, allowed, held, options
 
 Floats = NDArray[np.float64]
@@ -95,7 +95,7 @@ class Neighbourhood:
 
 
 def neighbourhood(
-    run: MeasuredRun, calibrated: Calibrated, constants: Mapping[str, Constant], tokens: float
+    run: ExaminedRun, calibrated: Calibrated, constants: Mapping[str, Constant], tokens: float
 ) -> Neighbourhood:
     """Evaluate the combinations, at most ``MOST`` of them unless the run's own degrees alone have more.
 
@@ -137,9 +137,13 @@ def _changed(case: Case, chosen: Sequence[Option]) -> Case:
 
 
 def _variant(
-    run: MeasuredRun, chosen: tuple[Option, ...], layouts: Layouts, axes: SmallAxes, calibrated: Calibrated,
+    run: ExaminedRun,
+    chosen: tuple[Option, ...],
+    layouts: Layouts,
+    axes: SmallAxes,
+    calibrated: Calibrated,
     constants: Mapping[str, Constant],
-) -> Variant:  # fmt: skip
+) -> Variant:
     """All layouts under one set of options, evaluated."""
     case, here = _changed(run.case, chosen), held(run.case, chosen, constants)
     domain = max((option.sharding_domain for option in chosen), default=0)
@@ -154,12 +158,16 @@ def _variant(
     step += batches * waits_s - run.waits_s  # a step of twice the batch waits twice as long
     more_tokens = math.prod(option.tokens_frac for option in chosen)
     return Variant(
-        chosen=chosen, constants=here, tables=prepared, step_s=step, peak_bytes=peaks,
+        chosen=chosen,
+        constants=here,
+        tables=prepared,
+        step_s=step,
+        peak_bytes=peaks,
         per_step=more_tokens / batches,
-    )  # fmt: skip
+    )
 
 
-def _layouts(run: MeasuredRun, within: int) -> Layouts:
+def _layouts(run: ExaminedRun, within: int) -> Layouts:
     case, question = run.case, run.question
     fixed = dict.fromkeys(case.recipe.without, 1)
     usual = default_axes(case.architecture, (case.gpus,), fixed, schedules=case.recipe.schedules)
@@ -172,9 +180,12 @@ def _layouts(run: MeasuredRun, within: int) -> Layouts:
             values = tuple(v for v in values if own <= v * within and v <= own * within)
         held[name] = values if own in values else (*values, own)
     return legal_layouts(
-        case.architecture, Axes(**held), seq_len=case.seq_len, global_batch_seqs=question.global_batch_seqs or 1,
+        case.architecture,
+        Axes(**held),
+        seq_len=case.seq_len,
+        global_batch_seqs=question.global_batch_seqs or 1,
         domain=max(case.accelerator.scaleup_domain, 1),
-    )  # fmt: skip
+    )
 
 
 def _own(case: Case, layouts: Layouts) -> int:

@@ -25,8 +25,12 @@ _PARTS = (
 class TraceExamination(Examination):
     """What the traces of one or more ranks say."""
 
-    def __init__(self, summary: TraceSummary, against: tuple[str, ...] = (), informed: bool = False) -> None:
-        self.summary, self.against, self.informed = summary, against, informed  # whether a scenario says the model
+    def __init__(self, summary: TraceSummary, against: tuple[str, ...] = (), checked_against: bool = False) -> None:
+        self.summary, self.against, self.checked_against = (
+            summary,
+            against,
+            checked_against,
+        )  # whether a scenario says the model
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, units in the keys."""
@@ -49,7 +53,7 @@ class TraceExamination(Examination):
             "skew_frac": dict(self.summary.skew_frac),
             "slow_rank": self.summary.slow_rank,
         }
-        unknown = [] if self.informed else [NO_TOKENS]
+        unknown = [] if self.checked_against else [NO_TOKENS]
         if any(rank.cut for rank in ranks):
             unknown.append("compute, communication and idle time in full: kernels are missing, record the trace again")
         elif any(rank.gpu is not None for rank in ranks):

@@ -187,9 +187,12 @@ def as_toml(found: Mapping[str, Tested]) -> str:
     ]
     for name, row in found.items():
         values: dict[str, Any] = {
-            "pairs": row.pairs, "median_error_frac": row.median_error_frac, "sign_right_frac": row.sign_right_frac,
-            "within_frac": row.within_frac, "widen": row.widen,
-        }  # fmt: skip
+            "pairs": row.pairs,
+            "median_error_frac": row.median_error_frac,
+            "sign_right_frac": row.sign_right_frac,
+            "within_frac": row.within_frac,
+            "widen": row.widen,
+        }
         lines += ["", f'[lever."{name}"]', *(f"{key} = {value}" for key, value in values.items() if value is not None)]
         lines.append(f"generations = {{ {', '.join(f'{chip} = {n}' for chip, n in row.generations.items())} }}")
     return "\n".join(lines) + "\n"

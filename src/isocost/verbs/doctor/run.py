@@ -29,10 +29,18 @@ PARTS: Final = tuple(part.name for part in fields(StepTime))
 # Spread of the log of a part of the step, before the run: that of a user's own multiplier of the constant behind it.
 # What is made of kernels shares that of the sustained rate.
 _BEHIND: Final = {
-    "expert_s": "expert", "attention_s": "attention_forward", "pointwise_s": "pointwise", "host_s": "host_s",
-    "tp_s": "tp_exposed", "cp_s": "fabric", "ep_s": "ep_exposed", "pp_s": "pp_exposed", "dp_s": "dp_exposed",
-    "optimizer_s": "host_step_s", "other_s": "fabric",
-}  # fmt: skip
+    "expert_s": "expert",
+    "attention_s": "attention_forward",
+    "pointwise_s": "pointwise",
+    "host_s": "host_s",
+    "tp_s": "tp_exposed",
+    "cp_s": "fabric",
+    "ep_s": "ep_exposed",
+    "pp_s": "pp_exposed",
+    "dp_s": "dp_exposed",
+    "optimizer_s": "host_step_s",
+    "other_s": "fabric",
+}
 PRIOR_SD: Final = {name: USER[_BEHIND.get(name, "sustained_frac")][1] for name in PARTS}
 # Beyond this the scenario is more likely wrong than the model: errors on stacks that no fit saw are smaller.
 DOUBTFUL_FACTOR: Final = 2.0
@@ -66,7 +74,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MeasuredRun:
+class ExaminedRun:
     """One run: what it is, what it took, and what the model says it should take."""
 
     question: Question
@@ -135,9 +143,9 @@ class MeasuredRun:
         return self.mfu_at(self.measured_s) * (1.0 + again / self.flop_per_token)
 
 
-def measured_run(
+def examined_run(
     question: Question, catalog: Catalog, constants: Mapping[str, Constant], measured_s: float
-) -> MeasuredRun:
+) -> ExaminedRun:
     """Return the run that a question describes; what its layout leaves open is the fastest that fits."""
     _check(question)
     asked = replace(
@@ -151,11 +159,15 @@ def measured_run(
     if rate is None:
         raise InputError([Problem("precision", why, case.precision)])
     keys = ("tp", "pp", "cp", "micro_batch", "recompute", "sharding")
-    return MeasuredRun(
-        question=replace(asked, global_batch_seqs=case.global_batch_seqs), case=case, measured_s=measured_s, time=time,
-        peak_bytes=float(found.peak_bytes[0]), peak_flop_per_s=rate,
+    return ExaminedRun(
+        question=replace(asked, global_batch_seqs=case.global_batch_seqs),
+        case=case,
+        measured_s=measured_s,
+        time=time,
+        peak_bytes=float(found.peak_bytes[0]),
+        peak_flop_per_s=rate,
         left_open=tuple(f"{key} {getattr(case.layout, key)}" for key in keys if key not in question.fixed),
-    )  # fmt: skip
+    )
 
 
 def _check(question: Question) -> None:
@@ -180,7 +192,7 @@ class Drop:
     how: str  # measured or inferred
 
 
-def waterfall(run: MeasuredRun) -> tuple[Drop, ...]:
+def waterfall(run: ExaminedRun) -> tuple[Drop, ...]:
     """From peak to achieved MFU; the seconds add up to the measured step, the MFU of the drops to 1 minus the MFU."""
     step, mfu = run.measured_s, run.mfu_at(run.measured_s)
     ideal_s = mfu * step
@@ -230,7 +242,7 @@ class Calibrated:
         return math.sqrt(left + switched + SPREAD**2 * min(moved / old, 1.0))
 
 
-def calibrate(run: MeasuredRun) -> Calibrated:
+def calibrate(run: ExaminedRun) -> Calibrated:
     """Return the model calibrated on one run, its measured waits apart."""
     return replace(calibrate_time(run.time, run.measured_s - run.waits_s), waits_s=run.waits_s)
 

@@ -19,7 +19,7 @@ from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
 from isocost.perf.case import SIXTEEN_BIT, Case, levels_of
 from isocost.perf.columns import Coefficients
 from isocost.perf.constants import Constant
-from isocost.verbs.doctor.run import MeasuredRun
+from isocost.verbs.doctor.run import ExaminedRun
 from isocost.workload.params import parameter_count
 
 # What each is bought or trained with, and so is not part of the best configuration of the run as it is.
@@ -33,11 +33,21 @@ MOVES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # Part of the step behind a coefficient that a switch may move.
 PART_OF: Final[Mapping[str, str]] = {
-    "sustained_frac": "gemm_s", "quantise": "gemm_s", "expert": "expert_s", "dispatch": "expert_s",
-    "attention_forward": "attention_s", "attention_backward": "attention_s", "attention_narrow": "attention_s",
-    "attention_score": "attention_s", "pointwise": "pointwise_s", "backward_pointwise": "pointwise_s",
-    "norm": "pointwise_s", "loss_bytes": "head_s", "host_s": "host_s", "tp_exposed": "tp_s",
-}  # fmt: skip
+    "sustained_frac": "gemm_s",
+    "quantise": "gemm_s",
+    "expert": "expert_s",
+    "dispatch": "expert_s",
+    "attention_forward": "attention_s",
+    "attention_backward": "attention_s",
+    "attention_narrow": "attention_s",
+    "attention_score": "attention_s",
+    "pointwise": "pointwise_s",
+    "backward_pointwise": "pointwise_s",
+    "norm": "pointwise_s",
+    "loss_bytes": "head_s",
+    "host_s": "host_s",
+    "tp_exposed": "tp_s",
+}
 
 Change = Callable[[Case], Case]
 
@@ -54,7 +64,7 @@ class Option:
     spares_s: float = 0.0  # of the run's waits
 
 
-def options(run: MeasuredRun, tokens: float) -> list[Option]:
+def options(run: ExaminedRun, tokens: float) -> list[Option]:
     """Every setting of a switch or of the machine that this run could have instead of its own, by lever."""
     case = run.case
     return [
@@ -99,7 +109,7 @@ def _sharding(case: Case) -> list[Option]:
     return [Option(lever="shard_group", words=words, change=lambda c: c, sharding_domain=domain)]
 
 
-def _waits(run: MeasuredRun) -> list[Option]:
+def _waits(run: ExaminedRun) -> list[Option]:
     return [
         Option(lever=lever, words=(wait.words, "none"), change=lambda c: c, spares_s=wait.s)
         for lever, wait in run.waits.items()
@@ -127,18 +137,14 @@ def _batches(case: Case, tokens: float) -> list[Option]:
     )
     seqs = 2 * case.global_batch_seqs
     words = (f"{case.global_batch_seqs:,}", f"{seqs:,}")
-    return [
-        Option(lever="global_batch", words=words, change=_sets(global_batch_seqs=seqs), tokens_frac=new / old)
-    ]  # fmt: skip
+    return [Option(lever="global_batch", words=words, change=_sets(global_batch_seqs=seqs), tokens_frac=new / old)]
 
 
 def _fabric(case: Case) -> list[Option]:
     if case.gpus <= max(case.accelerator.scaleup_domain, 1):
         return []
     words = ("as it is", "twice the bandwidth")
-    return [
-        Option(lever="fabric", words=words, change=lambda c: replace(c, nic_bytes_per_s=2.0 * c.nic_bytes_per_s))
-    ]  # fmt: skip
+    return [Option(lever="fabric", words=words, change=lambda c: replace(c, nic_bytes_per_s=2.0 * c.nic_bytes_per_s))]
 
 
 def _sets(**values: object) -> Change:

@@ -13,9 +13,11 @@ from isocost.verbs.doctor.unpriced import Unpriced
 
 Changes = Mapping[str, tuple[str, str]]
 SHARDINGS: Final = {
-    "none": "no sharding", "zero1": "shard the optimizer (ZeRO-1)", "zero2": "shard optimizer and gradients (ZeRO-2)",
+    "none": "no sharding",
+    "zero1": "shard the optimizer (ZeRO-1)",
+    "zero2": "shard optimizer and gradients (ZeRO-2)",
     "zero3": "shard with FSDP",
-}  # fmt: skip
+}
 SHOWN_TRIALS: Final = 5
 
 

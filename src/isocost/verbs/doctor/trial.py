@@ -68,9 +68,12 @@ def trial_of(
     length_s = attempts * start_s + steps * step_s
     gpu_s = length_s * gpus
     return Trial(
-        attempts=attempts, steps=steps, hours=length_s / HOUR_S, gpu_hours=gpu_s / HOUR_S,
+        attempts=attempts,
+        steps=steps,
+        hours=length_s / HOUR_S,
+        gpu_hours=gpu_s / HOUR_S,
         usd=None if usd_per_gpu_s is None else gpu_s * usd_per_gpu_s,
-    )  # fmt: skip
+    )
 
 
 def outcome(*, ratio: float, sd: float, fits_probability: float) -> Outcome:

@@ -79,9 +79,14 @@ def _mfu(old: RunSummary, new: RunSummary, before: Column, after: Column) -> Ite
         return
     faster = compare_values("", 1.0 / before, 1.0 / after, median_of)
     yield Change(
-        name="MFU, of the scenario", old=old.mfu, new=new.mfu, change_frac=new.mfu / old.mfu - 1.0,
-        low_frac=faster.low_frac, high_frac=faster.high_frac, verdict=faster.verdict,
-    )  # fmt: skip
+        name="MFU, of the scenario",
+        old=old.mfu,
+        new=new.mfu,
+        change_frac=new.mfu / old.mfu - 1.0,
+        low_frac=faster.low_frac,
+        high_frac=faster.high_frac,
+        verdict=faster.verdict,
+    )
 
 
 def _events(summary: RunSummary) -> Counter[str]:
@@ -133,8 +138,11 @@ def _steps(found: TraceSummary) -> dict[str, Column]:
 def _facts(old: LogExamination, new: LogExamination) -> dict[str, tuple[float | None, float | None]]:
     """Return what the headers say differently."""
     said = [found.reading.facts for found in (old, new)]
-    return {name: (said[0].get(name), said[1].get(name)) for name in dict.fromkeys((*said[0], *said[1]))
-            if said[0].get(name) != said[1].get(name)}  # fmt: skip
+    return {
+        name: (said[0].get(name), said[1].get(name))
+        for name in dict.fromkeys((*said[0], *said[1]))
+        if said[0].get(name) != said[1].get(name)
+    }
 
 
 class TwoRuns(Result):

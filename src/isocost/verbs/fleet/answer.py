@@ -189,16 +189,20 @@ class FleetResult(Result):
                     show=lambda x: f"{x:,.0f}",
                 ),
                 Column(
-                    head="held idle", key="idle_frac", value=lambda c: 1.0 - c.used_s / c.paid_s,
+                    head="held idle",
+                    key="idle_frac",
+                    value=lambda c: 1.0 - c.used_s / c.paid_s,
                     show=lambda x: f"{x:.0%}",
                 ),
                 Column(
-                    head="USD", key="cost_usd", value=lambda c: cost_usd(supplies[c.supply], [c]),
+                    head="USD",
+                    key="cost_usd",
+                    value=lambda c: cost_usd(supplies[c.supply], [c]),
                     show=lambda x: show(x, "USD"),
                 ),
             ),
             rows=self.answered.packing.contracts,
-        )  # fmt: skip
+        )
 
     def timeline(self) -> Bars:
         """Return GPUs by week; weeks that are alike in one row."""
@@ -278,10 +282,10 @@ class FleetResult(Result):
         return (Table(columns=(*_EASED, saves), rows=self.answered.bindings),)
 
     def _ways(self) -> tuple[Table | str, ...]:
-        if not self.answered.ways_out:
+        if not self.answered.relaxations:
             return ("no single change makes room: relax several, or leave the workload out",)
         workload = Column(head="makes room for", key="workload", value=lambda w: w.workload, left=True)
-        return (Table(columns=(workload, *_EASED), rows=self.answered.ways_out),)
+        return (Table(columns=(workload, *_EASED), rows=self.answered.relaxations),)
 
     def _assumed(self) -> list[str]:
         fleet = self.answered.fleet
@@ -330,7 +334,7 @@ class FleetResult(Result):
             ],
             "bindings": [asdict(b) for b in a.bindings],
             "left_out": dict(a.reasons),
-            "ways_out": [asdict(w) for w in a.ways_out],
+            "ways_out": [asdict(w) for w in a.relaxations],
             "assumptions": self._assumed(),
             "not_modelled": list(NOT_MODELLED),
         }

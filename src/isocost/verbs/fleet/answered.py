@@ -9,7 +9,7 @@ from isocost.money.terms import SPOT
 from isocost.verbs.fleet.read import Fleet
 from isocost.verbs.fleet.read_offers import FleetOffer
 from isocost.verbs.fleet.records import Packing
-from isocost.verbs.fleet.relaxations import Binding, WayOut
+from isocost.verbs.fleet.relaxations import Binding, Relaxation
 from isocost.verbs.fleet.size import Sized
 
 Hardware = tuple[str, str | None, str | None]
@@ -24,7 +24,7 @@ class Answered:
     bound_usd: float  # of what was served
     bindings: tuple[Binding, ...]
     reasons: Mapping[str, str]  # of what was left out
-    ways_out: tuple[WayOut, ...]
+    relaxations: tuple[Relaxation, ...]
     sized: Mapping[tuple[int, *Hardware], tuple[Sized, ...]]  # by workload and hardware
 
     def plan_of(self, name: str) -> Sized | None:

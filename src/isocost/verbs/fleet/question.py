@@ -23,7 +23,7 @@ from isocost.verbs.fleet.read import Fleet, read_fleet
 from isocost.verbs.fleet.read_offers import FleetOffer
 from isocost.verbs.fleet.read_workloads import Workload
 from isocost.verbs.fleet.records import Demand, Shape, Supply
-from isocost.verbs.fleet.relaxations import Binding, WayOut, bindings, ways_out
+from isocost.verbs.fleet.relaxations import Binding, Relaxation, bindings, relaxations
 from isocost.verbs.fleet.size import Sized, run_shapes, run_sizes, service_gpus, service_shape
 from isocost.verbs.fleet.slots import has_room, starts
 
@@ -112,19 +112,24 @@ def ask_fleet(given: str | Path | Mapping[str, object], today: datetime.date | N
     packing = pack(supplies, demands)
     served = [p.demand for p in packing.placements]
     bound: tuple[Binding, ...] = ()
-    ways: list[WayOut] = []
+    ways: list[Relaxation] = []
     reasons = {}
     if packing.left_out:
         for demand in packing.left_out:
             number = next(k for k, w in enumerate(fleet.workloads) if w.name == demand.name)
             reasons[demand.name] = _reason(fleet, supplies, demand, number, shaper)
-            ways += ways_out(supplies, packing, demand, shaper.demands)
+            ways += relaxations(supplies, packing, demand, shaper.demands)
     else:
         bound = bindings(supplies, demands, packing, shaper.demands)
     return Answered(
-        fleet=fleet, packing=packing, bound_usd=bound_usd(supplies, served), bindings=bound, reasons=reasons,
-        ways_out=tuple(ways), sized=shaper.sized,
-    )  # fmt: skip
+        fleet=fleet,
+        packing=packing,
+        bound_usd=bound_usd(supplies, served),
+        bindings=bound,
+        reasons=reasons,
+        relaxations=tuple(ways),
+        sized=shaper.sized,
+    )
 
 
 def _span(seconds: float) -> str:

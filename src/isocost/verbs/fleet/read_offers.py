@@ -19,8 +19,16 @@ from isocost.verbs.fleet.reader import Reader, read_name
 from isocost.verbs.fleet.records import Supply
 
 _OFFER: Final = (
-    "name", "accelerator", "term", "price", "available", "lead_time", "commitment", "resold", "fabric",
-)  # fmt: skip
+    "name",
+    "accelerator",
+    "term",
+    "price",
+    "available",
+    "lead_time",
+    "commitment",
+    "resold",
+    "fabric",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +76,25 @@ def read_offer(table: Mapping[str, object], place: str, r: Reader) -> FleetOffer
         return None
     block = catalog.rate("commitment", "capacity-block").median
     supply = Supply(
-        name=name, accelerator=chip, term=term, gpus_per_node=node, price_usd_per_s=price, steps=steps, lead_s=lead,
-        commitment_s=minimum, increment_s=increment, resold_frac=resold,
+        name=name,
+        accelerator=chip,
+        term=term,
+        gpus_per_node=node,
+        price_usd_per_s=price,
+        steps=steps,
+        lead_s=lead,
+        commitment_s=minimum,
+        increment_s=increment,
+        resold_frac=resold,
         longest_s=block if term == CAPACITY_BLOCK else float("inf"),
-    )  # fmt: skip
+    )
     return FleetOffer(
-        supply=supply, accelerator=accelerator, fabric=catalog.fabric(wired) if wired else None, price_from=source,
+        supply=supply,
+        accelerator=accelerator,
+        fabric=catalog.fabric(wired) if wired else None,
+        price_from=source,
         price_as_of=as_of,
-    )  # fmt: skip
+    )
 
 
 def _one(table: Mapping[str, object], key: str, place: str, context: Context) -> str:

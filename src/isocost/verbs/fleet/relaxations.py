@@ -31,7 +31,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WayOut:
+class Relaxation:
     """The least easing of one constraint that makes room for a workload that was left out, and the bill then."""
 
     workload: str
@@ -68,7 +68,9 @@ def bindings(
     return tuple(sorted(found, key=lambda b: -b.saved_usd))
 
 
-def ways_out(supplies: Sequence[Supply], packing: Packing, left_out: Demand, reshape: Reshape) -> tuple[WayOut, ...]:
+def relaxations(
+    supplies: Sequence[Supply], packing: Packing, left_out: Demand, reshape: Reshape
+) -> tuple[Relaxation, ...]:
     """Return the least easing of each constraint that makes room for what was left out, the cheapest first."""
     demands = [*(p.demand for p in packing.placements), left_out]
     names = {d.name for d in demands}
@@ -81,7 +83,7 @@ def ways_out(supplies: Sequence[Supply], packing: Packing, left_out: Demand, res
         amount, eased = _least(easing, math.inf)
         if eased is not None:
             said = easing.instead(amount)
-            found.append(WayOut(workload=left_out.name, name=easing.name, instead=said, cost_usd=eased.cost_usd))
+            found.append(Relaxation(workload=left_out.name, name=easing.name, instead=said, cost_usd=eased.cost_usd))
     return tuple(sorted(found, key=lambda way: way.cost_usd))
 
 

@@ -18,7 +18,7 @@ from isocost.search.candidates import candidates
 from isocost.search.chosen import row_forecast
 from isocost.search.evaluator import Index
 from isocost.search.plan import Searcher
-from isocost.search.pool import Pool, champions
+from isocost.search.pool import Evaluations, best_of_sizes
 from isocost.search.question import Candidate, Question
 from isocost.verbs.fleet.records import Shape, Supply
 from isocost.workload.architecture import Architecture
@@ -47,13 +47,13 @@ def run_sizes(question: Question, catalog: Catalog, constants: Mapping[str, Cons
     asked, _ = with_batch(replace(question, deadline_s=None, budget_usd=None, power_w=None, tornado=False))
     searcher = Searcher(catalog, constants)
     pool = searcher.pool(asked)
-    best = champions(pool)
+    best = best_of_sizes(pool)
     if not best.size:
         return ()
     assert asked.conditions is not None, "a fleet is about whole runs"
     known = {**asked.conditions.given, BRING_UP: 0.0}
     again = searcher.pool(replace(asked, conditions=replace(asked.conditions, given=known)))
-    first, later = _lengths(pool, best, catalog), _lengths(again, champions(again), catalog)
+    first, later = _lengths(pool, best, catalog), _lengths(again, best_of_sizes(again), catalog)
     found = [
         Sized(gpus=plan.gpus, first_s=first[plan.gpus], next_s=later[plan.gpus], plan=plan)
         for plan in candidates(pool, best.tolist())
@@ -64,7 +64,7 @@ def run_sizes(question: Question, catalog: Catalog, constants: Mapping[str, Cons
     return tuple(fastest[gpus] for gpus in sorted(fastest))
 
 
-def _lengths(pool: Pool, rows: Index, catalog: Catalog) -> dict[int, float]:
+def _lengths(pool: Evaluations, rows: Index, catalog: Catalog) -> dict[int, float]:
     """Return how long the quickest run of each GPU count takes, with the confidence of the question, as plans do."""
     found: dict[int, float] = {}
     for row in rows.tolist():
@@ -156,6 +156,4 @@ def service_shape(gpus: int, supply: Supply, number: int, length_s: float) -> tu
     if nodes > supply.most_nodes:
         return ()
     useful = gpus * length_s
-    return (
-        Shape(supply=number, gpus=gpus, at_once=1, nodes=nodes, duration_s=length_s, useful_gpu_s=useful),
-    )  # fmt: skip
+    return (Shape(supply=number, gpus=gpus, at_once=1, nodes=nodes, duration_s=length_s, useful_gpu_s=useful),)

@@ -28,10 +28,15 @@ _FAMILY = Option(metavar="MODEL,...", about="Choose among these models or config
 @command(
     "Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data.\n\n"
     "'-o next.toml' writes the recommended model as a scenario for 'isocost plan next.toml'.",
-    options.LIMITS, options.CONFIDENCE, options.TOP, options.WHERE, options.LAYOUT,
-    {name: options.WHAT[name] for name in ("seq_len", "global_batch")}, options.SWITCHES,
+    options.LIMITS,
+    options.CONFIDENCE,
+    options.TOP,
+    options.WHERE,
+    options.LAYOUT,
+    {name: options.WHAT[name] for name in ("seq_len", "global_batch")},
+    options.SWITCHES,
     doing="searching",
-)  # fmt: skip
+)
 def frontier(
     scenario: Annotated[Given, options.SCENARIO] = None,
     /,
@@ -73,6 +78,16 @@ def frontier(
     tables = tables_of(scenario)
     wrote = {key: place for key, place in written_in(scenario, tables).items() if changes.get(key) is None}
     return ask_frontier(
-        tables, changes, wrote, data=data, serve=serve, serving_cost=serving_cost, token_price=token_price, laws=laws,
-        loss_of=loss_of, licence=licence, experts=experts, family=family,
-    )  # fmt: skip
+        tables,
+        changes,
+        wrote,
+        data=data,
+        serve=serve,
+        serving_cost=serving_cost,
+        token_price=token_price,
+        laws=laws,
+        loss_of=loss_of,
+        licence=licence,
+        experts=experts,
+        family=family,
+    )

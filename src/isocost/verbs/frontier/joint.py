@@ -126,9 +126,17 @@ def _joint(
 ) -> Joint:
     if not line:
         return Joint(
-            law=law, limits=limits, chosen=None, spread=None, line=(), alternatives=(), marginals=(), relax=relax,
-            notes=(), target=target,
-        )  # fmt: skip
+            law=law,
+            limits=limits,
+            chosen=None,
+            spread=None,
+            line=(),
+            alternatives=(),
+            marginals=(),
+            relax=relax,
+            notes=(),
+            target=target,
+        )
     chosen = best_of(line)
     unique = limits.unique_tokens if np.isfinite(limits.unique_tokens) else None
     edge = chosen.architecture in (table.architectures[0], table.architectures[-1]) and len(line) > 1

@@ -20,7 +20,7 @@ from isocost.perf.constants import Constant
 from isocost.scaling.solver import Array
 from isocost.search.assumptions import with_batch
 from isocost.search.plan import Searcher, plan
-from isocost.search.pool import LIMITS, Pool, champions, pool
+from isocost.search.pool import LIMITS, Evaluations, best_of_sizes, pool
 from isocost.search.question import Answer, Option, Question
 from isocost.units import HOUR_S
 from isocost.verbs.frontier.candidates import Choice, Evaluated
@@ -123,7 +123,7 @@ class Planner:
         tokens: float,
         fixed: Mapping[str, object] | None,
         gpu_counts: tuple[int, ...] = (),
-    ) -> Pool:
+    ) -> Evaluations:
         """Return all layouts of one architecture as if nothing interrupted them."""
         self.asked += 1
         asked = replace(self.question(architecture, tokens), conditions=None)
@@ -133,7 +133,7 @@ class Planner:
             asked = replace(asked, fixed={**fixed, **asked.fixed})
         return Searcher(self._catalog, self._constants).pool(asked)
 
-    def _rates(self, architecture: Architecture, found: Pool) -> Rates:
+    def _rates(self, architecture: Architecture, found: Evaluations) -> Rates:
         trained = _trained(found.question)
         s_per_token, usd_per_token = self._best(found, found.run_s) / trained, self._best(found, found.cost) / trained
         if not found.priced:
@@ -146,10 +146,10 @@ class Planner:
             mfu = np.where(mfu > 0.0, measured, 0.0)
         return Rates(s_per_token=s_per_token, usd_per_token=usd_per_token, mfu=mfu)
 
-    def _best(self, found: Pool, column: Array) -> Array:
+    def _best(self, found: Evaluations, column: Array) -> Array:
         """Return a column of the fastest layout of every offer; infinity where there is none within the power."""
         values = np.full(len(self.offers), np.inf)
-        for row in champions(found):
+        for row in best_of_sizes(found):
             tables = found.results[found.place(int(row))[0]].tables
             if found.limit[row] != LIMITS.index("power") and np.isfinite(column[row]):
                 place = (tables.option.label, tables.case.precision, int(found.gpus[row]))

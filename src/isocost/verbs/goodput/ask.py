@@ -21,8 +21,9 @@ _WATCHED = Option(metavar="TIME", about="For how long: '70 d'.")
 
 @command(
     "Show where the time of the chosen plan goes: every loss a bucket, and how often to save.",
-    {"gpus": options.WHERE["gpus"]}, doing="searching",
-)  # fmt: skip
+    {"gpus": options.WHERE["gpus"]},
+    doing="searching",
+)
 def goodput(
     scenario: Annotated[Given, options.ONE_SCENARIO],
     /,

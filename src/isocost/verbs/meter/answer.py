@@ -32,12 +32,18 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "saves": ("checkpoint_stall_s",),
     "evaluation": ("evaluation_s",),
     "stops: until steps are at full speed again": (
-        "detection_s", "diagnosis_s", "queue_s", "restart_s", "warm_up_s", "maintenance_s", "facility_s",
+        "detection_s",
+        "diagnosis_s",
+        "queue_s",
+        "restart_s",
+        "warm_up_s",
+        "maintenance_s",
+        "facility_s",
     ),
     "steps run again": ("lost_work_s", "rollback_s"),
     "skipped iterations": (SKIPPED_S,),
     "pauses without a reason in the log": (UNEXPLAINED,),
-}  # fmt: skip
+}
 BEFORE: Final = "bring_up_s"
 ONCE: Final = ("start_up_s",)  # whatever the number of steps
 _FIX: Final = "make one with: isocost plan ... --format json -o plan.json"
@@ -199,9 +205,10 @@ class PlanAgainstActual(Result):
         yield "days of the logged steps", f"{planned / DAY_S:,.2f}", f"{actual / DAY_S:,.2f}"
         days, cost = self.days(), self.cost_usd()
         yield (
-            "days in all", f"{row['days']:,.1f} ({row['days_low']:,.1f} to {row['days_high']:,.1f})",
+            "days in all",
+            f"{row['days']:,.1f} ({row['days_low']:,.1f} to {row['days_high']:,.1f})",
             f"{days[1]:,.1f} ({days[0]:,.1f} to {days[2]:,.1f})",
-        )  # fmt: skip
+        )
         if cost is not None and row.get("cost_usd_median") is not None:
             ends = [show(row[f"cost_usd_{end}"], "USD") for end in ("median", "low", "high")]
             mine = [show(cost[place], "USD") for place in (1, 0, 2)]
@@ -240,28 +247,37 @@ class PlanAgainstActual(Result):
             "plan": self.path,
             "log": {"path": self.log.path, "format": self.log.reading.format},
             "step_s": {
-                "predicted": row["step_s"], "low": row["step_s_low"], "high": row["step_s_high"],
+                "predicted": row["step_s"],
+                "low": row["step_s_low"],
+                "high": row["step_s_high"],
                 "measured": step.percentiles(),
-                "measured_over_predicted_ratio": self.ratio, "inside_interval": self.inside,
+                "measured_over_predicted_ratio": self.ratio,
+                "inside_interval": self.inside,
             },
             "mfu": {"predicted_frac": mfu, "measured_frac": None if mfu is None else mfu / self.ratio},
             "steps": {"planned": p.steps, "done": p.done, "logged": p.logged, "left": p.left},
             "tokens_left": p.tokens_left,
             "logged": {
-                "planned_s": planned, "measured_s": actual,
+                "planned_s": planned,
+                "measured_s": actual,
                 "parts": [
-                    {"part": part.name, "buckets": list(part.buckets), "planned_s": part.plan_s,
-                     "measured_s": part.actual_s}
+                    {
+                        "part": part.name,
+                        "buckets": list(part.buckets),
+                        "planned_s": part.plan_s,
+                        "measured_s": part.actual_s,
+                    }
                     for part in self.parts
                 ],
             },
             "so_far": {"wall_s": self.behind_s, "rent_usd": self.behind_usd, "bring_up_s": self.bring_up_s},
             "days": {"planned": row["days"], **_ends(self.days())},
-            "cost_usd": None if (cost := self.cost_usd()) is None
+            "cost_usd": None
+            if (cost := self.cost_usd()) is None
             else {"planned": row.get("cost_usd_median"), **_ends(cost)},
             "deadline_chance_frac": self.deadline_chance,
             "notes": list(self._notes()),
-        }  # fmt: skip
+        }
 
 
 def _ends(values: tuple[float, float, float]) -> dict[str, float]:
@@ -309,9 +325,14 @@ def against_actual(plan: str | Path | Plan | Mapping[str, Any], log: str | Path)
         raise InputError(problems)
     progress = _progress(timed, chosen)
     return PlanAgainstActual(
-        path=place, log=timed, chosen=chosen, plan=values, progress=progress,
-        parts=_parts(whole["buckets"], timed, progress), forecast=_forecast(chosen, timed.step_s.median, progress),
-    )  # fmt: skip
+        path=place,
+        log=timed,
+        chosen=chosen,
+        plan=values,
+        progress=progress,
+        parts=_parts(whole["buckets"], timed, progress),
+        forecast=_forecast(chosen, timed.step_s.median, progress),
+    )
 
 
 def _need_figures(chosen: Mapping[str, Any], place: str) -> None:
@@ -335,9 +356,11 @@ def _progress(log: Timed, chosen: Chosen) -> Progress:
     case = chosen.case
     left = max(chosen.steps - before - logged, 0)
     return Progress(
-        steps=chosen.steps, logged=logged, before=before,
+        steps=chosen.steps,
+        logged=logged,
+        before=before,
         tokens_left=float(left * case.global_batch_seqs * case.seq_len),
-    )  # fmt: skip
+    )
 
 
 def _parts(planned: Mapping[str, float], log: Timed, progress: Progress) -> tuple[Part, ...]:
@@ -351,11 +374,13 @@ def _parts(planned: Mapping[str, float], log: Timed, progress: Progress) -> tupl
     actual = log.summary.buckets
     return tuple(
         Part(
-            name=name, buckets=buckets, plan_s=sum(map(of_plan, buckets)),
+            name=name,
+            buckets=buckets,
+            plan_s=sum(map(of_plan, buckets)),
             actual_s=sum(actual.get(bucket, 0.0) for bucket in buckets),
         )
         for name, buckets in PARTS.items()
-    )  # fmt: skip
+    )
 
 
 def _forecast(chosen: Chosen, step_s: float, progress: Progress) -> Forecast | None:

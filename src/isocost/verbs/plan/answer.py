@@ -9,7 +9,7 @@ from typing import Any
 
 from isocost.catalog import Catalog
 from isocost.catalog.prices import block_limits
-from isocost.forecast.program import Programme
+from isocost.forecast.program import ProgramBill
 from isocost.money.terms import CAPACITY_BLOCK
 from isocost.perf.constants import shipped
 from isocost.perf.layout import FIXABLE
@@ -17,8 +17,8 @@ from isocost.render.document import Column, Document, Part, Section, Table, as_t
 from isocost.render.result import SCHEMA_VERSION, Result
 from isocost.scenario import Scenario, scenario_tables
 from isocost.scenario.assumed import Assumed
-from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, Loser
-from isocost.search.requirements import Needs, needs_of
+from isocost.search.question import MFU_DEFINITION, Alternative, Answer, Assumption, Candidate, RejectedOption
+from isocost.search.requirements import SiteRequirements, site_requirements
 from isocost.units import show
 from isocost.verbs.plan.certainty import certainty_dict, how_sure
 from isocost.verbs.plan.explanation import Explanation
@@ -34,8 +34,8 @@ from isocost.verbs.plan.layouts import (
 )
 from isocost.verbs.plan.limits import limits_dict, limits_section
 from isocost.verbs.plan.one_screen import screen
-from isocost.verbs.plan.program_line import programme_dict, programme_text
-from isocost.verbs.plan.requirements import needs_dict, needs_section
+from isocost.verbs.plan.program_line import program_dict, program_text
+from isocost.verbs.plan.requirements import requirements_dict, requirements_section
 from isocost.verbs.words import between, days, layout_text, money
 from isocost.version import __version__
 
@@ -98,7 +98,7 @@ class Plan(Result):
     today: datetime.date
     verb: str = "plan"
     explained: Explanation | None = None  # of the step time, where asked for
-    programme: Programme | None = None  # around the chosen plan; None: not priced
+    programme: ProgramBill | None = None  # around the chosen plan; None: not priced
     misfit: Candidate | None = None  # of an estimate that does not fit: the smallest layout that was asked for
 
     @property
@@ -169,11 +169,11 @@ class Plan(Result):
             sections += limits_section(answer) if self.verb == "estimate" else ()
             sections += parts
             if self.programme is not None:
-                text = programme_text(self.programme)
+                text = program_text(self.programme)
                 title = "Beside this bill: the whole programme around the run"
                 sections.append(Section(title=title, body=(text,), name="program"))
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
-            sections += [needs_section(self.needs(chosen)), how_sure(chosen, answer)]
+            sections += [requirements_section(self.needs(chosen)), how_sure(chosen, answer)]
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         sections += self._explanation()
@@ -205,11 +205,11 @@ class Plan(Result):
         table = (Table(columns=COUNTS, rows=tuple(counts)),) if counts else ()
         return Section(title="Layouts", body=(line, *table), name="layouts")
 
-    def needs(self, chosen: Candidate) -> Needs:
+    def needs(self, chosen: Candidate) -> SiteRequirements:
         """Return what the chosen layout needs of its site."""
         question = self.answer.question
         constants = question.calibration.merged(shipped()) if question.calibration else shipped()
-        return needs_of(question, chosen, self.answer.forecast, self.catalog, constants)
+        return site_requirements(question, chosen, self.answer.forecast, self.catalog, constants)
 
     def assumptions(self) -> tuple[Assumed, ...]:
         """Return what was assumed, by the question and by the search, each once."""
@@ -235,8 +235,8 @@ class Plan(Result):
             "why": answer.why,
             "limits": limits_dict(answer),
             "whole_run": forecast_dict(answer.forecast) if answer.forecast else None,
-            "needs": needs_dict(self.needs(answer.chosen)) if answer.chosen else None,
-            "programme": programme_dict(self.programme),
+            "needs": requirements_dict(self.needs(answer.chosen)) if answer.chosen else None,
+            "programme": program_dict(self.programme),
             "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,
             "frontier": [candidate_dict(c) for c in answer.frontier],
             "alternatives": [_alternative(a) for a in answer.alternatives],
@@ -291,7 +291,7 @@ def _alternative(a: Alternative) -> dict[str, Any]:
     return {"cost_frac": a.cost_frac, "days_more": a.days, "differs": differs, "plan": candidate_dict(a.candidate)}
 
 
-def _loser(loser: Loser) -> dict[str, Any]:
+def _loser(loser: RejectedOption) -> dict[str, Any]:
     plan = candidate_dict(loser.candidate) if loser.candidate else None
     return {"label": loser.label, "reason": loser.reason, "plan": plan}
 

@@ -35,9 +35,18 @@ from isocost.verbs.plan.saved import chosen_of_plan
 
 @command(
     "Choose accelerator, GPU count and layout: days, cost, and why the others lost.",
-    options.WHAT, options.LIMITS, options.TOP, options.WHERE, options.LAYOUT, options.SWITCHES, options.CONFIDENCE,
-    doing="searching", gate=gate, gate_options=options.GATES, sections=True,
-)  # fmt: skip
+    options.WHAT,
+    options.LIMITS,
+    options.TOP,
+    options.WHERE,
+    options.LAYOUT,
+    options.SWITCHES,
+    options.CONFIDENCE,
+    doing="searching",
+    gate=gate,
+    gate_options=options.GATES,
+    sections=True,
+)
 def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: Unpack[Changes]) -> Plan:
     """Return the best plan, and what it was chosen from, for a scenario.
 
@@ -60,9 +69,17 @@ def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: Unpa
 
 @command(
     "Say what a given number of GPUs takes and costs; what is left out of the layout is chosen.",
-    options.WHAT, options.LIMITS, options.TOP, options.WHERE, options.LAYOUT, options.SWITCHES,
-    doing="searching", gate=gate, gate_options=options.GATES, sections=True,
-)  # fmt: skip
+    options.WHAT,
+    options.LIMITS,
+    options.TOP,
+    options.WHERE,
+    options.LAYOUT,
+    options.SWITCHES,
+    doing="searching",
+    gate=gate,
+    gate_options=options.GATES,
+    sections=True,
+)
 def estimate(
     scenario: Annotated[Given, options.SCENARIO] = None,
     /,

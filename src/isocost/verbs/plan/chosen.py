@@ -22,4 +22,4 @@ class Chosen:
     constants: Mapping[str, Constant]
     gpus: int
     steps: int
-    pace: float = 1.0  # measured over predicted step time, where an MFU was measured
+    measured_over_predicted: float = 1.0  # measured over predicted step time, where an MFU was measured

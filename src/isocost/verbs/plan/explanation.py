@@ -37,9 +37,18 @@ from isocost.verbs.words import MEMORY_PARTS, STEP_PARTS, money
 
 # The dense products of a block, in the order in which ``kernels`` yields them.
 _PRODUCTS: Final = (
-    "query, key and value", "query, down", "query, up", "latent, down", "latent, up", "attention output",
-    "feed-forward up", "feed-forward down", "shared experts up", "shared experts down", "router",
-)  # fmt: skip
+    "query, key and value",
+    "query, down",
+    "query, up",
+    "latent, down",
+    "latent, up",
+    "attention output",
+    "feed-forward up",
+    "feed-forward down",
+    "shared experts up",
+    "shared experts down",
+    "router",
+)
 _PHASES: Final = ("forward", "gradient of the input", "gradient of the weights")
 _OF_GROUPS: Final = ("group_", "members_")  # rates of a group of ranks
 CONSTANTS: Final = "constants.toml"
@@ -172,7 +181,7 @@ def _of_memory(chosen: Chosen) -> tuple[str, Node]:
 
 def _of_cost(chosen: Chosen) -> tuple[str, Node]:
     """Return the whole run over the draws of the plan, and every term of it with all inputs at their medians."""
-    step_s = _scalar(step_times([chosen.case], chosen.constants).total_s) * chosen.pace
+    step_s = _scalar(step_times([chosen.case], chosen.constants).total_s) * chosen.measured_over_predicted
     conditions = chosen.question.conditions
     if conditions is None or chosen.option.median_usd_per_s is None:
         return _of_rent(chosen, step_s)

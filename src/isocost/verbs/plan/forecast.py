@@ -106,12 +106,14 @@ def bar_table(bars: tuple[Bar, ...], unit: str) -> Table:
             Column(head=f"{unit} at its p05", key="at_p05", value=lambda b: b.at_p05, show=form),
             Column(head="at its p95", key="at_p95", value=lambda b: b.at_p95, show=form),
             Column(
-                head="interval if it were known", key="known_width_frac", value=lambda b: b.known_width_frac,
+                head="interval if it were known",
+                key="known_width_frac",
+                value=lambda b: b.known_width_frac,
                 show=lambda x: f"{x:.0%}",
             ),
         ),
         rows=bars,
-    )  # fmt: skip
+    )
 
 
 def drawn_lines(o: Forecast) -> list[str]:

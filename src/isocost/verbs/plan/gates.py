@@ -23,17 +23,31 @@ _MOST_NODES: Final = 100
 _PLAIN: Final = ("gpus", "mfu", "step_s", "peak_bytes", "fits_probability", "tokens_per_s_per_gpu")
 _CHANCES: Final = ("deadline_chance", "budget_chance", "both_chance")
 _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[float, float], bool]]] = {
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 _ARITHMETIC: Final[Mapping[type[ast.operator], Callable[[float, float], float]]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
 _QUANTILES: Final = ("p05", "p10", "p25", "p50", "p75", "p90", "p95")
 FIGURES: Final = (
-    "cost_usd", "days", "gpu_hours", "useful_gpu_hours", "useful_gpu_hours_per_usd", "goodput_frac", "effective_frac",
-    "interruptions", "share_of_capital_frac",
-)  # fmt: skip
+    "cost_usd",
+    "days",
+    "gpu_hours",
+    "useful_gpu_hours",
+    "useful_gpu_hours_per_usd",
+    "goodput_frac",
+    "effective_frac",
+    "interruptions",
+    "share_of_capital_frac",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,14 +16,39 @@ from isocost.verbs.words import MEMORY_PARTS, STEP_PARTS, _round, degrees, money
 
 LAYOUT: Final = ("gpus", "precision", *AXES)
 _VALUES: Final = (
-    "global_batch_seqs", "micro_batches", "steps", "step_s", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
-    "capacity_bytes", "fits", "fits_probability", "compute_s", "run_s", "goodput", "days", "gpu_hours", "power_w",
-    "energy_j", "binds", "limit",
-)  # fmt: skip
-INTERVALS: Final = (
-    "step_s", "run_s", "goodput", "days", "gpu_hours", "tokens_per_s_per_gpu", "mfu", "mfu_16bit", "peak_bytes",
+    "global_batch_seqs",
+    "micro_batches",
+    "steps",
+    "step_s",
+    "tokens_per_s_per_gpu",
+    "mfu",
+    "mfu_16bit",
+    "peak_bytes",
+    "capacity_bytes",
+    "fits",
+    "fits_probability",
+    "compute_s",
+    "run_s",
+    "goodput",
+    "days",
+    "gpu_hours",
+    "power_w",
     "energy_j",
-)  # fmt: skip
+    "binds",
+    "limit",
+)
+INTERVALS: Final = (
+    "step_s",
+    "run_s",
+    "goodput",
+    "days",
+    "gpu_hours",
+    "tokens_per_s_per_gpu",
+    "mfu",
+    "mfu_16bit",
+    "peak_bytes",
+    "energy_j",
+)
 _LONG_D: Final = 100  # days, shown whole from here on
 
 

@@ -28,10 +28,15 @@ ROWS: Final = 8  # of the frontier
 FEW: Final = 3  # parts of a sum, options that lost, inputs, assumptions
 # The assumption behind an input, where the two have different names.
 _BEHIND: Final = {
-    FAILURES: "failures", "response": "conditions", "by-hand": "conditions", "repair": "conditions",
-    "manual": "conditions", "staff per GPU": "staffing infrastructure", "salary": "salary infrastructure",
+    FAILURES: "failures",
+    "response": "conditions",
+    "by-hand": "conditions",
+    "repair": "conditions",
+    "manual": "conditions",
+    "staff per GPU": "staffing infrastructure",
+    "salary": "salary infrastructure",
     "storage price": "storage parallel",
-}  # fmt: skip
+}
 _RENT: Final = "accelerators: "  # which every other line of a bill begins with
 _OWN: Final = ("yours", "the user's")  # sources of what was not assumed but said
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from isocost.errors import InputError, Problem
 from isocost.forecast import forecast
-from isocost.forecast.program import MainRun, Programme, Staff, programme
+from isocost.forecast.program import MainRun, ProgramBill, Staff, program_bill
 from isocost.laws.scaling import train_6nd_flop
 from isocost.scaling.shapes import law_params
 from isocost.scenario.program import Terms, terms_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from isocost.verbs.plan.answer import Plan
 
 
-def program_beside(plan: Plan) -> Programme | None:
+def program_beside(plan: Plan) -> ProgramBill | None:
     """Return the programme around a priced plan; None where there is no price."""
     chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
     if chosen is None or chosen.cost_usd is None:
@@ -37,7 +37,7 @@ def program_beside(plan: Plan) -> Programme | None:
     return program_around(plan, terms_of(table, "programme"))
 
 
-def program_around(plan: Plan, terms: Terms) -> Programme | None:
+def program_around(plan: Plan, terms: Terms) -> ProgramBill | None:
     """Return the programme around a plan: what its lines hold by themselves is taken off the bill of the final run."""
     chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
     if chosen is None or chosen.cost_usd is None or conditions is None:
@@ -52,7 +52,7 @@ def program_around(plan: Plan, terms: Terms) -> Programme | None:
     return _bill(replace(plan, answer=replace(plan.answer, chosen=final, forecast=paid)), terms)
 
 
-def _bill(plan: Plan, terms: Terms) -> Programme | None:
+def _bill(plan: Plan, terms: Terms) -> ProgramBill | None:
     """Return the bill of the program around a plan; None where there is no plan."""
     chosen = plan.answer.chosen
     if chosen is None:
@@ -67,7 +67,7 @@ def _bill(plan: Plan, terms: Terms) -> Programme | None:
         flop=float(train_6nd_flop(params=law_params(question.architecture), tokens=question.tokens)),
         run_s=chosen.run_s,
     )
-    return programme(main, terms.items, _staff(terms, main), terms.raised_usd)
+    return program_bill(main, terms.items, _staff(terms, main), terms.raised_usd)
 
 
 def _staff(terms: Terms, main: MainRun) -> Staff | None:

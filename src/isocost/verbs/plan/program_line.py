@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from isocost.forecast.program import Programme
+from isocost.forecast.program import ProgramBill
 from isocost.units import show
 
 
-def programme_text(found: Programme) -> str:
+def program_text(found: ProgramBill) -> str:
     """Return the programme as one line."""
     total, final = found.total_usd, found.lines[0].cost_usd
     parts = [f"{line.name} {show(line.cost_usd.median, 'USD')}" for line in found.lines[1:]]
@@ -21,7 +21,7 @@ def programme_text(found: Programme) -> str:
     )
 
 
-def programme_dict(found: Programme | None) -> dict[str, Any] | None:
+def program_dict(found: ProgramBill | None) -> dict[str, Any] | None:
     """Return the total and the lines as plain values."""
     if found is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from isocost.render.document import Column, Section, Table
-from isocost.search.requirements import WITHIN, Needs, Racks
+from isocost.search.requirements import WITHIN, Racks, SiteRequirements
 from isocost.units import show
 
 _WORDS: Final = {
@@ -17,7 +17,7 @@ _WORDS: Final = {
 _BITS: Final = 8.0
 
 
-def needs_section(needs: Needs) -> Section:
+def requirements_section(needs: SiteRequirements) -> Section:
     """Return the section of a report."""
     body: list[Table | str] = [*_fabric(needs), *_storage(needs), *_power(needs)]
     if needs.power is not None:
@@ -30,7 +30,7 @@ def _gbit(bytes_per_s: float) -> str:
     return f"{_BITS * bytes_per_s / 1e9:,.0f} Gb/s"
 
 
-def _fabric(n: Needs) -> list[Table | str]:
+def _fabric(n: SiteRequirements) -> list[Table | str]:
     lean = n.leanest
     if n.fabric_bytes_per_s is None or lean is None:
         return ["fabric: none, the run stays on one scale-up link"]
@@ -55,7 +55,7 @@ def _more(frac: float) -> str:
     return f"{frac:+.1%}"
 
 
-def _storage(n: Needs) -> list[str]:
+def _storage(n: SiteRequirements) -> list[str]:
     s = n.storage
     if s is None:
         return []
@@ -67,7 +67,7 @@ def _storage(n: Needs) -> list[str]:
     ]
 
 
-def _power(n: Needs) -> list[str]:
+def _power(n: SiteRequirements) -> list[str]:
     p = n.power
     if p is None:
         return ["power: not known, as nobody states that of the chip"]
@@ -91,7 +91,7 @@ def _rack_table(racks: tuple[Racks, ...]) -> Table:
     )
 
 
-def _densest(n: Needs) -> str:
+def _densest(n: SiteRequirements) -> str:
     assert n.power is not None
     sources = dict.fromkeys(f"{', '.join(r.fact.fact.sources)}, {r.fact.fact.as_of}" for r in n.power.racks)
     able = [r for r in n.power.racks if r.servers]
@@ -99,7 +99,7 @@ def _densest(n: Needs) -> str:
     return f"least cooling that works: {need}; denser racks save floor and cable [{'; '.join(sources)}, estimates]"
 
 
-def needs_dict(n: Needs) -> dict[str, Any]:
+def requirements_dict(n: SiteRequirements) -> dict[str, Any]:
     """Return the same as plain values, units in the keys."""
     s, p, lean = n.storage, n.power, n.leanest
     return {

@@ -42,7 +42,7 @@ def chosen_of_plan(plan: Plan) -> Chosen:
     label = (found.option.accelerator.id, found.option.fabric.id, found.option.term)
     question = replace(plan.answer.question, global_batch_seqs=found.global_batch_seqs)
     chosen = _chosen(question, plan.catalog, label, found.precision, found.layout, found.steps)
-    return replace(chosen, pace=_pace(chosen, found.step_s))
+    return replace(chosen, measured_over_predicted=_measured_over_predicted(chosen, found.step_s))
 
 
 def chosen_of_file(path: str | Path) -> Chosen:
@@ -86,10 +86,14 @@ def chosen_of_values(values: Mapping[str, Any], place: str) -> Chosen:
     question = replace(question, global_batch_seqs=chosen["global_batch_seqs"])
     result = _chosen(question, catalog, label, chosen["precision"], layout, chosen["steps"])
     step_s = chosen.get("step_s")
-    return replace(result, pace=_pace(result, step_s)) if isinstance(step_s, float) and step_s > 0 else result
+    return (
+        replace(result, measured_over_predicted=_measured_over_predicted(result, step_s))
+        if isinstance(step_s, float) and step_s > 0
+        else result
+    )
 
 
-def _pace(chosen: Chosen, step_s: float) -> float:
+def _measured_over_predicted(chosen: Chosen, step_s: float) -> float:
     """Return measured over predicted step time: 1 unless the plan took its step time from a measured MFU."""
     if chosen.question.measured_mfu is None:
         return 1.0
@@ -117,6 +121,11 @@ def _chosen(
     case = base_case(question, options[0], precision, nic_bytes_per_s(options[0]))
     constants = question.calibration.merged(shipped()) if question.calibration else shipped()
     return Chosen(
-        question=question, option=options[0], case=replace(case, layout=layout), catalog=catalog, constants=constants,
-        gpus=layout.gpus, steps=steps,
-    )  # fmt: skip
+        question=question,
+        option=options[0],
+        case=replace(case, layout=layout),
+        catalog=catalog,
+        constants=constants,
+        gpus=layout.gpus,
+        steps=steps,
+    )

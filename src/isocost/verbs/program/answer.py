@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isocost.forecast.program import (
-    Programme,
+    ProgramBill,
 )
 from isocost.render.cells import keyed
 from isocost.render.document import Document, Section, Table
@@ -36,7 +36,7 @@ class ProgramResult(Result):
     """A programme and the plan at its centre; ``bill`` is ``None`` where the question has no plan."""
 
     plan: Plan
-    bill: Programme | None
+    bill: ProgramBill | None
 
     @property
     def feasible(self) -> bool:

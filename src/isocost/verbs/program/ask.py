@@ -22,9 +22,14 @@ _RAISED = Option(metavar="MONEY", about="Capital raised: '50 MUSD'.")
 
 @command(
     "Show the bill of the whole programme around a plan: small runs, failed runs, post-training, people.",
-    options.WHAT, options.LIMITS, options.CONFIDENCE, options.WHERE, options.LAYOUT, options.SWITCHES,
+    options.WHAT,
+    options.LIMITS,
+    options.CONFIDENCE,
+    options.WHERE,
+    options.LAYOUT,
+    options.SWITCHES,
     doing="searching",
-)  # fmt: skip
+)
 def program(
     scenario: Annotated[Given, options.SCENARIO] = None,
     /,

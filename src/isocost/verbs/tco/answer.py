@@ -20,12 +20,12 @@ from isocost.search.forecasts import run_at
 from isocost.search.question import Candidate
 from isocost.units import DAY_S, show
 from isocost.verbs.plan.answer import Plan
-from isocost.verbs.plan.program_line import programme_text
+from isocost.verbs.plan.program_line import program_text
 from isocost.verbs.plan.saved import chosen_of_plan
 from isocost.verbs.tco.own import Owning, owning
-from isocost.verbs.tco.payment import DRAWS, POOLS, Payer, Way, every_way
+from isocost.verbs.tco.payment import DRAWS, POOLS, PayingRun, PaymentOption, payment_options
 from isocost.verbs.tco.regions import InRegion, energy_section, in_regions
-from isocost.verbs.tco.wait import AskNext, WaitAsked, Waiting, waiting
+from isocost.verbs.tco.wait import AskNext, BuyOrWait, WaitQuestion, buy_or_wait
 
 YEARS: Final = (1.0, 3.0, 5.0)
 
@@ -37,13 +37,13 @@ class Tco(Result):
     plan: Plan
     chosen: Candidate
     nodes: float
-    ways: tuple[Way, ...]
+    ways: tuple[PaymentOption, ...]
     owning: Owning | None  # None: nobody lists a server
     utilisation: float
     mfu_point: PointWorth | None
     goodput_point: PointWorth | None
     energy: tuple[InRegion, ...]
-    wait: Waiting | None = None
+    wait: BuyOrWait | None = None
 
     @property
     def sentence(self) -> str:
@@ -55,7 +55,7 @@ class Tco(Result):
         stays = f"{best.name} at {_bill(best)}, ${best.useful_usd_per_hour or 0.0:.2f} a useful GPU-hour"
         return f"Cheapest for this run: {self._with_spot(best, stays)}; {self._break_even()}"
 
-    def _with_spot(self, best: Way, stays: str) -> str:
+    def _with_spot(self, best: PaymentOption, stays: str) -> str:
         """Return the cheapest way with spot in the comparison, and what that rests on."""
         calm, contended = (next(way for way in self.ways if way.name == name) for name in _SPOT)
         if calm.bill is None or calm.bill[1] >= (best.bill_usd or 0.0):
@@ -114,7 +114,7 @@ class Tco(Result):
             "the price"
         )
         programme = self.plan.programme
-        beside = () if programme is None else (f"the whole programme around it: {programme_text(programme)}",)
+        beside = () if programme is None else (f"the whole programme around it: {program_text(programme)}",)
         return Section(
             title="Every way to pay for this run", body=(Table(columns=_WAYS, rows=self.ways), *notes, about, *beside)
         )
@@ -140,7 +140,7 @@ class Tco(Result):
 _SPOT: Final = tuple(f"spot, {pool} pool" for pool in POOLS)
 
 
-def _way_dict(way: Way) -> dict[str, Any]:
+def _way_dict(way: PaymentOption) -> dict[str, Any]:
     ends = (None, None, None) if way.bill is None else way.bill
     return {
         "name": way.name,
@@ -165,13 +165,13 @@ def _dollars(x: float) -> str:
     return f"${x:,.2f}"
 
 
-def _bill(way: Way) -> str:
+def _bill(way: PaymentOption) -> str:
     assert way.bill is not None
     low, median, high = (show(x, "USD") for x in way.bill)
     return f"{median} ({low} to {high})"
 
 
-def _price(way: Way) -> str:
+def _price(way: PaymentOption) -> str:
     assert way.price is not None
     low, median, high = way.price
     return f"{median:.2f} ({low:.2f} to {high:.2f})" if low < high else f"{median:.2f} (no spread)"
@@ -203,7 +203,7 @@ def ways_to_pay(
     years: Sequence[float] = YEARS,
     *,
     regions: Sequence[str] = (),
-    wait: WaitAsked | None = None,
+    wait: WaitQuestion | None = None,
     ask_next: AskNext | None = None,
 ) -> Tco:
     """Return every way to pay for the chosen plan; ``ask_next`` plans the run on the chip to wait for."""
@@ -215,18 +215,18 @@ def ways_to_pay(
     assert chosen is not None
     assert conditions is not None
     run = run_at(found.question, found.option, found.case, found.catalog, chosen.step_s)
-    payer = Payer(run=run, conditions=conditions, catalog=found.catalog, scenario=plan.scenario)
+    paying_run = PayingRun(run=run, conditions=conditions, catalog=found.catalog, scenario=plan.scenario)
     use = plan.scenario.owned.utilisation_frac
     return Tco(
         plan=plan,
         chosen=chosen,
         nodes=float(np.ceil(run.gpus / run.gpus_per_node)),
-        ways=every_way(payer, years),
-        owning=owning(payer, years),
+        ways=payment_options(paying_run, years),
+        owning=owning(paying_run, years),
         utilisation=UTILISATION if use is None else use,
-        energy=in_regions(payer, regions),
-        wait=None if wait is None or ask_next is None else waiting(payer, wait, ask_next),
-        **_points(chosen, payer.forecast()),
+        energy=in_regions(paying_run, regions),
+        wait=None if wait is None or ask_next is None else buy_or_wait(paying_run, wait, ask_next),
+        **_points(chosen, paying_run.forecast()),
     )
 
 

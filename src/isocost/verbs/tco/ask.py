@@ -13,7 +13,7 @@ from isocost.verbs.options import Option, command
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.ask import estimated, planned
 from isocost.verbs.tco.answer import YEARS, Tco, ways_to_pay
-from isocost.verbs.tco.wait import wait_asked
+from isocost.verbs.tco.wait import wait_question
 
 _YEARS = Option(metavar="N,...", about="Years until owned servers are sold.", kind=str)
 _WAIT = Option(metavar="TIME", about="Train now, or wait so long ('6 months') for the next chip?")
@@ -24,8 +24,9 @@ _REGION = Option(metavar="NAME,...", about="Energy and carbon there: us-tx,no,de
 
 @command(
     "Show every way to pay for the chosen plan, where owning breaks even, whether to wait, energy and carbon.",
-    {name: options.WHERE[name] for name in ("gpus", "on", "term", "catalog")}, doing="searching",
-)  # fmt: skip
+    {name: options.WHERE[name] for name in ("gpus", "on", "term", "catalog")},
+    doing="searching",
+)
 def tco(
     scenario: Annotated[Given, options.ONE_SCENARIO],
     /,
@@ -56,7 +57,7 @@ def tco(
         'on demand'
     """
     horizons = _years(years)
-    asked = wait_asked(wait, late, next_chip)
+    asked = wait_question(wait, late, next_chip)
 
     def ask_next(chip: str, gpus: int) -> Plan:
         return estimated(scenario, {**changes, "on": chip, "gpus": gpus}, tornado=False)

@@ -16,7 +16,7 @@ from isocost.render.document import Column, Section, Table
 from isocost.scenario.owned import owned_inputs_of
 from isocost.stats.distributions import Row, draw
 from isocost.units import HOUR_S, show
-from isocost.verbs.tco.payment import DRAWS, Payer, unowned
+from isocost.verbs.tco.payment import DRAWS, PayingRun, unowned
 
 USES: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
 _ENDS: Final = (0.05, 0.95)
@@ -77,11 +77,11 @@ class Owning:
         }
 
 
-def owning(payer: Payer, years: Sequence[float]) -> Owning | None:
+def owning(paying_run: PayingRun, years: Sequence[float]) -> Owning | None:
     """Return owning over so many years; None where the chip has no server price."""
-    if unowned(payer):
+    if unowned(paying_run):
         return None  # its way to pay says why
-    drawn = draw(owned_inputs_of(payer.scenario, payer.catalog, payer.run.chip), DRAWS)
+    drawn = draw(owned_inputs_of(paying_run.scenario, paying_run.catalog, paying_run.run.chip), DRAWS)
     middle = OwnedInputs(**{name: float(np.median(values)) for name, values in drawn.items()})
     horizons = np.array(sorted(years), float)
     lines = {}
@@ -89,7 +89,7 @@ def owning(payer: Payer, years: Sequence[float]) -> Owning | None:
         cost = owned_cost(replace(middle, years=horizon))
         parts = cost.lines() | {"total": cost.total_usd_per_s}
         lines[horizon] = {name: float(usd_per_s) * HOUR_S for name, usd_per_s in parts.items()}
-    rent = payer.price(ON_DEMAND)
+    rent = paying_run.price(ON_DEMAND)
     if rent is None:
         return Owning(curve=None, lines=lines, moved=(), moved_years=0.0)
     at = float(horizons[horizons.size // 2])
@@ -132,12 +132,11 @@ def _curve_table(curve: BreakEvenCurve) -> Table:
     return Table(
         columns=(
             Column(head="years", key="years", value=lambda r: r[0], show=lambda x: f"{x:g}"),
-            Column(head="break-even use", key="break_even_frac", value=lambda r: r[1],
-                   show=_share),
+            Column(head="break-even use", key="break_even_frac", value=lambda r: r[1], show=_share),
             *(_use(use, place) for place, use in enumerate(uses, start=2)),
         ),
         rows=rows,
-    )  # fmt: skip
+    )
 
 
 def _use(use: float, place: int) -> Column:

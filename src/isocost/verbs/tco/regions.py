@@ -13,7 +13,7 @@ from isocost.errors import InputError, Problem
 from isocost.money.energy import EnergyInputs, EnergyUse, energy_use
 from isocost.render.document import Column, Section, Table
 from isocost.units import HOUR_S, show
-from isocost.verbs.tco.payment import Payer
+from isocost.verbs.tco.payment import PayingRun
 
 _KWH_J: Final = 1000.0 * HOUR_S
 
@@ -45,16 +45,16 @@ class InRegion:
         }
 
 
-def in_regions(payer: Payer, names: Sequence[str]) -> tuple[InRegion, ...]:
+def in_regions(paying_run: PayingRun, names: Sequence[str]) -> tuple[InRegion, ...]:
     """Return the energy of a run in each region; nothing where the power of its accelerator is not known."""
-    run, catalog = payer.run, payer.catalog
+    run, catalog = paying_run.run, paying_run.catalog
     if run.tdp_w is None:
         if names:
             fix = f"add tdp to [accelerator.{run.chip}] in your own catalogue file"
             raise InputError([Problem("--region", f"the TDP of {run.chip} is not known", fix=fix)])
         return ()
-    places = _regions(payer, names or (run.electricity,))
-    held_s = float(np.median(payer.forecast().wall_s))
+    places = _regions(paying_run, names or (run.electricity,))
+    held_s = float(np.median(paying_run.forecast().wall_s))
     making = catalog.rates.get(("embodied", run.chip.partition("-")[0]))
     found = []
     for place in places:
@@ -75,19 +75,23 @@ def in_regions(payer: Payer, names: Sequence[str]) -> tuple[InRegion, ...]:
         tariff = place.electricity
         found.append(
             InRegion(
-                region=place.id, usd_per_j=(tariff.low, tariff.median, tariff.high), used=used,
-                tariff_as_of=tariff.fact.as_of, grid=place.carbon.id, grid_as_of=place.carbon.fact.as_of,
+                region=place.id,
+                usd_per_j=(tariff.low, tariff.median, tariff.high),
+                used=used,
+                tariff_as_of=tariff.fact.as_of,
+                grid=place.carbon.id,
+                grid_as_of=place.carbon.fact.as_of,
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
-def _regions(payer: Payer, names: Sequence[str]) -> list[Region]:
+def _regions(paying_run: PayingRun, names: Sequence[str]) -> list[Region]:
     found: list[Region] = []
     problems: list[Problem] = []
     for name in names:
         try:
-            found.append(region(payer.catalog, name))
+            found.append(region(paying_run.catalog, name))
         except InputError as error:
             problems += error.problems
     if problems:

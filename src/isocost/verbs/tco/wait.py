@@ -16,7 +16,7 @@ from isocost.money.wait import Scenario, WaitAnswer, WaitInputs, wait_or_train
 from isocost.render.document import Column, Section, Table
 from isocost.units import DAY_S, HOUR_S, parse, show
 from isocost.verbs.plan.answer import Plan
-from isocost.verbs.tco.payment import Payer
+from isocost.verbs.tco.payment import PayingRun
 
 # A chip with half as much arithmetic again is of another generation; less is a variant of the same one.
 _GENERATION: Final = 1.5
@@ -26,7 +26,7 @@ AskNext = Callable[[str, int], Plan]  # chip and number of accelerators to an es
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitAsked:
+class WaitQuestion:
     """What the user says of the wait; ``None`` is taken from the catalogue."""
 
     wait_s: float
@@ -34,7 +34,7 @@ class WaitAsked:
     chip: str | None = None
 
 
-def wait_asked(wait: object, late: object, chip: str | None) -> WaitAsked | None:
+def wait_question(wait: object, late: object, chip: str | None) -> WaitQuestion | None:
     """Return what the user says of the wait; nothing where the wait itself is left out."""
     if wait is None:
         given = {"late": late, "next_chip": chip}
@@ -56,7 +56,7 @@ def wait_asked(wait: object, late: object, chip: str | None) -> WaitAsked | None
     if problems:
         raise InputError(problems)
     assert lengths[0] is not None
-    return WaitAsked(wait_s=lengths[0], late_s=lengths[1], chip=chip)
+    return WaitQuestion(wait_s=lengths[0], late_s=lengths[1], chip=chip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class NextChip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Waiting:
+class BuyOrWait:
     """The answer, and what it was made from."""
 
     chip: str
@@ -129,23 +129,23 @@ class Waiting:
         }
 
 
-def waiting(payer: Payer, asked: WaitAsked, ask_next: AskNext) -> Waiting:
+def buy_or_wait(paying_run: PayingRun, asked: WaitQuestion, ask_next: AskNext) -> BuyOrWait:
     """Return training now against waiting, for the run of a payer."""
     found = [
         Problem(place, "is out of range", f"{value / DAY_S:g} d", "1 day to 10 years")
         for place, value in (("wait", asked.wait_s), ("late", asked.late_s))
         if value is not None and not DAY_S <= value <= 3652.5 * DAY_S
     ]
-    price = payer.price(ON_DEMAND)
+    price = paying_run.price(ON_DEMAND)
     if price is None:
         fix = "add an [[offer]] to your own catalogue file (--catalog)"
-        found.append(Problem("--wait", f"has no price to move: nobody lists {payer.run.chip} on demand", fix=fix))
+        found.append(Problem("--wait", f"has no price to move: nobody lists {paying_run.run.chip} on demand", fix=fix))
     if found or price is None:
         raise InputError(found)
-    gpus = float(payer.run.gpus)
-    wall_s = float(np.median(payer.forecast(term=ON_DEMAND).wall_s))
-    after = next_chip(payer, asked.chip, wall_s, ask_next)
-    old, new = payer.catalog.rate("trend", "rent-old-chip"), payer.catalog.rate("trend", "rent-new-chip")
+    gpus = float(paying_run.run.gpus)
+    wall_s = float(np.median(paying_run.forecast(term=ON_DEMAND).wall_s))
+    after = next_chip(paying_run, asked.chip, wall_s, ask_next)
+    old, new = paying_run.catalog.rate("trend", "rent-old-chip"), paying_run.catalog.rate("trend", "rent-new-chip")
     inputs = WaitInputs(
         accelerator_s=gpus * wall_s,
         gpus=gpus,
@@ -157,14 +157,16 @@ def waiting(payer: Payer, asked: WaitAsked, ask_next: AskNext) -> Waiting:
         yearly_price_ratio=_ratios(old),
         new_yearly_price_ratio=_ratios(new),
         sold_today=after.sold_today,
-        delay_usd_per_s=payer.conditions.delay_usd_per_s,
+        delay_usd_per_s=paying_run.conditions.delay_usd_per_s,
     )
-    return Waiting(chip=payer.run.chip, next=after, inputs=inputs, answer=wait_or_train(inputs), old=old, new=new)
+    return BuyOrWait(
+        chip=paying_run.run.chip, next=after, inputs=inputs, answer=wait_or_train(inputs), old=old, new=new
+    )
 
 
-def next_chip(payer: Payer, named: str | None, wall_s: float, ask_next: AskNext) -> NextChip:
+def next_chip(paying_run: PayingRun, named: str | None, wall_s: float, ask_next: AskNext) -> NextChip:
     """Return the chip that the user names, the next generation of the catalogue, or one a generation beyond it."""
-    catalog, chip = payer.catalog, payer.catalog.accelerator(payer.run.chip)
+    catalog, chip = paying_run.catalog, paying_run.catalog.accelerator(paying_run.run.chip)
     after = _named(catalog, named) if named is not None else _later(catalog, chip)
     if after is None:
         return _beyond(catalog, chip)
@@ -174,13 +176,13 @@ def next_chip(payer: Payer, named: str | None, wall_s: float, ask_next: AskNext)
         raise InputError([Problem("next_chip", "has no on-demand price", after.id, fix=fix)])
     if after.id == chip.id:
         raise InputError([Problem("next_chip", "is the chip of the plan", after.id, fix="name another one")])
-    plan = ask_next(after.id, int(payer.run.gpus))
+    plan = ask_next(after.id, int(paying_run.run.gpus))
     if plan.answer.forecast is None:
         raise InputError([Problem("next_chip", f"has no plan: {plan.sentence}", after.id)])
     speedup = wall_s / float(np.median(plan.answer.forecast.wall_s))
     why = (
-        f"{after.id} does this run {speedup:.2f} times as fast (isocost estimate on {payer.run.gpus:,.0f} of them), at "
-        f"{ratio:.2f} times the price (medians on demand, {_date(catalog, chip)} and {_date(catalog, after)})"
+        f"{after.id} does this run {speedup:.2f} times as fast (isocost estimate on {paying_run.run.gpus:,.0f} of them), "
+        f"at {ratio:.2f} times the price (medians on demand, {_date(catalog, chip)} and {_date(catalog, after)})"
     )
     return NextChip(name=after.id, speedup=speedup, price_ratio=ratio, sold_today=True, why=why)
 

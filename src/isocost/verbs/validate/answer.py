@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from isocost.evidence import score
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.perf.case import Case
 from isocost.render.plain import to_json
 from isocost.render.text import screen_width, wrapped
@@ -47,7 +47,7 @@ class Validation:
     rows: tuple[Row, ...]
     scores: score.Scores
     warnings: tuple[str, ...] = ()
-    runs: tuple[Run, ...] = ()  # those read, and the cases of those predicted by id: for whoever asks further
+    runs: tuple[MeasuredRun, ...] = ()  # those read, and the cases of those predicted by id: for whoever asks further
     cases: Mapping[str, Case] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

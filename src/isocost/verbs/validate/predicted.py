@@ -13,7 +13,7 @@ from isocost.catalog.store import Catalog, load_catalog
 from isocost.errors import InputError, Problem
 from isocost.evidence import score
 from isocost.evidence.assume import Assumed, assume_all
-from isocost.evidence.run import Run
+from isocost.evidence.run import MeasuredRun
 from isocost.evidence.runs import RunTable, read_runs
 from isocost.perf.predict import predict
 from isocost.verbs.validate.answer import Row, Validation
@@ -59,11 +59,16 @@ def validated(runs: str | Path | None = None, catalog: Catalog | None = None) ->
         outcome = predict([a.case for _, a in good], definitions=[run.memory_definition or "" for run, _ in good])
         for i, (run, a) in enumerate(good):
             predicted[run.id] = Row(
-                id=run.id, status=score.OK, assumed=a.assumed, measured_step_s=run.step_s,
-                predicted_step_s=float(outcome.step_s[i]), predicted_step_s_low=float(outcome.low_s[i]),
-                predicted_step_s_high=float(outcome.high_s[i]), predicted_peak_mem_bytes=float(outcome.peak_bytes[i]),
+                id=run.id,
+                status=score.OK,
+                assumed=a.assumed,
+                measured_step_s=run.step_s,
+                predicted_step_s=float(outcome.step_s[i]),
+                predicted_step_s_low=float(outcome.low_s[i]),
+                predicted_step_s_high=float(outcome.high_s[i]),
+                predicted_peak_mem_bytes=float(outcome.peak_bytes[i]),
                 fits=bool(outcome.fits_probability[i] >= EVEN_ODDS),
-            )  # fmt: skip
+            )
     rows = []
     for run, outcome_or_reason in zip(table.runs, found, strict=True):
         if isinstance(outcome_or_reason, Assumed):
@@ -88,8 +93,8 @@ def _invalid(table: RunTable) -> list[Row]:
     ]
 
 
-def _scores(runs: Sequence[Run], rows: Sequence[Row], table: RunTable) -> score.Scores:
-    def label(run: Run) -> str:
+def _scores(runs: Sequence[MeasuredRun], rows: Sequence[Row], table: RunTable) -> score.Scores:
+    def label(run: MeasuredRun) -> str:
         return (run.source or "no source") if run.complete else INCOMPLETE
 
     labels = [label(run) for run in runs] + [INVALID] * len(table.invalid)
@@ -111,19 +116,25 @@ def _scores(runs: Sequence[Run], rows: Sequence[Row], table: RunTable) -> score.
     told = [i for i, run in enumerate(runs) if run.complete and run.outcome in ("ran", "oom")]
     return score.Scores(
         step=score.accuracy(
-            predicted=step, measured=measured, labels=labels, status=status,
-            low=column("predicted_step_s_low"), high=column("predicted_step_s_high"),
+            predicted=step,
+            measured=measured,
+            labels=labels,
+            status=status,
+            low=column("predicted_step_s_low"),
+            high=column("predicted_step_s_high"),
         ),
         memory=score.accuracy(
-            predicted=[memory[i] for i in has_peak], measured=[peak[i] for i in has_peak],
+            predicted=[memory[i] for i in has_peak],
+            measured=[peak[i] for i in has_peak],
             labels=[labels[i] for i in has_peak],
         ),
         regret=score.layout_regret(predicted=step[:count], measured=measured[:count], keys=keys, labels=labels[:count]),
         fits=score.fit_scores(
-            predicted=[rows[i].fits for i in told], ran=[runs[i].outcome == "ran" for i in told],
+            predicted=[rows[i].fits for i in told],
+            ran=[runs[i].outcome == "ran" for i in told],
             labels=[labels[i] for i in told],
         ),
         misses=score.largest_misses(
             ids=[run.id for run in runs], labels=labels[:count], predicted=step[:count], measured=measured[:count]
         ),
-    )  # fmt: skip
+    )
