@@ -36,7 +36,7 @@ def absolute(name: str) -> bool:
 
 
 def with_all_head_dims(chips: dict[str, dict[str, Entry]], head_dims: Iterable[int]) -> None:
-    """Fill the head_dims that a chip lacks: between neighbours, or by the median ratio of other chips."""
+    """Fill the head_dims that a chip lacks: between neighbors, or by the median ratio of other chips."""
     ratios: dict[int, float] = {}
     entries = [entry for by_precision in chips.values() for entry in by_precision.values()]
     for dim in head_dims:

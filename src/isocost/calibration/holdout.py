@@ -42,7 +42,7 @@ def by_scale(run: MeasuredRun, case: Case) -> str:
 
 
 def by_shape(run: MeasuredRun, case: Case) -> str:
-    """One of ten folds of (source, model, sequence, GPUs): a layout must not vouch for its neighbour."""
+    """One of ten folds of (source, model, sequence, GPUs): a layout must not vouch for its neighbor."""
     return _fold(f"{run.source}|{run.model}|{run.hidden}|{run.layers}|{run.seq_len}|{run.gpus}")
 
 

@@ -1,4 +1,4 @@
-"""What a reader of the catalogue should know before relying on it: stale, disputed, recalled, missing."""
+"""What a reader of the catalog should know before relying on it: stale, disputed, recalled, missing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_AGE_DAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing to check in the catalogue: its kind, the record it is about, and what is wrong."""
+    """One thing to check in the catalog: its kind, the record it is about, and what is wrong."""
 
     kind: str  # one of FINDING_KINDS
     subject: str  # such as "offer h100-sxm5-80gb:aws:spot:2026"

@@ -1,4 +1,4 @@
-"""Facts of cost from the catalogue, as the inputs of ``isocost.money`` and as distributions around them."""
+"""Facts of cost from the catalog, as the inputs of ``isocost.money`` and as distributions around them."""
 
 from __future__ import annotations
 

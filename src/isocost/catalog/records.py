@@ -1,4 +1,4 @@
-"""What the catalogue holds: accelerators, nodes, fabrics, offers, site rates, and the provenance of each.
+"""What the catalog holds: accelerators, nodes, fabrics, offers, site rates, and the provenance of each.
 
 Every value is SI and one-directional; a rate or a size that no source states is ``None``, never zero.
 """

@@ -64,6 +64,6 @@ def _latest(offers: Sequence[Offer]) -> dict[str, list[Offer]]:
 
 
 def _median(values: Sequence[float]) -> float:
-    """Return the median. The standard module costs more to import than the catalogue takes to load."""
+    """Return the median. The standard module costs more to import than the catalog takes to load."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

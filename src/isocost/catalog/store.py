@@ -1,4 +1,4 @@
-"""The catalogue: the shipped facts and the user's own files over them.
+"""The catalog: the shipped facts and the user's own files over them.
 
 A user's file has the same tables as the shipped ones. A table of a known id replaces the shipped record as a whole;
 offers are added. Every fact needs ``source``, ``as_of`` and ``grade`` there too, but ``source`` may be plain words
@@ -81,7 +81,7 @@ class Catalog:
 
 
 def load_catalog(*overlays: str | Path) -> Catalog:
-    """Return the shipped catalogue with the user's TOML files laid over it, later over earlier.
+    """Return the shipped catalog with the user's TOML files laid over it, later over earlier.
 
     A file that breaks the rules raises one DataError with every problem in it.
 

@@ -1,4 +1,4 @@
-"""The bill of a whole programme: what precedes, accompanies and follows the final run, with its interval."""
+"""The bill of a whole program: what precedes, accompanies and follows the final run, with its interval."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRAWS: Final = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A part of the programme. ``begins`` is when it is needed, in lengths of the final run from its start."""
+    """A part of the program. ``begins`` is when it is needed, in lengths of the final run from its start."""
 
     name: str
     amount: Interval
@@ -47,7 +47,7 @@ class MainRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """People who work on the programme, over its whole length."""
+    """People who work on the program, over its whole length."""
 
     people: float
     usd_per_year: Interval
@@ -103,7 +103,7 @@ def program_bill(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> ProgramBill:
-    """Return the bill of a programme with its interval.
+    """Return the bill of a program with its interval.
 
     The price of the final run moves all that is priced by it (shares, GPU-hours, FLOP) with it; amounts are
     independent of it and of each other. Where the run has draws of its own, they are taken as they are.

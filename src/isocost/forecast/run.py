@@ -30,7 +30,7 @@ from isocost.reliability.monte_carlo import simulate
 from isocost.reliability.shape import RunShape
 from isocost.stats.distributions import Distribution, Fixed, SplitLognormal
 
-# Facts of cost: the input, and kind and id in the catalogue.
+# Facts of cost: the input, and kind and id in the catalog.
 _COSTS = {
     "storage price": ("storage", "parallel"),
     "egress price": ("egress", "cloud"),

@@ -28,9 +28,9 @@ BALANCED = 1.0
 
 
 def capacity_bytes(memory_bytes: float) -> float:
-    """Bytes a program can use of a chip of the catalogue.
+    """Bytes a program can use of a chip of the catalog.
 
-    The catalogue writes memory in binary gigabytes already (a card sold as 80 GB as 80 GiB; see ``accelerators.toml``),
+    The catalog writes memory in binary gigabytes already (a card sold as 80 GB as 80 GiB; see ``accelerators.toml``),
     so only the driver's share is taken off here.
     """
     return memory_bytes * USABLE_FRAC

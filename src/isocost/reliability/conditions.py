@@ -1,4 +1,4 @@
-"""Under which conditions a run takes place: facility, reliability, saves, storage, support, purchase, programme."""
+"""Under which conditions a run takes place: facility, reliability, saves, storage, support, purchase, program."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Conditions:
     write_bytes_per_s: float | None = None
     read_bytes_per_s: float | None = None
     storage_bytes: float = math.inf
-    # --- purchase and programme
+    # --- purchase and program
     recovered_frac: float = 0.0
     host_usd_per_s: float = 0.0
     support_frac: float = 0.0

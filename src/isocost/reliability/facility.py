@@ -109,7 +109,7 @@ def goodput_loss_frac(availability_frac: Num, outage_s: Num, recovery_s: Num) ->
 
 
 def pue(cooling: str) -> tuple[float, float, float]:
-    """Return low, median and high PUE of a way of cooling, from the catalogue of sites."""
+    """Return low, median and high PUE of a way of cooling, from the catalog of sites."""
     rate = load_catalog().rate("pue", cooling)
     return rate.low, rate.median, rate.high
 

@@ -25,7 +25,7 @@ _EARLY_STEPS: Final = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Points:
-    """Runs as centred logarithms: size, data and loss."""
+    """Runs as centered logarithms: size, data and loss."""
 
     size: Array
     data: Array
@@ -35,7 +35,7 @@ class Points:
 
 
 def points_of(params: Array, tokens: Array, loss: Array) -> Points:
-    """Return runs as centred logarithms, so that scales and powers are nearly independent."""
+    """Return runs as centered logarithms, so that scales and powers are nearly independent."""
     size, data = np.log(params), np.log(tokens)
     return Points(
         size=size - size.mean(),

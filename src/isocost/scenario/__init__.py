@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from isocost.scenario.values import Model
     from isocost.scenario.writing import scenario_tables, scenario_toml
 
-# Where each name lives. They are imported when first used: the keys alone come without catalogue and numpy.
+# Where each name lives. They are imported when first used: the keys alone come without catalog and numpy.
 _HOMES = {
     "KEYS": "record",
     "Model": "values",

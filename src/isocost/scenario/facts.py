@@ -23,7 +23,7 @@ from isocost.scenario.switches import Switched, switched
 from isocost.search.question import OWNED
 
 # What nobody names is looked up for these.
-ACCELERATORS: Final = ("h100-sxm5-80gb", "h200-sxm-141gb", "b200-sxm-180gb")  # those with most offers in the catalogue
+ACCELERATORS: Final = ("h100-sxm5-80gb", "h200-sxm-141gb", "b200-sxm-180gb")  # those with most offers in the catalog
 STACK: Final = "megatron-core"
 TPU_STACK: Final = "maxtext-tpu"
 TERM: Final = "on_demand"

@@ -1,4 +1,4 @@
-"""What owning an accelerator takes: the table [owned] over the facts of the catalogue."""
+"""What owning an accelerator takes: the table [owned] over the facts of the catalog."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isocost.scenario.record import Scenario
 from isocost.stats.distributions import Distribution, draw
 from isocost.stats.quantiles import quantiles
 
-# Utilisation of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.
+# Utilization of owned capacity where nobody says: of hours in use over all hours, of a cluster that is kept busy.
 UTILISATION: Final = 0.8
 _DRAWS: Final = 4000
 
@@ -27,7 +27,7 @@ def owned_price(scenario: Scenario, catalog: Catalog, chip: str) -> tuple[float,
 
 
 def owned_inputs_of(scenario: Scenario, catalog: Catalog, chip: str, **known: Any) -> dict[str, Distribution | float]:
-    """Return the distributions behind an owned accelerator: the user's table over the facts of the catalogue."""
+    """Return the distributions behind an owned accelerator: the user's table over the facts of the catalog."""
     table = scenario.owned
     own = {
         field.name: value for field in fields(OwnedInputs) if (value := getattr(table, field.name, None)) is not None

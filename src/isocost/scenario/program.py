@@ -24,7 +24,7 @@ from isocost.units import YEAR_S
 _KEYS: Final = ("name", "begins", "source", *UNITS)
 
 
-# Keys of [programme] that take the place of a shipped share.
+# Keys of [program] that take the place of a shipped share.
 _RUNS: Final = {"failed_runs": "failed", "exploratory_runs": "exploration"}
 
 
@@ -36,7 +36,7 @@ _LONGEST_FILE_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a programme consists of beside its final run."""
+    """What a program consists of beside its final run."""
 
     items: tuple[Item, ...]
     people: float | None
@@ -59,14 +59,14 @@ def terms_of(
     salary: object = None,
     raised: object = None,
 ) -> Terms:
-    """Return the terms of a programme from the table [programme] of a scenario and what overrides it.
+    """Return the terms of a program from the table [programme] of a scenario and what overrides it.
 
     Args:
         table: the table; ``place`` is where it was written.
         place: see table.
         places: where the user wrote what overrides it, by name.
         items: TOML file of [[item]] tables.
-        people: on the programme; ``salary`` is of one of them a year.
+        people: on the program; ``salary`` is of one of them a year.
         salary: see people.
         raised: capital raised.
     """

@@ -89,7 +89,7 @@ def read_scenario(
     places: Mapping[str, str] | None = None,
     today: datetime.date | None = None,
 ) -> tuple[Scenario, Catalog]:
-    """Return the scenario that ``tables`` describe and its catalogue; one InputError lists every problem.
+    """Return the scenario that ``tables`` describe and its catalog; one InputError lists every problem.
 
     ``places`` says where the user wrote each key, and ``today`` is when a deadline given as a date starts to count.
     """
@@ -146,7 +146,7 @@ def _position_problems(scenario: Scenario, context: Context) -> list[Problem]:
 
 
 def _catalog(given: Mapping[str, object], places: Mapping[str, str], problems: list[Problem]) -> Catalog | None:
-    """Return the catalogue with the user's files over it; ``None`` when one of them is broken."""
+    """Return the catalog with the user's files over it; ``None`` when one of them is broken."""
     try:
         context = Context(catalog=None, today=datetime.date.min, places=places)
         paths = values.read_catalogs(given["catalog"], context.place("catalog"), context) if "catalog" in given else ()

@@ -104,7 +104,7 @@ def reader_of(key: Key) -> Reader:
 
 
 def _of_a_table(key: Key) -> table_values.Read:
-    """Return the reader of a value that needs neither catalogue nor date."""
+    """Return the reader of a value that needs neither catalog nor date."""
     if key.kind in _READERS_IN_TABLES:
         return _READERS_IN_TABLES[key.kind]
     if key.kind in _NAMES_IN_TABLES:

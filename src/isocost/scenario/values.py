@@ -1,6 +1,6 @@
 """How one value of a scenario is read: text with units in, SI numbers and known names out.
 
-Each reader is given the value, the place where it was written and a ``Context`` (catalogue, today's date), and raises
+Each reader is given the value, the place where it was written and a ``Context`` (catalog, today's date), and raises
 an ``InputError`` with all that is wrong with it.
 """
 
@@ -34,7 +34,7 @@ Part = TypeVar("Part")
 class Context:
     """What readers need besides the value."""
 
-    catalog: Catalog | None  # None: the user's catalogue file is broken, so names in it are not checked
+    catalog: Catalog | None  # None: the user's catalog file is broken, so names in it are not checked
     today: datetime.date
     places: Mapping[str, str]  # key -> where the user wrote it: "--tokens", "plan.toml: tokens"
 
@@ -164,7 +164,7 @@ def _chosen(value: object, place: str, known: tuple[str, ...]) -> str:
 
 
 def read_accelerators(value: object, place: str, context: Context) -> tuple[str, ...]:
-    """Return catalogue ids of accelerators."""
+    """Return catalog ids of accelerators."""
 
     def one(part: object) -> str:
         if not isinstance(part, str):
@@ -175,7 +175,7 @@ def read_accelerators(value: object, place: str, context: Context) -> tuple[str,
 
 
 def read_fabric(value: object, place: str, context: Context) -> str:
-    """Return the catalogue id of a fabric."""
+    """Return the catalog id of a fabric."""
     if not isinstance(value, str):
         raise _refuse(place, "is not the name of a fabric", value, fix="isocost catalog list fabrics")
     return _known(place, value, context, "fabric")
@@ -275,7 +275,7 @@ def read_architecture(value: object, place: str, context: Context) -> Architectu
 
 
 def read_catalogs(value: object, place: str, context: Context) -> tuple[str, ...]:
-    """Return the paths of the user's catalogue files (loaded before the rest, see ``read``)."""
+    """Return the paths of the user's catalog files (loaded before the rest, see ``read``)."""
 
     def one(part: object) -> str:
         if not isinstance(part, (str, Path)):

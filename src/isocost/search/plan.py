@@ -28,7 +28,7 @@ from isocost.search.site import Site, site
 
 
 class Searcher:
-    """Evaluates questions on one catalogue; layouts and their small axes are shared between options."""
+    """Evaluates questions on one catalog; layouts and their small axes are shared between options."""
 
     def __init__(self, catalog: Catalog, constants: Mapping[str, Constant]) -> None:
         self._catalog = catalog

@@ -71,7 +71,7 @@ class Question:
     near_frac: float = 0.05
     top: int = 8
     calibration: SiteCalibration | None = None  # the user's own multipliers
-    pue: str = "colocation"  # ids of the catalogue's site rates
+    pue: str = "colocation"  # ids of the catalog's site rates
     electricity: str = "us"
     conditions: Conditions | None = None  # None: steps only, nothing interrupts them, and no bill beyond the rent
     confidence: float = 0.5  # deadline and budget are to be kept with this probability

@@ -144,7 +144,7 @@ def _fabrics(
 ) -> tuple[tuple[FabricNeed, ...], float]:
     """Return the fabrics that could be built, leanest first, and how much slower the planned one is than unlimited.
 
-    Those with a thinner spine are left out: what crosses a spine is not modelled, so that they would pass for better
+    Those with a thinner spine are left out: what crosses a spine is not modeled, so that they would pass for better
     than they are.
     """
     own = chosen.option.fabric

@@ -21,12 +21,12 @@ from isocost.perf.case import Case, coefficients_of
 from isocost.perf.constants import shipped
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
+from isocost.verbs.doctor.answer import days, dollars, words
 from isocost.verbs.doctor.levers import Doctor, Findings
 from isocost.verbs.doctor.neighbourhood import Neighbourhood, neighbourhood
 from isocost.verbs.doctor.pairs import ALL, ENOUGH, LEVERS, SEVERAL, pair_figures, pairs, widening
 from isocost.verbs.doctor.run import PARTS, ExaminedRun, Wait, calibrate, examined_run
 from isocost.verbs.doctor.switches import MOVES, Option, held, left_open, options
-from isocost.verbs.doctor.tables import days, dollars, words
 from isocost.verbs.doctor.trial import NOISE_FRAC, outcome, timed_steps, trial_of
 from isocost.verbs.validate.predicted import shipped_runs
 

@@ -1,6 +1,6 @@
 """What changed between two runs, with an interval: medians of steps in blocks, counts of events.
 
-Steps that follow each other are alike (the same data, temperature, neighbours), so the spread of a statistic comes from
+Steps that follow each other are alike (the same data, temperature, neighbors), so the spread of a statistic comes from
 a block bootstrap (Kuensch 1989): blocks of consecutive steps are drawn with replacement, not single steps. The interval
 is Student's around the logarithm. Counts of events are Poisson; given their sum, those of one run are binomial.
 """

@@ -13,7 +13,7 @@ from isocost.measure.logs.source import Source
 
 _LOOKED_AT: Final = 1 << 26  # characters; a scheduler's noise before the first step is megabytes
 _ODD_FRAC: Final = 0.05  # of characters that no text has: a binary file
-_TABLES: Final = ("csv",)  # recognised by their first line only
+_TABLES: Final = ("csv",)  # recognized by their first line only
 KINETO: Final = "kineto"
 _TRACE: Final = '"traceEvents"'
 _EVENT: Final = re.compile(r"\s*\[\s*\{[^{}]*\"ph\"\s*:")  # a bare list of events

@@ -1,4 +1,4 @@
-"""Text of a log in blocks of whole lines, whatever its encoding and colours; a cut file gives what it has."""
+"""Text of a log in blocks of whole lines, whatever its encoding and colors; a cut file gives what it has."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Source:
     odd: int = 0  # characters that no text has
 
     def blocks(self) -> Iterator[str]:
-        """Yield text that ends with a line end, line ends as one line feed, without colours."""
+        """Yield text that ends with a line end, line ends as one line feed, without colors."""
         carry = ""
         for text in self._texts():
             carry += text

@@ -72,7 +72,7 @@ COLUMNS = (
     "verified",
 )
 
-# Device name, as the driver prints it, to catalogue name; the first match counts.
+# Device name, as the driver prints it, to catalog name; the first match counts.
 ACCELERATORS: tuple[tuple[str, str], ...] = (
     (r"V100-SXM2-16GB$", "v100-sxm2-16gb"),
     (r"V100-SXM2-32GB$", "v100-sxm2-32gb"),
@@ -112,7 +112,7 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """Catalogue name of the device; ``sure`` where the driver's name is known, otherwise ``hint`` is the nearest."""
+    """Catalog name of the device; ``sure`` where the driver's name is known, otherwise ``hint`` is the nearest."""
 
     name: str
     sure: bool
@@ -146,7 +146,7 @@ class Measurement:
 
 
 def guess_accelerator(device_name: str) -> Guess:
-    """Nearest catalogue name of a device name. A slice or a laptop part is not the chip it is named after."""
+    """Nearest catalog name of a device name. A slice or a laptop part is not the chip it is named after."""
     if not re.search(r"\bMIG\b|Laptop|Max-Q", device_name):
         for pattern, name in ACCELERATORS:
             if re.search(pattern, device_name):

@@ -30,7 +30,7 @@ class Group:
 
     description: str = ""  # mesh_tp, DATA_PARALLEL_GROUP, ...
     size: int | None = None
-    stride: int | None = None  # between neighbours, where it is the same for all
+    stride: int | None = None  # between neighbors, where it is the same for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The catalogue in tables: what it holds, one entry in full, and what to check in it."""
+"""The catalog in tables: what it holds, one entry in full, and what to check in it."""
 
 from __future__ import annotations
 
@@ -323,7 +323,7 @@ FINDINGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Check(Result):
-    """What to look at in the catalogue before relying on it."""
+    """What to look at in the catalog before relying on it."""
 
     findings: tuple[Finding, ...]
     today: datetime.date
@@ -357,5 +357,5 @@ class Check(Result):
 
 
 def checked(catalog: Catalog, today: datetime.date) -> Check:
-    """Return what ``check`` finds in the catalogue as of ``today``."""
+    """Return what ``check`` finds in the catalog as of ``today``."""
     return Check(findings=tuple(check(catalog, today)), today=today)

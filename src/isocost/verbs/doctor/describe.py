@@ -87,7 +87,7 @@ class Prescription:
 
 
 class Describer:
-    """Describes combinations of a neighbourhood."""
+    """Describes combinations of a neighborhood."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class Findings:
 
 
 class Doctor:
-    """Ranks the combinations of a neighbourhood."""
+    """Ranks the combinations of a neighborhood."""
 
     def __init__(
         self,

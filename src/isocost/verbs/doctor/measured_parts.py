@@ -31,7 +31,7 @@ TRAFFIC: Final[Mapping[str, str]] = {
     EP: "exposed expert-parallel traffic",
     CP: "exposed context-parallel traffic",
     DP: "exposed data-parallel traffic",
-    PP: "pipeline bubble",  # a stage that waits for its neighbour waits in a receive
+    PP: "pipeline bubble",  # a stage that waits for its neighbor waits in a receive
 }
 _CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
     MATRIX: ("gemm",),

@@ -1,6 +1,6 @@
 """Which parallelism a collective of a trace belongs to: told by the name of its group, its ranks, its kind or its size.
 
-Ranks are numbered as Megatron-LM, torchtitan and DeepSpeed do: tensor-parallel neighbours first, then context, data,
+Ranks are numbered as Megatron-LM, torchtitan and DeepSpeed do: tensor-parallel neighbors first, then context, data,
 pipeline.
 """
 
@@ -45,7 +45,7 @@ def parallelism(found: Collective, case: Case) -> str | None:
 
 
 def _by_ranks(found: Collective, case: Case) -> str | None:
-    """Return the parallelism whose neighbours are as far apart as those of the group, and as many."""
+    """Return the parallelism whose neighbors are as far apart as those of the group, and as many."""
     x = case.layout
     places = {
         TP: [(x.tp, 1)],

@@ -30,7 +30,7 @@ class Fleet:
     title: str
     start: datetime.date
     catalog: Catalog
-    catalog_files: tuple[str, ...]  # the user's own, which the catalogue holds already
+    catalog_files: tuple[str, ...]  # the user's own, which the catalog holds already
     offers: tuple[FleetOffer, ...]
     workloads: tuple[Workload, ...]
 

@@ -81,7 +81,7 @@ class Limits:
             raise InputError(problems)
 
     def data_usd(self, tokens: float) -> float:
-        """Return what the data of so many tokens cost: the unique ones among them, and the licence."""
+        """Return what the data of so many tokens cost: the unique ones among them, and the license."""
         return min(tokens, self.unique_tokens) * self.usd_per_unique_token + self.licence_usd
 
 

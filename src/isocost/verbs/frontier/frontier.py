@@ -151,7 +151,7 @@ def _on_plan(planner: Planner, table: Table, label: str, plan: Answer, time: flo
 
 
 def _guess(law: Law, flop: float, limits: Limits) -> float:
-    """Return about the best size if a FLOP had one price: where the sizes to try are centred."""
+    """Return about the best size if a FLOP had one price: where the sizes to try are centered."""
     start = float(allocate(law, flop)[0])
     params = start * np.geomspace(_LEAST_GUESS, ABOVE, _GUESSES)
     serving = lifetime_flop(

@@ -117,7 +117,7 @@ def _read(
     places: Mapping[str, str],
     day: datetime.date,
 ) -> tuple[Scenario, Catalog]:
-    """Return the scenario, the model of a plan replaced by any, and its catalogue."""
+    """Return the scenario, the model of a plan replaced by any, and its catalog."""
     kept = {key: value for key, value in tables.items() if key not in _REPLACED}
     inner = kept.get(TABLE, {})
     if own:

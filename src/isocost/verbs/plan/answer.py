@@ -103,7 +103,7 @@ class Plan(Result):
 
     @property
     def facts_as_of(self) -> str:
-        """Date of the newest price in the catalogue."""
+        """Date of the newest price in the catalog."""
         return max((offer.fact.as_of for offer in self.catalog.offers), default="unknown")
 
     @property

@@ -77,7 +77,7 @@ def spread(count: int, most: int, kept: int) -> list[int]:
     if count <= most:
         return list(range(count))
     places = {round(step * (count - 1) / (most - 1)) for step in range(most)}
-    if kept not in places:  # it takes the place of its nearest neighbour, ends stay
+    if kept not in places:  # it takes the place of its nearest neighbor, ends stay
         places.remove(min(places - {0, count - 1}, key=lambda place: abs(place - kept)))
     return sorted(places | {kept})
 

@@ -1,4 +1,4 @@
-"""The whole programme beside the bill of a run: what is run before, beside and after it, at dated default shares.
+"""The whole program beside the bill of a run: what is run before, beside and after it, at dated default shares.
 
 The lines are those of ``isocost program``, from the same shares and the same draws.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def program_beside(plan: Plan) -> ProgramBill | None:
-    """Return the programme around a priced plan; None where there is no price."""
+    """Return the program around a priced plan; None where there is no price."""
     chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
     if chosen is None or chosen.cost_usd is None:
         return None
@@ -32,13 +32,13 @@ def program_beside(plan: Plan) -> ProgramBill | None:
     if table == Program() or conditions is None:
         return _bill(plan, terms_of(Program(), "programme"))
     if (table.people is None) != (table.salary_usd_per_s is None):
-        # Enough for the people who run the final run, which stay on its bill, not for those of a programme.
+        # Enough for the people who run the final run, which stay on its bill, not for those of a program.
         table = replace(table, people=None, salary_usd_per_s=None)
     return program_around(plan, terms_of(table, "programme"))
 
 
 def program_around(plan: Plan, terms: Terms) -> ProgramBill | None:
-    """Return the programme around a plan: what its lines hold by themselves is taken off the bill of the final run."""
+    """Return the program around a plan: what its lines hold by themselves is taken off the bill of the final run."""
     chosen, conditions = plan.answer.chosen, plan.answer.question.conditions
     if chosen is None or chosen.cost_usd is None or conditions is None:
         return _bill(plan, terms)

@@ -1,4 +1,4 @@
-"""A programme in one line and as plain values, for the reports of a run that it surrounds."""
+"""A program in one line and as plain values, for the reports of a run that it surrounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isocost.units import show
 
 
 def program_text(found: ProgramBill) -> str:
-    """Return the programme as one line."""
+    """Return the program as one line."""
     total, final = found.total_usd, found.lines[0].cost_usd
     parts = [f"{line.name} {show(line.cost_usd.median, 'USD')}" for line in found.lines[1:]]
     share = found.share_of_capital

@@ -1,4 +1,4 @@
-"""The bill of a whole programme around a plan: lines with intervals, when each begins, and the share of the capital."""
+"""The bill of a whole program around a plan: lines with intervals, when each begins, and the share of the capital."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ LINES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProgramResult(Result):
-    """A programme and the plan at its centre; ``bill`` is ``None`` where the question has no plan."""
+    """A program and the plan at its center; ``bill`` is ``None`` where the question has no plan."""
 
     plan: Plan
     bill: ProgramBill | None
 
     @property
     def feasible(self) -> bool:
-        """Whether there is a plan to build a programme around."""
+        """Whether there is a plan to build a program around."""
         return self.bill is not None
 
     @property

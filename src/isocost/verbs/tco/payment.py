@@ -76,7 +76,7 @@ class PayingRun:
 
 def payment_options(paying_run: PayingRun, years: Sequence[float]) -> tuple[PaymentOption, ...]:
     """Return all ways, priced or with the reason why they are not."""
-    # A price of the catalogue has its host in it; what [purchase] says of a host is of the user's own price.
+    # A price of the catalog has its host in it; what [purchase] says of a host is of the user's own price.
     market = replace(paying_run, conditions=replace(paying_run.conditions, host_usd_per_s=0.0))
     ways = [_rented(market, term) for term in RENTED]
     ways[1:1] = [_on_spot(market, pool) for pool in POOLS]

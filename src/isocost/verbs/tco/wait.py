@@ -27,7 +27,7 @@ AskNext = Callable[[str, int], Plan]  # chip and number of accelerators to an es
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitQuestion:
-    """What the user says of the wait; ``None`` is taken from the catalogue."""
+    """What the user says of the wait; ``None`` is taken from the catalog."""
 
     wait_s: float
     late_s: float | None = None
@@ -165,7 +165,7 @@ def buy_or_wait(paying_run: PayingRun, asked: WaitQuestion, ask_next: AskNext) -
 
 
 def next_chip(paying_run: PayingRun, named: str | None, wall_s: float, ask_next: AskNext) -> NextChip:
-    """Return the chip that the user names, the next generation of the catalogue, or one a generation beyond it."""
+    """Return the chip that the user names, the next generation of the catalog, or one a generation beyond it."""
     catalog, chip = paying_run.catalog, paying_run.catalog.accelerator(paying_run.run.chip)
     after = _named(catalog, named) if named is not None else _later(catalog, chip)
     if after is None:
@@ -180,8 +180,9 @@ def next_chip(paying_run: PayingRun, named: str | None, wall_s: float, ask_next:
     if plan.answer.forecast is None:
         raise InputError([Problem("next_chip", f"has no plan: {plan.sentence}", after.id)])
     speedup = wall_s / float(np.median(plan.answer.forecast.wall_s))
+    gpus = paying_run.run.gpus
     why = (
-        f"{after.id} does this run {speedup:.2f} times as fast (isocost estimate on {paying_run.run.gpus:,.0f} of them), "
+        f"{after.id} does this run {speedup:.2f} times as fast (isocost estimate on {gpus:,.0f} of them), "
         f"at {ratio:.2f} times the price (medians on demand, {_date(catalog, chip)} and {_date(catalog, after)})"
     )
     return NextChip(name=after.id, speedup=speedup, price_ratio=ratio, sold_today=True, why=why)
