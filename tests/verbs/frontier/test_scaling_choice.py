@@ -13,7 +13,7 @@ from isocost.forecast.program import (
     MainRun,
     Staff,
     ladder,
-    programme,
+    program_bill,
     shipped_items,
 )
 from isocost.laws.critical_batch import critical_batch_tokens, expected_loss
@@ -328,7 +328,7 @@ def test_programme_without_spread_is_a_sum() -> None:
         Item(name="licences", amount=_fixed(3e5), unit="usd"),
     )
     staff = Staff(people=10, usd_per_year=_fixed(3e5), length_s=31557600.0 / 2)
-    got = programme(main, items, staff, raised_usd=1e7)
+    got = program_bill(main, items, staff, raised_usd=1e7)
     expected = [2e6, 0.5e6, 0.25e6, 0.2e6, 0.3e6, 1.5e6]
     assert [line.cost_usd.median for line in got.lines] == pytest.approx(expected, rel=1e-12)
     assert got.total_usd.low == pytest.approx(4.75e6, rel=1e-12)
@@ -341,13 +341,13 @@ def test_programme_without_spread_is_a_sum() -> None:
 
 def test_programme_intervals() -> None:
     """The final run keeps its interval, means add up, and shares move with the price of the run."""
-    got = programme(MAIN, shipped_items())
+    got = program_bill(MAIN, shipped_items())
     assert got.lines[0].cost_usd.low == pytest.approx(1.6e6, rel=0.02)
     assert got.lines[0].cost_usd.high == pytest.approx(2.4e6, rel=0.02)
     assert sum(line.mean_usd for line in got.lines) == pytest.approx(got.mean_usd, rel=1e-12)
     assert got.total_usd.low < got.mean_usd < got.total_usd.high
-    assert got == programme(MAIN, shipped_items())
-    assert programme(MAIN, (Item(name="twin", amount=_fixed(1.0)),)).total_usd.high == pytest.approx(4.8e6, rel=0.02)
+    assert got == program_bill(MAIN, shipped_items())
+    assert program_bill(MAIN, (Item(name="twin", amount=_fixed(1.0)),)).total_usd.high == pytest.approx(4.8e6, rel=0.02)
 
 
 def test_ladder() -> None:
@@ -363,7 +363,7 @@ def test_malformed_programme() -> None:
         Item(name="b", amount=_fixed(1.0), unit="hours"),
     )
     with pytest.raises(InputError) as caught:
-        programme(MAIN, bad, raised_usd=0.0)
+        program_bill(MAIN, bad, raised_usd=0.0)
     for said in ("low, median and high", "name twice", "unknown unit", "raised"):
         assert said in str(caught.value)
 
