@@ -10,7 +10,7 @@ import pytest
 
 from isocost.errors import InputError
 from isocost.evidence import columns, contradictions, runs
-from isocost.evidence.runs import InvalidRow, Run, read_runs
+from isocost.evidence.runs import InvalidRow, MeasuredRun, read_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "evidence" / "training_runs.csv"
@@ -178,8 +178,8 @@ def test_partial_rows_are_kept_as_not_complete() -> None:
 
 
 def test_the_record_has_the_columns_of_the_format() -> None:
-    """Run has one field per column, in order, after its line; types follow the table of columns."""
-    fields = dataclasses.fields(Run)
+    """A measured run has one field per column, in order, after its line; types follow the table of columns."""
+    fields = dataclasses.fields(MeasuredRun)
     assert [f.name for f in fields] == ["line", *(column.name for column in columns.COLUMNS)]
     python = {"text": "str", "int": "int", "float": "float", "bool": "bool"}
     always = {"line": "int", "id": "str", "complete": "bool"}

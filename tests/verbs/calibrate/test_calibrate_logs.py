@@ -23,7 +23,7 @@ from isocost.perf.constants import shipped
 from isocost.perf.predict import step_times
 from isocost.scenario import read_scenario
 from isocost.scenario.question import question_of
-from isocost.verbs.doctor.run import measured_run
+from isocost.verbs.doctor.run import examined_run
 from isocost.verbs.run_log import LOST_FRAC
 
 CATALOG = load_catalog()
@@ -50,7 +50,7 @@ def _case(**changes: object) -> Case:
     tables = {"tokens": "1 T", **{key: value for key, value in RUN.items() if key not in changes}, **changes}
     checked, catalog = read_scenario(tables)
     question, _ = question_of(checked, catalog, datetime.date.today())
-    return measured_run(question, catalog, shipped(), 1.0).case
+    return examined_run(question, catalog, shipped(), 1.0).case
 
 
 def test_a_log_is_a_row(tmp_path: Path) -> None:
