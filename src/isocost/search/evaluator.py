@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.catalog.memory_recipes import SHARDING
-from isocost.laws.pipeline import SCHEDULES
+from isocost.laws.pipeline import SCHEDULES, Schedule
 from isocost.perf.block import BlockTimes, block_times
 from isocost.perf.block_memory import BlockMemory
 from isocost.perf.case import Case, coefficients_of
@@ -42,6 +42,9 @@ T = TypeVar("T")
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
 Rows = Index | slice
+
+# What is legal under a schedule was asked when the layouts were made: no column of it is gathered.
+_LEGAL: Mapping[str, Any] = {f.name: f.default for f in fields(Schedule) if not isinstance(f.default, float)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -246,7 +249,8 @@ def _stages(case: Case, layouts: Layouts, stages: Mapping[str, Ints]) -> _StageS
     """Return the stage axis as columns: what a schedule and a sharding mean is looked up in a row of each."""
     names, shardings = layouts.axes.schedule, layouts.axes.sharding
     place, sharded = stages["schedule"].astype(np.intp), stages["sharding"].astype(np.intp)
-    schedule = Gather(stacked([SCHEDULES[name] for name in names]), len(names)).take(place)
+    coefficients = replace(stacked([SCHEDULES[name] for name in names]), **_LEGAL)
+    schedule = Gather(coefficients, len(names)).take(place)
     sharding = Gather(stacked([SHARDING[name] for name in shardings]), len(shardings)).take(sharded)
     policies = memory_columns([case.with_axes(sharding=name) for name in shardings]).memory.stage
     layers, pp, vp = float(case.architecture.layers), stages["pp"].astype(float), stages["vp"].astype(float)
