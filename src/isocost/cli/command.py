@@ -16,6 +16,7 @@ import typer
 
 from isocost.cli.output import chosen_format, emit, progress
 from isocost.errors import InputError
+from isocost.render.sections import refuse_unknown
 from isocost.verbs.options import COMMANDS, RESULT, SECTIONS, Argument, Command, Option
 from isocost.verbs.registry import Verb
 
@@ -31,7 +32,13 @@ def function_of(verb: Verb) -> Callable[..., None]:
     own = dict(_own(ask))
     last = {name: option for name, option in own.items() if _with_output(option)}
     options: dict[str, Argument | Option] = {name: option for name, option in own.items() if name not in last}
-    for group in (*command.groups, command.gate_options or {}, last, SECTIONS if command.sections else {}, RESULT):
+    for group in (
+        *command.groups,
+        command.gate_options or {},
+        last,
+        {} if command.sections is None else SECTIONS,
+        RESULT,
+    ):
         options.update({name: option for name, option in group.items() if name not in options})
 
     def run(**given: Any) -> None:
@@ -99,6 +106,8 @@ def _run(
     form = chosen_format(given["format"], output)
     keys = {name for group in command.groups for name in group}
     asked = {name: value for name, value in given.items() if name in own or (name in keys and value is not None)}
+    if command.sections:
+        refuse_unknown(given["show"] or "", command.sections)
     try:
         judge = command.gate(given) if command.gate else None
         with progress(command.doing, quiet=quiet or not command.doing):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from isocost.render.document import Document, Table
 from isocost.render.formats import FORMATS, TABLE, WHOLE
@@ -24,6 +24,8 @@ class Renders(Protocol):
 class Result(ABC):
     """An answer: ``table()`` for people, ``to_dict()`` for programs, ``explain()`` for why."""
 
+    possible_sections: ClassVar[tuple[str, ...]] = ()  # that such an answer can have, where this one may lack some
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, units in the keys."""
@@ -39,7 +41,7 @@ class Result(ABC):
     def rendered(self, style: str, show: str = "") -> str:
         """Return the answer in one of ``FORMATS``: as text one screen of it, unless sections are named."""
         whole = replace(self.document(), table=self.rows(), values=self.to_dict)
-        part = shown(whole, show, screen=style == TABLE)
+        part = shown(whole, show, screen=style == TABLE, possible=self.possible_sections)
         return FORMATS[style](whole if style in WHOLE else part)
 
     def explain(self) -> str:

@@ -116,7 +116,7 @@ class Command:
     doing: str = ""  # a word about progress
     gate: Gate | None = None
     gate_options: Group | None = None  # of the command line alone
-    sections: bool = False  # whether --show picks sections of the answer
+    sections: tuple[str, ...] | None = None  # that --show can name; empty: known with the answer only; None: no --show
     hint: str = ""  # for a terminal, where the verb could have written a file and did not
 
 
@@ -130,7 +130,7 @@ def command(
     doing: str = "",
     gate: Gate | None = None,
     gate_options: Group | None = None,
-    sections: bool = False,
+    sections: tuple[str, ...] | None = None,
     hint: str = "",
 ) -> Callable[[Function], Function]:
     """Say how a function stands on the command line; the function itself is left as it is."""

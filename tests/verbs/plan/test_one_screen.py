@@ -133,3 +133,26 @@ def test_a_saved_plan_shows_what_was_printed(tmp_path: Path, capsys: pytest.Capt
 def _timeless(text: str) -> str:
     """Return an answer without the line on how long the search took."""
     return "\n".join(line for line in text.splitlines() if "layouts evaluated" not in line)
+
+
+def test_a_name_of_no_section_is_refused_before_the_search(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is planned for a name that no plan has; one that this answer lacks is left out, and the code is 4."""
+    asked = ["plan", "--model", "llama-3.1-405b", "--tokens", "1 T", "--gpus", "8", "--on", "l4-24gb"]
+    assert run([*asked, "--show", "bill,layouts"]) == 4
+    out = capsys.readouterr().out
+    assert "first limit they break" in out
+    assert "The bill" not in out
+    monkeypatch.setattr("isocost.verbs.plan.ask.search", None)
+    assert run([*asked, "--show", "bil"]) == 2
+    assert "did you mean bill?" in capsys.readouterr().err
+
+
+def test_every_section_has_its_name_in_the_list() -> None:
+    """The names that a plan can have are those of plans and of estimates with their explanation."""
+    plans = [
+        isocost.plan("examples/gpt2-small.toml"),
+        isocost.estimate("examples/gpt2-small.toml", gpus=8, explain=True),
+    ]
+    assert {section.id for found in plans for section in found.document().sections} <= set(Plan.possible_sections)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from isocost.catalog import Catalog
 from isocost.catalog.prices import block_limits
@@ -87,10 +87,33 @@ COUNTS = (
 )
 
 
+SECTIONS: Final = (
+    "frontier",
+    "run",
+    "alternatives",
+    "others",
+    "relaxations",
+    "layouts",
+    "limits",
+    "time",
+    "bill",
+    "drivers",
+    "program",
+    "step",
+    "memory",
+    "site",
+    "certainty",
+    "assumptions",
+    "not-modelled",
+    "explanation",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan(Result):
     """What ``plan`` and ``estimate`` return."""
 
+    possible_sections: ClassVar = SECTIONS
     scenario: Scenario
     catalog: Catalog
     answer: Answer

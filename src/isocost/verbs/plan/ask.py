@@ -45,7 +45,7 @@ from isocost.verbs.plan.saved import chosen_of_plan
     doing="searching",
     gate=gate,
     gate_options=options.GATES,
-    sections=True,
+    sections=Plan.possible_sections,
 )
 def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: Unpack[Changes]) -> Plan:
     """Return the best plan, and what it was chosen from, for a scenario.
@@ -78,7 +78,7 @@ def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: Unpa
     doing="searching",
     gate=gate,
     gate_options=options.GATES,
-    sections=True,
+    sections=Plan.possible_sections,
 )
 def estimate(
     scenario: Annotated[Given, options.SCENARIO] = None,

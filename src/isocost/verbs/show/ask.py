@@ -33,7 +33,7 @@ class Saved(Result):
         return self.kept.table or Table(columns=(), rows=())
 
 
-@command("Show a saved answer in any format, without computing it again.", sections=True)
+@command("Show a saved answer in any format, without computing it again.", sections=())
 def show(path: Annotated[str | Path, _ANSWER], /) -> Saved:
     """Return the answer that ``--format json`` wrote into a file.
 
