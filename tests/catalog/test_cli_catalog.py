@@ -67,3 +67,10 @@ def test_model_prints_what_was_promised(capsys: pytest.CaptureFixture[str]) -> N
     forward, backward = (values["flop_per_token"]["causal"][phase] for phase in ("forward", "backward"))
     assert backward["total"] == 2 * forward["total"] > 0
     assert values["state_bytes"]["total"] == 16 * values["params"]
+
+
+def test_the_kind_of_an_entry_is_that_of_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a chip is does not stand in the place of what kind of entry it is."""
+    assert run(["catalog", "show", "tpu-v5p", "--format", "json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["kind"], values["device"]) == ("accelerator", "tpu")

@@ -14,7 +14,7 @@ GRADES = ("measured", "vendor", "derived", "estimate", "reported")
 TERMS = ("on_demand", "spot", "reserved_1y", "reserved_3y", "capacity_block", "quote", "owned")
 TRAINING_PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 PRECISIONS = ("fp32", "tf32", *TRAINING_PRECISIONS, "mxfp4", "int8")
-ACCELERATOR_KINDS = ("gpu", "tpu")
+DEVICES = ("gpu", "tpu")
 PACKAGINGS = ("server", "rack")
 COOLINGS = ("air", "liquid")
 TOPOLOGIES = ("switch", "mesh", "torus-2d", "torus-3d", "bridge", "pcie", "none")
@@ -85,7 +85,7 @@ class Accelerator:
     tdp_w: float | None = None
     sms: int | None = None  # streaming multiprocessors, compute units, TensorCores or NeuronCores
     fabric: str | None = None  # default fabric id
-    kind: str = "gpu"  # one of ACCELERATOR_KINDS
+    device: str = "gpu"  # one of DEVICES
     generation: str | None = None  # of the silicon, for which kernels are written; None: its own
     packaging: str = "server"  # one of PACKAGINGS
     cooling: str = "air"  # what it can do with, one of COOLINGS

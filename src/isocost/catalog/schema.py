@@ -77,7 +77,7 @@ _ACCELERATOR = {
     "sms": _count("sms", required=False),
     "node": _text("node"),
     "fabric": Field(shape="text", attribute="fabric", required=False),
-    "kind": _choice("kind", records.ACCELERATOR_KINDS, required=False),
+    "device": _choice("device", records.DEVICES, required=False),
     "generation": Field(shape="text", attribute="generation", required=False),
     "packaging": _choice("packaging", records.PACKAGINGS, required=False),
     "cooling": _choice("cooling", records.COOLINGS, required=False),

@@ -209,7 +209,7 @@ def _fill(run: MeasuredRun, assumed: dict[str, str], column: str, value: object,
 
 def _stack(run: MeasuredRun, acc: Accelerator, assumed: dict[str, str]) -> tuple[Recipe, bool]:
     """Return the stack with its switches as the run had them, and whether its tensor parallelism is asynchronous."""
-    stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, acc.kind)
+    stack = recipe(run.recipe) if run.recipe else recipe_of(run.stack, run.stack_version, run.year, acc.device)
     if stack is None:
         stack = recipe("megatron-core")
         assumed["stack"] = f"{stack.id} (stack not known)"

@@ -85,12 +85,12 @@ def _stack(scenario: Scenario, chips: tuple[Accelerator, ...], own: SiteCalibrat
         return recipe(own.stacks[0])
     if scenario.stack is not None:
         kind = recipe(scenario.stack).runs_on
-        wrong = [chip.id for chip in chips if chip.kind != kind]
+        wrong = [chip.id for chip in chips if chip.device != kind]
         if wrong:
             runs = f"{kind.upper()}s"
             fix = f"ask about {runs} only (--on), or leave the stack out"
             raise InputError([Problem("stack", f"does not run on {', '.join(wrong)}", scenario.stack, fix=fix)])
-    return recipe(scenario.stack or (TPU_STACK if all(chip.kind == "tpu" for chip in chips) else STACK))
+    return recipe(scenario.stack or (TPU_STACK if all(chip.device == "tpu" for chip in chips) else STACK))
 
 
 def _refuse_foreign(own: SiteCalibration, path: str, stack: Recipe, chips: tuple[Accelerator, ...]) -> None:

@@ -80,7 +80,7 @@ def assumptions(
         notes.append(Assumption(name="cost", value="options without a price are not ranked", source="-"))
     owned = any(o.term == OWNED for o in question.options)
     role = "part of the cost of owned capacity" if owned else "shown beside the cost: rented prices include it"
-    draws = dict.fromkeys(o.accelerator.kind for o in question.options)
+    draws = dict.fromkeys(o.accelerator.device for o in question.options)
     for kind, name in (("pue", question.pue), ("electricity", question.electricity), *(("draw", d) for d in draws)):
         rate = catalog.rate(kind, name)
         low, median, high = (show(value, rate.unit) for value in (rate.low, rate.median, rate.high))

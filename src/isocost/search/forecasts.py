@@ -103,7 +103,7 @@ def run_at(question: Question, option: Option, case: Case, catalog: Catalog, ste
         power_over_tdp=node.power_over_tdp,
         pue=question.pue,
         electricity=question.electricity,
-        draw=option.accelerator.kind,
+        draw=option.accelerator.device,
         param_state_bytes=_saved_bytes(memory_recipe(case.recipe.memory)),
     )
 

@@ -189,7 +189,7 @@ def _power(question: Question, chosen: Candidate, catalog: Catalog) -> Power | N
         return None
     tdp, node = chip.tdp_w, catalog.node_of(chip)
     pue = catalog.rate("pue", question.pue).median
-    draw = catalog.rate("draw", chip.kind).median
+    draw = catalog.rate("draw", chip.device).median
 
     def watts(gpus: float, site_pue: float, draw_frac: float) -> float:
         return float(

@@ -54,7 +54,7 @@ def site(question: Question, option: Option, catalog: Catalog) -> Site:
     """Look up node, PUE, draw and electricity for an option."""
     node = catalog.node_of(option.accelerator)
     pue = catalog.rate("pue", question.pue)
-    draw = catalog.rate("draw", option.accelerator.kind)
+    draw = catalog.rate("draw", option.accelerator.device)
     power = catalog.rate("electricity", question.electricity)
     tdp = option.accelerator.tdp_w
     electricity = Interval(low=power.low, median=power.median, high=power.high)
