@@ -29,7 +29,7 @@ from isocost.render.document import Document, Section, Table
 from isocost.render.formats import FORMATS
 from isocost.render.result import Result
 from isocost.verbs import registry
-from isocost.verbs.options import Argument, Option, command
+from isocost.verbs.options import Argument, Command, Option
 
 ROOT = Path(__file__).parents[1]
 RUN = {
@@ -61,7 +61,7 @@ class Doubled(Result):
         return Document(lead=f"twice {self.of:g} is {2 * self.of:g}", sections=(Section(title="Proof", body=("add",)),))
 
 
-@command("Double a number.")
+@Command("Double a number.")
 def double(
     of: Annotated[str, Argument(metavar="NUMBER", about="What to double.", kind=str)],
     /,

@@ -26,7 +26,6 @@ from isocost.perf.constants import Constant, shipped
 from isocost.perf.predict import step_times
 from isocost.perf.site import USER, SiteCalibration, user_index
 from isocost.perf.site_file import calibration_toml, load_calibration
-from isocost.render.result import render
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "my_runs.csv"
@@ -323,4 +322,4 @@ def test_every_format() -> None:
     """The answer has every format."""
     answer = isocost.calibrate(EXAMPLE)
     for form in ("table", "json", "csv", "md", "html"):
-        assert "run-1" in render(answer, form), form
+        assert "run-1" in answer.rendered(form), form

@@ -16,7 +16,6 @@ from isocost.reliability import BUCKETS
 from isocost.reliability.conditions import Conditions
 from isocost.reliability.facility import Facility
 from isocost.reliability.shape import RunShape
-from isocost.render.result import render
 from isocost.stats.gamma import Gamma
 from isocost.verbs.plan.forecast import drawn_lines
 
@@ -83,7 +82,7 @@ def test_plan_and_goodput_give_one_set_of_numbers(report: isocost.verbs.goodput.
 
 def test_buckets_fit_a_page_and_add_up(report: isocost.verbs.goodput.answer.GoodputReport) -> None:
     """The table is at most 120 columns wide, names every bucket, and the middle adds up to the median wall clock."""
-    lines = render(report, "table").splitlines()[1:]
+    lines = report.rendered("table").splitlines()[1:]
     assert max(len(line) for line in lines) <= 120
     assert all(any(line.startswith(f"  {name.removesuffix('_s')}: ") for line in lines) for name in BUCKETS)
     assert report.residual < 1e-9

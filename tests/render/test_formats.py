@@ -13,7 +13,7 @@ from isocost.render.document import Axis, Bars, Column, Document, Line, Lines, M
 from isocost.render.formats import FORMATS
 from isocost.render.html import html
 from isocost.render.markdown import markdown
-from isocost.render.result import Result, render
+from isocost.render.result import Result
 from isocost.render.sections import section_names, shown
 from isocost.render.text import text
 
@@ -53,18 +53,18 @@ class Answer(Result):
 def test_a_new_format_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function of a document, under a name, renders every answer."""
     monkeypatch.setitem(FORMATS, "shout", lambda document: document.lead.upper())
-    assert render(Answer(), "shout") == "IT TAKES 40 S"
+    assert Answer().rendered("shout") == "IT TAKES 40 S"
 
 
 def test_every_format_of_an_answer() -> None:
     """Text, Markdown and a page say the sentence first; CSV is the main table, JSON the values."""
     answer = Answer()
-    assert answer.table() == str(answer) == render(answer, "table")
+    assert answer.table() == str(answer) == answer.rendered("table")
     assert answer.table().startswith("It takes 40 s\n\nWhere it goes: parts\n")
     assert answer.markdown().startswith("**It takes 40 s**\n\n## Where it goes: parts\n")
     assert answer._repr_html_().startswith("<p><strong>It takes 40 s</strong></p>\n<h4>Where it goes: parts</h4>")
     assert answer.csv() == "part,part_s\na,30\nb,10\n<c>,0\n"
-    assert json.loads(render(answer, "json"))["step_s"] == 40
+    assert json.loads(answer.rendered("json"))["step_s"] == 40
 
 
 def test_bars_are_as_long_as_their_numbers() -> None:

@@ -24,7 +24,8 @@ def needs(**changes: object) -> tuple[Plan, SiteRequirements]:
     """Return an estimate and what it needs."""
     plan = isocost.estimate({**LARGE, **changes})
     assert plan.answer.chosen is not None
-    return plan, plan.needs(plan.answer.chosen)
+    assert plan.needs is not None
+    return plan, plan.needs
 
 
 @pytest.fixture(scope="module")

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from isocost.render.document import Document, Table
 from isocost.render.formats import FORMATS, TABLE, WHOLE
 from isocost.render.sections import shown
 
 SCHEMA_VERSION = 2  # raised when a key of the JSON changes its meaning or goes
-
-
-class Renders(Protocol):
-    """The least a verb's result can do."""
-
-    def rendered(self, style: str, show: str = "") -> str:
-        """Return the result in a format of that name; ``show`` names the sections that are wanted."""
-        ...
 
 
 class Result(ABC):
@@ -65,8 +57,3 @@ class Result(ABC):
 
     def __str__(self) -> str:
         return self.table()
-
-
-def render(result: Renders, style: str, show: str = "") -> str:
-    """Return a result as "table", "json", "csv", "md", "html" or another of ``FORMATS``."""
-    return result.rendered(style, show)

@@ -52,7 +52,6 @@ class Terms:
 def terms_of(
     table: Program,
     place: str,
-    places: Mapping[str, str] | None = None,
     *,
     items: object = None,
     people: object = None,
@@ -64,24 +63,22 @@ def terms_of(
     Args:
         table: the table; ``place`` is where it was written.
         place: see table.
-        places: where the user wrote what overrides it, by name.
         items: TOML file of [[item]] tables.
         people: on the program; ``salary`` is of one of them a year.
         salary: see people.
         raised: capital raised.
     """
-    wrote = dict(places or {})
 
     def own(name: str, given: object, unit: str) -> float | None:
-        return None if given is None else units.parse(given, unit, wrote.get(name, name))
+        return None if given is None else units.parse(given, unit, name)
 
     number, paid, capital = own("people", people, "ratio"), own("salary", salary, "USD"), own("raised", raised, "USD")
     number = table.people if number is None else number
     pay = _pay(table.salary_usd_per_s) if paid is None else Interval(low=paid, median=paid, high=paid)
     if (number is None) != (pay is None):
         missing, fix = ("people", "people = 10") if number is None else ("salary", "salary = '300 kUSD/year'")
-        flag = wrote.get(missing, missing) if (people is not None or salary is not None) else f"{place}.{missing}"
-        raise InputError([Problem(flag, "is missing", fix=f"give both: --people 10 --salary '300 kUSD', or {fix}")])
+        where = missing if (people is not None or salary is not None) else f"{place}.{missing}"
+        raise InputError([Problem(where, "is missing", fix=f"give both: --people 10 --salary '300 kUSD', or {fix}")])
     path = items if items is not None else table.items
     known = {name: runs for key, name in _RUNS.items() if (runs := getattr(table, key)) is not None}
     if path is not None and known:

@@ -26,6 +26,19 @@ def written_in(scenario: Given, tables: Mapping[str, object]) -> dict[str, str]:
     return {key: f"{scenario}: {key}" for key in tables} if isinstance(scenario, (str, Path)) else {}
 
 
+def overridden(scenario: Given, changes: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
+    """Return the tables of a scenario with changes, and where what is left of its file was written.
+
+    A change of None leaves a key as it is; another model takes the place of an architecture.
+    """
+    tables = tables_of(scenario)
+    given = {key: value for key, value in changes.items() if value is not None}
+    if "model" in given:
+        tables.pop("architecture", None)
+    places = {key: place for key, place in written_in(scenario, tables).items() if key not in given}
+    return tables | given, places
+
+
 def table_of(tables: Mapping[str, object], name: str) -> Mapping[str, object]:
     """Return one table of a scenario; empty where there is none."""
     found = tables.get(name, {})

@@ -10,6 +10,7 @@ from operator import attrgetter
 from isocost.catalog.records import Accelerator, Fabric, Fact
 from isocost.catalog.stacks import Recipe
 from isocost.forecast import Forecast
+from isocost.perf.constants import Constant, shipped
 from isocost.perf.intervals import Certainty
 from isocost.perf.layout import Layout
 from isocost.perf.peak import MemoryBreakdown
@@ -77,6 +78,11 @@ class Question:
     confidence: float = 0.5  # deadline and budget are to be kept with this probability
     tornado: bool = True  # say which inputs move the chosen plan most
     measured_mfu: float | None = None  # over the dense peak of the precision: takes the place of the predicted one
+
+    @property
+    def constants(self) -> Mapping[str, Constant]:
+        """The shipped constants of the step time, with the user's own on top."""
+        return self.calibration.merged(shipped()) if self.calibration else shipped()
 
     @property
     def steps(self) -> int:

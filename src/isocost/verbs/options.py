@@ -8,7 +8,7 @@ scenario reads and checks them, together.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from isocost.scenario.record import KEYS
@@ -107,44 +107,24 @@ class Gate(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """How a verb stands on the command line: its help, the groups of options behind its own, and its gate."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+COMMANDS: Final[dict[Callable[..., Any], Command]] = {}
 
-    about: str
-    groups: tuple[Group, ...] = ()
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a verb stands on the command line; put above a function, which it leaves as it is."""
+
+    about: str = ""  # its help; left out: the summary of the registry
+    groups: tuple[Group, ...] = ()  # of options behind its own
+    _: KW_ONLY
     doing: str = ""  # a word about progress
     gate: Gate | None = None
     gate_options: Group | None = None  # of the command line alone
     sections: tuple[str, ...] | None = None  # that --show can name; empty: known with the answer only; None: no --show
     hint: str = ""  # for a terminal, where the verb could have written a file and did not
 
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-COMMANDS: Final[dict[Callable[..., Any], Command]] = {}
-
-
-def command(
-    about: str,
-    *groups: Group,
-    doing: str = "",
-    gate: Gate | None = None,
-    gate_options: Group | None = None,
-    sections: tuple[str, ...] | None = None,
-    hint: str = "",
-) -> Callable[[Function], Function]:
-    """Say how a function stands on the command line; the function itself is left as it is."""
-
-    def keep(function: Function) -> Function:
-        COMMANDS[function] = Command(
-            about=about,
-            groups=groups,
-            doing=doing,
-            gate=gate,
-            gate_options=gate_options,
-            sections=sections,
-            hint=hint,
-        )
+    def __call__(self, function: Function) -> Function:
+        """Keep the command of a function."""
+        COMMANDS[function] = self
         return function
-
-    return keep

@@ -12,7 +12,6 @@ from samples.measure_logs import LOGS, megatron
 import isocost
 from isocost.cli import run
 from isocost.errors import InputError
-from isocost.render.result import render
 
 RUN: Mapping[str, object] = {
     "model": "llama-3.1-8b", "tokens": "20 B", "on": "h100-sxm5-80gb", "gpus": 8, "stack": "megatron-core",
@@ -33,7 +32,7 @@ def test_the_same_as_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureF
     printed = json.loads(capsys.readouterr().out)
     assert printed["measured"]["mfu"] > 0.3
     for scenario in (toml, RUN, isocost.load_scenario(toml)):
-        found = json.loads(render(isocost.doctor(log, scenario=scenario), "json"))
+        found = json.loads(isocost.doctor(log, scenario=scenario).rendered("json"))
         assert {**found, "input": None} == {**printed, "input": None}
     changed = isocost.doctor(log, scenario=toml, recompute="full").to_dict()
     assert changed["measured"]["predicted_step_s"] > printed["measured"]["predicted_step_s"]

@@ -14,7 +14,7 @@ from isocost.perf.site_file import refuse_to_replace
 from isocost.render.file import write_whole
 from isocost.scenario import load_tables
 from isocost.verbs.calibrate.answer import Calibration, own_runs, proposed
-from isocost.verbs.options import Argument, Option, command
+from isocost.verbs.options import Argument, Command, Option
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.ask import planned
 from isocost.verbs.plan.saved import chosen_of_file, chosen_of_plan
@@ -33,7 +33,7 @@ _PLAN = Option(metavar="FILE", about="What to narrow: a scenario, or a plan in J
 _NAME = Option(metavar="NAME", about="Left out: that of the file.")
 
 
-@command(
+@Command(
     "Fit your own stack and site on a handful of your runs: error before and after, and what to measure next.",
     doing="calibrating",
     hint="nothing was written; add -o my_site.toml to keep it",

@@ -10,7 +10,7 @@ from isocost.catalog import Catalog, load_catalog
 from isocost.verbs import options
 from isocost.verbs.catalog.answer import Check, Entry, Listing, checked, entry, listing
 from isocost.verbs.catalog.stacks import StackEntry
-from isocost.verbs.options import Argument, Option, command
+from isocost.verbs.options import Argument, Command, Option
 
 Facts = Catalog | str | None  # a catalog, or files over the shipped one
 _KIND = Argument(metavar="KIND", about="accelerators, nodes, fabrics, offers, rates, stacks or models.", kind=str)
@@ -30,7 +30,7 @@ def _strict(given: Mapping[str, Any]) -> Callable[[Check], Sequence[str] | None]
     return lambda answer: () if given["strict"] and answer.findings else None
 
 
-@command("")
+@Command()
 def catalog_list(kind: Annotated[str, _KIND], /, catalog: Annotated[Facts, _FILES] = None) -> Listing:
     """Return all entries of a kind: accelerators, nodes, fabrics, offers, rates, stacks (or recipes), or models.
 
@@ -44,7 +44,7 @@ def catalog_list(kind: Annotated[str, _KIND], /, catalog: Annotated[Facts, _FILE
     return listing(_facts(catalog), kind)
 
 
-@command("")
+@Command()
 def catalog_show(*name: Annotated[str, _ID], catalog: Annotated[Facts, _FILES] = None) -> Entry | StackEntry:
     """Return one entry of the catalog in full, with its sources and prices; a kind may stand before its name.
 
@@ -58,7 +58,7 @@ def catalog_show(*name: Annotated[str, _ID], catalog: Annotated[Facts, _FILES] =
     return entry(_facts(catalog), " ".join(name))
 
 
-@command("", gate=_strict, gate_options={"strict": _STRICT})
+@Command(gate=_strict, gate_options={"strict": _STRICT})
 def catalog_check(catalog: Annotated[Facts, _FILES] = None, *, today: datetime.date | None = None) -> Check:
     """Return the facts that are stale, disputed, recalled from memory, missing or without a price.
 

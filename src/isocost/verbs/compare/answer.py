@@ -21,6 +21,7 @@ from isocost.stats.distributions import probability
 from isocost.stats.quantiles import quantiles
 from isocost.stats.shapley import Attribution, shapley
 from isocost.units import DAY_S, HOUR_S, counted, show
+from isocost.verbs.options import LAYOUT, SWITCHES
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.saved import chosen_of_plan
 
@@ -28,28 +29,7 @@ from isocost.verbs.plan.saved import chosen_of_plan
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "facility tier": ("facility",),
     "cluster design": ("fabric", "on", "gpus", "storage", "checkpoint", "reliability"),
-    "tuning and support": (
-        "support",
-        "tuning",
-        "stack",
-        "calibration",
-        "precision",
-        "tp",
-        "pp",
-        "vp",
-        "cp",
-        "ep",
-        "micro_batch",
-        "recompute",
-        "sharding",
-        "schedule",
-        "attention_kernel",
-        "norm_kernel",
-        "gradient_precision",
-        "compiled",
-        "cuda_graphs",
-        "tp_overlap",
-    ),
+    "tuning and support": ("support", "tuning", *LAYOUT, *SWITCHES),
     "price and terms": ("purchase", "term", "owned", "programme", "catalog"),
 }
 _FREE: Final = ("title", "top", "deadline", "budget", "power_cap", "confidence")

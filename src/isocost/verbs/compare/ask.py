@@ -10,7 +10,7 @@ from isocost.errors import InputError, Problem
 from isocost.scenario.written import Given, tables_of
 from isocost.verbs.compare.answer import Comparison, comparison
 from isocost.verbs.meter.answer import PlanAgainstActual, against_actual
-from isocost.verbs.options import Argument, command
+from isocost.verbs.options import Argument, Command
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.ask import estimated
 
@@ -18,7 +18,7 @@ _A = Argument(metavar="A.toml|PLAN.json", about="An offer for a run; or a plan, 
 _B = Argument(metavar="B.toml|LOG", about="Another offer for the same run; or the log.", kind=str)
 
 
-@command(
+@Command(
     "Compare two offers for one run (days, dollars, what makes the difference), or a plan with the run's log.",
     doing="comparing",
 )

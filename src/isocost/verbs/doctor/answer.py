@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from isocost.catalog import Catalog
 from isocost.errors import InputError, Problem
 from isocost.measure.logs.summary import RunSummary
-from isocost.perf.constants import shipped
 from isocost.perf.site import NINETY
 from isocost.render.document import Column, Document, Section, Table
 from isocost.render.result import SCHEMA_VERSION, Result
-from isocost.scenario import load_tables, read_scenario
+from isocost.scenario import Scenario, read_scenario
 from isocost.scenario.question import question_of
-from isocost.search.question import MFU_DEFINITION
+from isocost.scenario.written import overridden
+from isocost.search.question import MFU_DEFINITION, Question
 from isocost.units import parse
 from isocost.verbs.doctor.describe import NONE, Prescription
 from isocost.verbs.doctor.levers import Doctor, Findings
@@ -257,6 +258,21 @@ SURE = 0.9  # a gain of less probability says so in the sentence
 DIFFERS_FRAC = 0.02  # a log whose tokens differ from the scenario's by more is of another run
 
 
+def run_of(
+    scenario: str | None, changes: Mapping[str, object], places: Mapping[str, str], tokens_left: str | None
+) -> tuple[Scenario, Catalog, Question]:
+    """Return what the scenario of a run says, with changes over it; ``places`` is where those were told.
+
+    The tokens left stand for all where the scenario names none.
+    """
+    today = datetime.date.today()
+    tables, wrote = overridden(scenario, changes)
+    if tokens_left is not None:
+        tables.setdefault("tokens", tokens_left)
+    checked, catalog = read_scenario(tables, wrote | dict(places), today)
+    return checked, catalog, question_of(checked, catalog, today)[0]
+
+
 def prescribe(
     examined: Examination | None,
     step_time: str | None,
@@ -266,17 +282,9 @@ def prescribe(
     tokens_left: str | None = None,
 ) -> PrescribedRun:
     """Return what to change in a run: of a log or trace, or of a step time alone, and a scenario."""
-    today = datetime.date.today()
-    tables = load_tables(scenario) if scenario else {}
-    wrote = {key: f"{scenario}: {key}" for key in tables if key not in changes} | dict(places)
-    if "model" in changes:
-        tables.pop("architecture", None)
-    if tokens_left is not None:
-        tables.setdefault("tokens", tokens_left)
-    checked, catalog = read_scenario({**tables, **changes}, wrote, today)
-    question, _ = question_of(checked, catalog, today)
+    checked, catalog, question = run_of(scenario, changes, places, tokens_left)
     left = checked.tokens if tokens_left is None else float(parse(tokens_left, "token", "tokens_left"))
-    constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+    constants = question.constants
     step_s = _step_s(examined) if step_time is None else _given_s(step_time)
     found = examined_run(question, catalog, constants, step_s)
     found = replace(found, waits=_waits(examined, found))

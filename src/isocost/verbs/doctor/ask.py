@@ -11,7 +11,7 @@ from isocost.scenario.given import Changes
 from isocost.scenario.written import Given, tables_of
 from isocost.verbs import options
 from isocost.verbs.doctor.examine import Diagnosis, diagnose
-from isocost.verbs.options import Argument, Option, command
+from isocost.verbs.options import Argument, Command, Option
 
 _RUN = "The run"
 _FILES = Argument(
@@ -28,12 +28,14 @@ _STEP_TIME = Option(metavar="TIME", about="Of the run, without a log: 11.2.", pa
 _TOKENS_LEFT = Option(metavar="AMOUNT", about="To train on; left out: all of the scenario.", panel=_RUN)
 
 
-@command(
+@Command(
     "Read a log or a trace: step time, where the time went; with the run's scenario: MFU, and what would raise it.",
-    options.WHAT,
-    options.WHERE,
-    options.LAYOUT,
-    options.SWITCHES,
+    (
+        options.WHAT,
+        options.WHERE,
+        options.LAYOUT,
+        options.SWITCHES,
+    ),
     doing="reading",
 )
 def doctor(

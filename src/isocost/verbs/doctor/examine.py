@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +14,11 @@ from isocost.measure.logs.source import Source
 from isocost.measure.logs.summary import summarise
 from isocost.measure.traces.trace import RankTrace, read_ranks, summarise_ranks
 from isocost.perf.constants import shipped
-from isocost.scenario import load_tables, read_scenario
-from isocost.scenario.question import question_of
+from isocost.scenario import load_tables
 from isocost.search.question import Question
 from isocost.units import parse
 from isocost.verbs.doctor.against_scenario import checked_against, inferred_from_log
-from isocost.verbs.doctor.answer import PrescribedRun, prescribe
+from isocost.verbs.doctor.answer import PrescribedRun, prescribe, run_of
 from isocost.verbs.doctor.measured_answer import ReadRun, with_measured
 from isocost.verbs.doctor.of_traces import Examination, LogExamination, RunExamination, TraceExamination
 from isocost.verbs.doctor.two_runs import TwoRuns, compare_runs
@@ -94,15 +92,8 @@ def _question(
     scenario: str | None, changes: Mapping[str, object], tokens_left: str | None
 ) -> tuple[Question, float | None]:
     """Return the question of a scenario and its tokens; flags override its keys."""
-    today = datetime.date.today()
-    tables = load_tables(scenario) if scenario else {}
-    places = {key: f"{scenario}: {key}" for key in tables if key not in changes}
-    if "model" in changes:
-        tables.pop("architecture", None)
-    if tokens_left is not None:
-        tables.setdefault("tokens", tokens_left)
-    checked, catalog = read_scenario({**tables, **changes}, places, today)
-    return question_of(checked, catalog, today)[0], checked.tokens
+    checked, _, question = run_of(scenario, changes, {}, tokens_left)
+    return question, checked.tokens
 
 
 def examine(files: Sequence[str], *, format_of: str | None = None, columns: str | None = None) -> Examination:

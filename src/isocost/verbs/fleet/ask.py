@@ -9,7 +9,7 @@ from typing import Annotated
 
 from isocost.verbs.fleet.answer import FleetResult
 from isocost.verbs.fleet.question import ask_fleet
-from isocost.verbs.options import Argument, command
+from isocost.verbs.options import Argument, Command
 
 _FLEET = Argument(metavar="FLEET.toml", about="[[workload]] and [[offer]] tables.", kind=str)
 _ABOUT = """Say how many nodes of which offer a mix of sweeps, large runs and inference needs, and when.
@@ -33,7 +33,7 @@ until = "52 weeks"
 """
 
 
-@command(_ABOUT, doing="planning")
+@Command(_ABOUT, doing="planning")
 def fleet(
     given: Annotated[str | Path | Mapping[str, object], _FLEET], /, *, today: datetime.date | None = None
 ) -> FleetResult:

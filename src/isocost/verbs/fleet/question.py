@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from isocost.errors import InputError
 from isocost.money.terms import SPOT
-from isocost.perf.constants import shipped
 from isocost.scenario import read_scenario
 from isocost.scenario.keys import MAX_GPUS
 from isocost.scenario.question import question_of
@@ -82,7 +81,7 @@ class _Shaper:
             question, _ = question_of(scenario, self._fleet.catalog, self._fleet.start)
         except InputError as error:
             raise InputError([replace(p, path=f"workload {w.name}: {p.path}") for p in error.problems]) from None
-        constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+        constants = question.constants
         found = run_sizes(question, self._fleet.catalog, constants)
         if not found:
             counts = question.gpu_counts

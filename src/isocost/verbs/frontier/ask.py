@@ -10,7 +10,7 @@ from isocost.scenario.written import Given, tables_of, written_in
 from isocost.verbs import options
 from isocost.verbs.frontier.answer import FrontierResult
 from isocost.verbs.frontier.question import ask_frontier
-from isocost.verbs.options import Option, command
+from isocost.verbs.options import Command, Option
 
 _DATA = Option(metavar="AMOUNT", about="Unique tokens there are: '3 T'.")
 _SERVE = Option(metavar="AMOUNT", about="Tokens served over the life of the model: '50 T'.")
@@ -25,16 +25,18 @@ _EXPERTS = Option(metavar="K/N", about="Mixtures of experts: '8/128', '8/256+1'.
 _FAMILY = Option(metavar="MODEL,...", about="Choose among these models or configurations.")
 
 
-@command(
+@Command(
     "Choose what to train: the model, tokens and cluster of least loss for a budget, a deadline and data.\n\n"
     "'-o next.toml' writes the recommended model as a scenario for 'isocost plan next.toml'.",
-    options.LIMITS,
-    options.CONFIDENCE,
-    options.TOP,
-    options.WHERE,
-    options.LAYOUT,
-    {name: options.WHAT[name] for name in ("seq_len", "global_batch")},
-    options.SWITCHES,
+    (
+        options.LIMITS,
+        options.CONFIDENCE,
+        options.TOP,
+        options.WHERE,
+        options.LAYOUT,
+        {name: options.WHAT[name] for name in ("seq_len", "global_batch")},
+        options.SWITCHES,
+    ),
     doing="searching",
 )
 def frontier(

@@ -12,7 +12,6 @@ import numpy as np
 from isocost.catalog import Catalog
 from isocost.errors import InputError, Problem
 from isocost.laws.scaling import train_6nd_flop
-from isocost.perf.constants import shipped
 from isocost.scaling.law import Law, loss
 from isocost.scaling.serving import params_at_loss, tokens_to_reach
 from isocost.scaling.store import DEFAULT_LAW, find_law
@@ -48,7 +47,7 @@ def ask_frontier(
     Args:
         tables: of a scenario; its model and tokens are left aside.
         changes: keys of a scenario that override it.
-        places: where the user wrote each key, those of ``own`` too.
+        places: where each key of the tables was written.
         today: when a deadline given as a date starts to count.
         own: keys of the table [frontier] that override it.
     """
@@ -61,9 +60,9 @@ def ask_frontier(
 
 
 def _places(places: Mapping[str, str], given: Mapping[str, object]) -> dict[str, str]:
-    """Return where the user wrote what a problem calls by another name: as an argument or flag, or in the table."""
+    """Return where the user wrote what a problem calls by another name: as an argument, or in the table."""
     table = places.get(TABLE, TABLE)
-    own = {key: places.get(key, key) if key in given else f"{table}.{key}" for key in keys_of(records.Frontier)}
+    own = {key: key if key in given else f"{table}.{key}" for key in keys_of(records.Frontier)}
     inside = {f"{table}.{key}": own[key] for key in given}
     return {**places, **own, **inside, "law": own["laws"], "loss": own["loss_of"]}
 
@@ -83,7 +82,7 @@ def _ask(
     if family:
         checked, family, dropped = _in_reach(checked, family)
     question, assumed = question_of(checked, catalog, day)
-    constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+    constants = question.constants
     laws = said.laws or (find_law(DEFAULT_LAW),)
     planner = Planner(question, catalog, constants)
     limits = _limits(checked)

@@ -10,7 +10,7 @@ from isocost.scenario.given import Changes
 from isocost.scenario.written import Given, table_of, tables_of
 from isocost.verbs import options
 from isocost.verbs.goodput.answer import GoodputReport, goodput_report
-from isocost.verbs.options import Option, command
+from isocost.verbs.options import Command, Option
 from isocost.verbs.plan.ask import planned
 
 _INTERVAL = Option(metavar="TIME", about="'10 min', or auto: that of least loss.")
@@ -19,9 +19,9 @@ _NODES = Option(metavar="N", about="Nodes on which they were counted.")
 _WATCHED = Option(metavar="TIME", about="For how long: '70 d'.")
 
 
-@command(
+@Command(
     "Show where the time of the chosen plan goes: every loss a bucket, and how often to save.",
-    {"gpus": options.WHERE["gpus"]},
+    ({"gpus": options.WHERE["gpus"]},),
     doing="searching",
 )
 def goodput(

@@ -10,7 +10,7 @@ from isocost.scenario.question import default_seq_len
 from isocost.scenario.values import find_model, whole
 from isocost.verbs import options
 from isocost.verbs.model.answer import ModelSummary
-from isocost.verbs.options import Argument, Option, command
+from isocost.verbs.options import Argument, Command, Option
 from isocost.workload.architecture import Architecture
 
 _MODEL = Argument(metavar="NAME|PATH", about="A shipped model, or a config.json.", kind=str)
@@ -30,7 +30,7 @@ def load_model(model: str | Path) -> Architecture:
     return find_model(model, "model").architecture
 
 
-@command("Show a model: parameters, layers, FLOPs per token by operator, bytes of training state.")
+@Command("Show a model: parameters, layers, FLOPs per token by operator, bytes of training state.")
 def model(
     name: Annotated[str | Path | Architecture, _MODEL], /, seq_len: Annotated[int | str | None, _SEQ_LEN] = None
 ) -> ModelSummary:

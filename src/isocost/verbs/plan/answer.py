@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from isocost.catalog import Catalog
 from isocost.catalog.prices import block_limits
 from isocost.forecast.program import ProgramBill
 from isocost.money.terms import CAPACITY_BLOCK
-from isocost.perf.constants import shipped
 from isocost.perf.layout import FIXABLE
 from isocost.render.document import Column, Document, Part, Section, Table, as_text
 from isocost.render.result import SCHEMA_VERSION, Result
@@ -196,7 +196,8 @@ class Plan(Result):
                 title = "Beside this bill: the whole programme around the run"
                 sections.append(Section(title=title, body=(text,), name="program"))
             sections += [_time_section(chosen, which, answer.why), _memory_section(chosen, which)]
-            sections += [requirements_section(self.needs(chosen)), how_sure(chosen, answer)]
+            sections += [] if self.needs is None else [requirements_section(self.needs)]
+            sections.append(how_sure(chosen, answer))
         elif self.misfit is not None:
             sections.append(_memory_section(self.misfit, f"the smallest layout: {layout_text(self.misfit)}"))
         sections += self._explanation()
@@ -228,11 +229,13 @@ class Plan(Result):
         table = (Table(columns=COUNTS, rows=tuple(counts)),) if counts else ()
         return Section(title="Layouts", body=(line, *table), name="layouts")
 
-    def needs(self, chosen: Candidate) -> SiteRequirements:
-        """Return what the chosen layout needs of its site."""
-        question = self.answer.question
-        constants = question.calibration.merged(shipped()) if question.calibration else shipped()
-        return site_requirements(question, chosen, self.answer.forecast, self.catalog, constants)
+    @cached_property
+    def needs(self) -> SiteRequirements | None:
+        """What the chosen layout needs of its site; worked out once, for every format."""
+        chosen, question = self.answer.chosen, self.answer.question
+        if chosen is None:
+            return None
+        return site_requirements(question, chosen, self.answer.forecast, self.catalog, question.constants)
 
     def assumptions(self) -> tuple[Assumed, ...]:
         """Return what was assumed, by the question and by the search, each once."""
@@ -258,7 +261,7 @@ class Plan(Result):
             "why": answer.why,
             "limits": limits_dict(answer),
             "whole_run": forecast_dict(answer.forecast) if answer.forecast else None,
-            "needs": requirements_dict(self.needs(answer.chosen)) if answer.chosen else None,
+            "needs": requirements_dict(self.needs) if self.needs else None,
             "programme": program_dict(self.programme),
             "how_sure": certainty_dict(answer.chosen, answer.question) if answer.chosen else None,
             "frontier": [candidate_dict(c) for c in answer.frontier],

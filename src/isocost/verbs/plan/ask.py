@@ -14,17 +14,17 @@ from typing import Annotated, Unpack
 
 from isocost.catalog import Catalog
 from isocost.errors import InputError, Problem
-from isocost.perf.constants import Constant, shipped
+from isocost.perf.constants import Constant
 from isocost.scenario import Scenario, read_scenario
 from isocost.scenario.assumed import Assumed
 from isocost.scenario.given import Changes
 from isocost.scenario.question import question_of
-from isocost.scenario.written import Given, tables_of, written_in
+from isocost.scenario.written import Given, overridden
 from isocost.search.plan import estimate as smallest
 from isocost.search.plan import plan as search
 from isocost.search.question import Answer, Candidate, Question
 from isocost.verbs import options
-from isocost.verbs.options import command
+from isocost.verbs.options import Command
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.explanation import explanation
 from isocost.verbs.plan.gates import gate
@@ -32,16 +32,12 @@ from isocost.verbs.plan.limits import judged, unlimited
 from isocost.verbs.plan.program import program_beside
 from isocost.verbs.plan.saved import chosen_of_plan
 
+_OPTIONS = (options.WHAT, options.LIMITS, options.TOP, options.WHERE, options.LAYOUT, options.SWITCHES)
 
-@command(
+
+@Command(
     "Choose accelerator, GPU count and layout: days, cost, and why the others lost.",
-    options.WHAT,
-    options.LIMITS,
-    options.TOP,
-    options.WHERE,
-    options.LAYOUT,
-    options.SWITCHES,
-    options.CONFIDENCE,
+    (*_OPTIONS, options.CONFIDENCE),
     doing="searching",
     gate=gate,
     gate_options=options.GATES,
@@ -67,14 +63,9 @@ def plan(scenario: Annotated[Given, options.SCENARIO] = None, /, **changes: Unpa
     return planned(scenario, changes)
 
 
-@command(
+@Command(
     "Say what a given number of GPUs takes and costs; what is left out of the layout is chosen.",
-    options.WHAT,
-    options.LIMITS,
-    options.TOP,
-    options.WHERE,
-    options.LAYOUT,
-    options.SWITCHES,
+    _OPTIONS,
     doing="searching",
     gate=gate,
     gate_options=options.GATES,
@@ -166,24 +157,18 @@ def _read(
 ) -> _Asked:
     """Return the question of a scenario with changes; ``counted``: its number of GPUs must be given."""
     today = today or datetime.date.today()
-    tables = tables_of(scenario)
-    places = {**written_in(scenario, tables), **(wrote or {})}
-    given = {key: value for key, value in changes.items() if value is not None}
-    if "model" in given:
-        tables.pop("architecture", None)
-    for key in given:
-        places.pop(key, None)
-    if counted and "gpus" not in tables | given:
+    tables, places = overridden(scenario, changes)
+    if counted and "gpus" not in tables:
         fix = "add gpus = 1024, as a flag --gpus 1024"
         raise InputError([Problem("gpus", "is missing: an estimate is for a given number of GPUs", fix=fix)])
-    checked, catalog = read_scenario(tables | given, places, today)
+    checked, catalog = read_scenario(tables, places | dict(wrote or {}), today)
     question, assumed = question_of(checked, catalog, today)
     return _Asked(
         scenario=checked,
         catalog=catalog,
         question=replace(question, tornado=tornado),
         assumed=assumed,
-        constants=question.calibration.merged(shipped()) if question.calibration else shipped(),
+        constants=question.constants,
         today=today,
     )
 

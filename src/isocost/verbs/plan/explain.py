@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from isocost.verbs.options import Argument, command
+from isocost.verbs.options import Argument, Command
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.explanation import Explanation, explanation
 from isocost.verbs.plan.saved import chosen_of_file, chosen_of_plan, chosen_of_values
@@ -15,7 +15,7 @@ _PLAN = Argument(metavar="PLAN.json", about="What 'isocost plan --format json' w
 _TOPIC = Argument(metavar="TOPIC", about="step_time, memory or cost.", kind=str)
 
 
-@command("Show how a number came about: every term with its formula, inputs, units and source.")
+@Command("Show how a number came about: every term with its formula, inputs, units and source.")
 def explain(
     of: Annotated[Plan | str | Path | Mapping[str, Any], _PLAN], topic: Annotated[str, _TOPIC] = "step_time", /
 ) -> Explanation:

@@ -12,7 +12,6 @@ from isocost.catalog import Catalog
 from isocost.catalog.records import TRAINING_PRECISIONS
 from isocost.errors import InputError, NoPlanError, Problem
 from isocost.laws.pipeline import SCHEDULES
-from isocost.perf.constants import shipped
 from isocost.perf.layout import AXES, COUNTS, RECOMPUTES, SHARDINGS, Layout
 from isocost.perf.predict import predict
 from isocost.render import saved
@@ -119,7 +118,7 @@ def _chosen(
     if not options:
         raise _refuse("plan", f"was made on {' '.join(label)}, which its inputs do not name")
     case = base_case(question, options[0], precision, nic_bytes_per_s(options[0]))
-    constants = question.calibration.merged(shipped()) if question.calibration else shipped()
+    constants = question.constants
     return Chosen(
         question=question,
         option=options[0],

@@ -7,9 +7,9 @@ from typing import Annotated, Unpack
 from isocost.scenario import read_scenario
 from isocost.scenario.given import Changes
 from isocost.scenario.program import terms_of
-from isocost.scenario.written import Given, table_of, tables_of, written_in
+from isocost.scenario.written import Given, overridden, table_of
 from isocost.verbs import options
-from isocost.verbs.options import Option, command
+from isocost.verbs.options import Command, Option
 from isocost.verbs.plan.ask import planned
 from isocost.verbs.plan.program import program_around
 from isocost.verbs.program.answer import ProgramResult
@@ -20,14 +20,16 @@ _SALARY = Option(metavar="MONEY", about="Cost of one of them a year: '300 kUSD'.
 _RAISED = Option(metavar="MONEY", about="Capital raised: '50 MUSD'.")
 
 
-@command(
+@Command(
     "Show the bill of the whole programme around a plan: small runs, failed runs, post-training, people.",
-    options.WHAT,
-    options.LIMITS,
-    options.CONFIDENCE,
-    options.WHERE,
-    options.LAYOUT,
-    options.SWITCHES,
+    (
+        options.WHAT,
+        options.LIMITS,
+        options.CONFIDENCE,
+        options.WHERE,
+        options.LAYOUT,
+        options.SWITCHES,
+    ),
     doing="searching",
 )
 def program(
@@ -57,11 +59,7 @@ def program(
         >>> isocost.program("examples/startup.toml", people=8, salary="300 kUSD").bill.total_usd.median > 1e6
         True
     """
-    tables = tables_of(scenario)
-    wrote = {key: place for key, place in written_in(scenario, tables).items() if changes.get(key) is None}
-    given = tables | {key: value for key, value in changes.items() if value is not None}
-    if changes.get("model") is not None:
-        given.pop("architecture", None)
+    given, wrote = overridden(scenario, changes)
     checked, _ = read_scenario(given, wrote)
     terms = terms_of(
         checked.programme, wrote.get("programme", "programme"), items=items, people=people, salary=salary, raised=raised

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from isocost.scaling.store import DEFAULT_LAW
-from isocost.verbs.options import Argument, Option, command
+from isocost.verbs.options import Argument, Command, Option
 from isocost.verbs.scaling.answer import FitResult, LawEntry, LawList, entry, fitted, listing
 from isocost.verbs.scaling.optimum import OptimumResult, best
 
@@ -20,7 +20,7 @@ _SERVE = Option(metavar="AMOUNT", about="Tokens served over the life of the mode
 _COST = Option(metavar="RATIO", about="Cost of a FLOP that serves over one that trains; 1.")
 
 
-@command("")
+@Command()
 def scaling_list() -> LawList:
     """Return the shipped laws, with their reach and grade.
 
@@ -31,7 +31,7 @@ def scaling_list() -> LawList:
     return listing()
 
 
-@command("")
+@Command()
 def scaling_show(law: Annotated[str, _LAW], /) -> LawEntry:
     """Return one law, a shipped one or that of a file: parameters, corpus, range of validity, source.
 
@@ -45,7 +45,7 @@ def scaling_show(law: Annotated[str, _LAW], /) -> LawEntry:
     return entry(law)
 
 
-@command("", doing="fitting")
+@Command(doing="fitting")
 def scaling_fit(runs: Annotated[str | Path, _RUNS], /, *, name: Annotated[str, _NAME] = "my_law") -> FitResult:
     """Return E + A/N^alpha + B/D^beta fitted to your own runs; its ``toml`` is a law for ``laws=``.
 
@@ -63,7 +63,7 @@ def scaling_fit(runs: Annotated[str | Path, _RUNS], /, *, name: Annotated[str, _
     return fitted(runs, name)
 
 
-@command("")
+@Command()
 def scaling_optimum(
     *,
     flop: Annotated[float | str, _FLOP],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from isocost.render.document import Document, Table
 from isocost.render.result import Result
 from isocost.render.saved import document_of, values_of_file
-from isocost.verbs.options import Argument, command
+from isocost.verbs.options import Argument, Command
 
 _ANSWER = Argument(metavar="ANSWER.json", about="What --format json wrote.", kind=str)
 
@@ -33,7 +33,7 @@ class Saved(Result):
         return self.kept.table or Table(columns=(), rows=())
 
 
-@command("Show a saved answer in any format, without computing it again.", sections=())
+@Command("Show a saved answer in any format, without computing it again.", sections=())
 def show(path: Annotated[str | Path, _ANSWER], /) -> Saved:
     """Return the answer that ``--format json`` wrote into a file.
 

@@ -9,7 +9,7 @@ from isocost.errors import InputError, Problem
 from isocost.scenario.given import Changes
 from isocost.scenario.written import Given
 from isocost.verbs import options
-from isocost.verbs.options import Option, command
+from isocost.verbs.options import Command, Option
 from isocost.verbs.plan.answer import Plan
 from isocost.verbs.plan.ask import estimated, planned
 from isocost.verbs.tco.answer import YEARS, Tco, ways_to_pay
@@ -22,9 +22,9 @@ _CHIP = Option(metavar="NAME", about="That chip; left out: the next generation."
 _REGION = Option(metavar="NAME,...", about="Energy and carbon there: us-tx,no,de.")
 
 
-@command(
+@Command(
     "Show every way to pay for the chosen plan, where owning breaks even, whether to wait, energy and carbon.",
-    {name: options.WHERE[name] for name in ("gpus", "on", "term", "catalog")},
+    ({name: options.WHERE[name] for name in ("gpus", "on", "term", "catalog")},),
     doing="searching",
 )
 def tco(

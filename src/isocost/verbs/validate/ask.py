@@ -12,7 +12,7 @@ from isocost.errors import InputError, Problem, nearest
 from isocost.evidence.measured import measured
 from isocost.evidence.runs import read_runs
 from isocost.perf.constants import shipped
-from isocost.verbs.options import Option, command
+from isocost.verbs.options import Command, Option
 from isocost.verbs.validate.answer import Validation
 from isocost.verbs.validate.leave_out import LeaveOut
 from isocost.verbs.validate.predicted import shipped_runs, validated
@@ -27,7 +27,7 @@ def _silent(text: str) -> None:
     """Say nothing."""
 
 
-@command("Compare predictions with measured runs: the shipped ones, or your own.", doing="predicting every run")
+@Command("Compare predictions with measured runs: the shipped ones, or your own.", doing="predicting every run")
 def validate(
     runs: Annotated[str | Path | None, _RUNS] = None,
     *,
