@@ -6,7 +6,7 @@ The names are a vocabulary: what a meter reads from the logs of a run belongs in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,6 +85,3 @@ class GoodputBreakdown:
         """Return what the buckets miss of the wall clock, over the wall clock: zero but for rounding."""
         total = sum((value for value in self.buckets().values()), start=np.float64(0.0))
         return np.abs(np.divide(total, self.wall_s) - 1.0)
-
-
-NUMBERS = tuple(field.name for field in fields(GoodputBreakdown) if field.name not in BUCKETS)

@@ -46,13 +46,6 @@ def points_of(params: Array, tokens: Array, loss: Array) -> Points:
     )
 
 
-def centred(parameters: Array, points: Points) -> Array:
-    """Return rows of (E, A, B, alpha, beta) as the solver's (log E, log a, log b, alpha, beta)."""
-    e, a, b, alpha, beta = np.moveaxis(parameters, -1, 0)
-    parts = (np.log(e), np.log(a) - alpha * points.size_centre, np.log(b) - beta * points.data_centre, alpha, beta)
-    return np.stack(parts, axis=-1)
-
-
 def plain(theta: Array, points: Points) -> Array:
     """Return the solver's rows as (E, A, B, alpha, beta)."""
     e, a, b, alpha, beta = np.moveaxis(theta, -1, 0)
